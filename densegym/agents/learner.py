@@ -1,0 +1,231 @@
+"""Builds what learns: lanes, reward skin, monitor, normaliser and the SB3 model, from a config."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from stable_baselines3 import HerReplayBuffer
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
+
+from densegym.agents.algorithms import find_algorithm
+from densegym.agents.config import TrainConfig
+from densegym.agents.evaluate import Evaluation, evaluate
+from densegym.envs.registration import bare_spec
+from densegym.envs.tasks import task_card
+from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.envs.wrappers.lanes import LaneVecEnv
+from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
+from densegym.errors import DenseGymError, RewardError
+from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.spec import build_engine
+from densegym.reward_models.types import Bool, Need
+
+_DEFAULT_GAMMA = 0.99
+
+
+@dataclass(slots=True)
+class Learner:
+    """A model with the stack of environments it learns in.
+
+    Attributes:
+        model: the SB3 algorithm.
+        engine: the reward engine inside the stack.
+        normalizer: VecNormalize, or None.
+        spec: the bare world, for evaluation.
+        env_kwargs: constructor arguments of evaluation worlds.
+        stops_at_success: whether training episodes end at success; None where the world has no
+            such choice.
+    """
+
+    model: BaseAlgorithm
+    engine: RewardEngine
+    normalizer: VecNormalize | None
+    spec: EnvSpec
+    env_kwargs: dict[str, Any]
+    stops_at_success: bool | None
+
+    def close(self) -> None:
+        """Close the training worlds."""
+        env = self.model.get_env()
+        if env is not None:
+            env.close()
+
+    def evaluate(
+        self,
+        *,
+        episodes: int,
+        seed: int,
+        deterministic: bool = True,
+        on_episode: Callable[[int], None] | None = None,
+    ) -> Evaluation:
+        """Evaluate the current policy on the world's outcome."""
+        return evaluate(
+            self.policy(deterministic=deterministic),
+            self.spec,
+            episodes=episodes,
+            seed=seed,
+            env_kwargs=self.env_kwargs,
+            on_episode=on_episode,
+        )
+
+    def policy(self, *, deterministic: bool = True) -> SB3Policy:
+        """Return the current policy as a function of a batch of raw observations."""
+        return SB3Policy(self.model, self.normalizer, deterministic)
+
+
+class SB3Policy:
+    """An SB3 model as a batched policy on raw observations, recurrent or not."""
+
+    def __init__(
+        self, model: BaseAlgorithm, normalizer: VecNormalize | None, deterministic: bool
+    ) -> None:
+        self._model = model
+        self._normalizer = normalizer
+        self._deterministic = deterministic
+        self._state: Any = None
+
+    def __call__(self, obs: Any, fresh: Bool) -> Any:
+        """Return one action per lane."""
+        if self._normalizer is not None:
+            obs = self._normalizer.normalize_obs(obs)
+        actions, self._state = self._model.predict(
+            obs, state=self._state, episode_start=fresh, deterministic=self._deterministic
+        )
+        return actions
+
+
+def build_learner(config: TrainConfig) -> Learner:
+    """Build the stack of a run: lanes < reward < monitor < normaliser < model.
+
+    Raises:
+        DenseGymError: parts of the configuration that cannot work together.
+    """
+    torch.set_num_threads(config.run.threads)
+    card = task_card(config.env)
+    gamma = float(config.algorithm.get("gamma", _DEFAULT_GAMMA))
+    engine = build_engine(config.reward, config.run.n_envs, task=card, seed=config.seed)
+    check_reward(engine, gamma, config)
+    spec = bare_spec(config.env)
+    stops = stops_at_success(config, engine, spec)
+    venv = _lanes(config, spec, engine, stops)
+    algorithm = find_algorithm(config.algo)
+    algorithm.check_action_space(venv.action_space, config.env)
+    stack: VecEnv = VecMonitor(DenseRewardVecEnv(venv, engine=engine))
+    normalizer = None
+    if config.run.normalize_obs or config.run.normalize_reward:
+        normalizer = _normalize(stack, config, gamma)
+        stack = normalizer
+    model = algorithm.load()(
+        algorithm.policy(venv.observation_space),
+        stack,
+        seed=config.seed,
+        device="cpu",
+        policy_kwargs=dict(config.policy),
+        **_hyper_parameters(config, venv),
+    )
+    return Learner(model, engine, normalizer, spec, dict(config.env_kwargs), stops)
+
+
+def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> None:
+    """Refuse rewards that this learner would be paid wrongly by.
+
+    Raises:
+        RewardError: another discount, a reward of whole episodes, or one that HER cannot relabel.
+    """
+    assumed = getattr(engine.model, "gamma", None)
+    if assumed is not None and assumed != gamma:
+        raise RewardError(
+            f'"{engine.model.name}" shapes with gamma={assumed}, but {config.algo} learns with '
+            f'gamma={gamma}. Write --set gamma={assumed}, or give the reward "gamma": {gamma}.'
+        )
+    if Need.EPISODE in engine.model.needs:
+        raise RewardError(
+            f'"{engine.model.name}" speaks at the end of an episode and is paid by relabelling, '
+            "which densegym train does not do yet. Use a reward that is paid at step time."
+        )
+    if config.run.her and config.reward != "env":
+        raise RewardError(
+            "hindsight relabelling recomputes the world's own reward for other goals, so it works "
+            f'with reward "env" only; given "{engine.model.name}". Write --set her=false.'
+        )
+
+
+def stops_at_success(config: TrainConfig, engine: RewardEngine, spec: EnvSpec) -> bool | None:
+    """Decide whether training episodes end at the first success.
+
+    A reward that is positive at every step would be lost by succeeding, so such rewards ask for
+    episodes that go on. ``--set env.terminate_on_success=...`` overrides them.
+    """
+    entry = spec.entry_point
+    creator = load_env_creator(entry) if isinstance(entry, str) else entry
+    if creator is None or "terminate_on_success" not in inspect.signature(creator).parameters:
+        return None
+    if "terminate_on_success" in config.env_kwargs:
+        return bool(config.env_kwargs["terminate_on_success"])
+    wish = getattr(engine.model, "stops_at_success", None)
+    default = spec.kwargs.get(
+        "terminate_on_success", inspect.signature(creator).parameters["terminate_on_success"].default
+    )
+    return bool(default if wish is None else wish)
+
+
+def _lanes(
+    config: TrainConfig, spec: EnvSpec, engine: RewardEngine, stops: bool | None
+) -> LaneVecEnv:
+    kwargs = dict(config.env_kwargs)
+    if stops is not None:
+        kwargs["terminate_on_success"] = stops
+    if config.run.episode_steps is not None:
+        kwargs["max_episode_steps"] = config.run.episode_steps
+    if engine.needs_frames:
+        kwargs["render_mode"] = "rgb_array"
+
+    def lane() -> gym.Env[Any, Any]:
+        env = gym.make(spec, **kwargs)
+        return FrameInInfo(env) if engine.needs_frames else env
+
+    return LaneVecEnv([lane] * config.run.n_envs)
+
+
+def _normalize(stack: VecEnv, config: TrainConfig, gamma: float) -> VecNormalize:
+    space = stack.observation_space
+    keys = None
+    if isinstance(space, spaces.Dict):
+        keys = [key for key, sub in space.items() if isinstance(sub, spaces.Box)]
+    return VecNormalize(
+        stack,
+        norm_obs=config.run.normalize_obs,
+        norm_reward=config.run.normalize_reward,
+        gamma=gamma,
+        norm_obs_keys=keys,
+    )
+
+
+def _hyper_parameters(config: TrainConfig, venv: VecEnv) -> dict[str, Any]:
+    given = dict(config.algorithm)
+    if not config.run.her:
+        return given
+    if not isinstance(venv.observation_space, spaces.Dict):
+        raise DenseGymError(
+            f"her=true needs a goal-conditioned world; {config.env} observes "
+            f"{type(venv.observation_space).__name__}. Write --set her=false."
+        )
+    if not find_algorithm(config.algo).off_policy:
+        raise DenseGymError(f"her=true needs an off-policy learner; {config.algo} is none. Use sac.")
+    options = {"n_sampled_goal": 4, "goal_selection_strategy": "future"}
+    return {**given, "replay_buffer_class": HerReplayBuffer, "replay_buffer_kwargs": options}
+
+
+def seed_everything(seed: int) -> None:
+    """Seed what SB3 draws from besides the model and its lanes."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  SB3's buffers draw from the global generator

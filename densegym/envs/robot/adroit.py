@@ -1,0 +1,48 @@
+"""The four Adroit hand tasks, paid by success alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densegym.envs.robot.base import SparseWorld
+from densegym.envs.robot.goal import make_upstream
+from densegym.reward_models.types import Float
+
+
+class AdroitEnv(SparseWorld):
+    """A Shadow hand that pays 1.0 on every step at which the task's rule holds.
+
+    Upstream's dense rewards are not offered as experts: in version 1.4.2 door, hammer and
+    relocate pay for distance between palm and object instead of charging for it.
+
+    Args:
+        task: upstream id, e.g. ``"AdroitHandDoorSparse-v1"``.
+        terminate_on_success: end the episode at the first success.
+        render_mode: ``"rgb_array"`` or None.
+        reward: ignored; the skin around the world pays it.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        terminate_on_success: bool = True,
+        render_mode: str | None = None,
+        reward: object = None,
+    ) -> None:
+        held = make_upstream(task, render_mode)
+        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+
+    def _reset_held(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Float, dict[str, Any]]:
+        obs, _ = self.held.reset(seed=seed)
+        return np.array(obs, dtype=np.float64), {}
+
+    def _step_held(self, action: Any) -> tuple[Float, bool, bool, dict[str, Any]]:
+        obs, _, terminated, _, told = self.held.step(action)
+        return np.array(obs, dtype=np.float64), bool(told["success"]), bool(terminated), {}

@@ -1,0 +1,76 @@
+"""What every robot world shares: it holds an upstream env and pays only the outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from densegym.reward_models.types import Frames
+
+
+class SparseWorld(gym.Env[Any, Any]):
+    """A world that holds an upstream env, latches success and pays 1.0 where the rule holds.
+
+    It holds instead of inheriting, because Stable-Baselines3's checker takes every env with a
+    method ``compute_reward`` for a goal-conditioned one. Subclasses implement ``_reset_held`` and
+    ``_step_held``; time limits are Gymnasium's, outside.
+
+    Args:
+        held: the upstream env.
+        terminate_on_success: whether the first success ends the episode.
+        render_mode: ``"rgb_array"`` or None.
+    """
+
+    def __init__(
+        self, held: gym.Env[Any, Any], *, terminate_on_success: bool, render_mode: str | None
+    ) -> None:
+        self.held = held
+        self.terminate_on_success = terminate_on_success
+        self.render_mode = render_mode
+        self.observation_space = held.observation_space
+        self.action_space = held.action_space
+        self._succeeded = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; equal seeds give equal episodes."""
+        super().reset(seed=seed)
+        self._succeeded = 0.0
+        obs, info = self._reset_held(seed, options)
+        return obs, {"success_now": 0.0, "is_success": 0.0, **info}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step the held env and pay its outcome."""
+        obs, success, terminated, info = self._step_held(action)
+        now = float(success)
+        self._succeeded = max(self._succeeded, now)
+        info = {"success_now": now, "is_success": self._succeeded, **info}
+        ended = terminated or (self.terminate_on_success and now > 0.0)
+        return obs, self._outcome(now), bool(ended), False, info
+
+    def render(self) -> Frames | None:
+        """Return an (H, W, 3) uint8 picture, or None without ``render_mode="rgb_array"``."""
+        if self.render_mode is None:
+            return None
+        return np.ascontiguousarray(self.held.render(), dtype=np.uint8)
+
+    def close(self) -> None:
+        """Close the held env."""
+        self.held.close()
+
+    def _outcome(self, success_now: float) -> float:
+        """Return the world's own reward; 1.0 where the rule holds unless overridden."""
+        return success_now
+
+    def _reset_held(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset the held env; return the observation and the subclass's own info floats."""
+        raise NotImplementedError
+
+    def _step_held(self, action: Any) -> tuple[Any, bool, bool, dict[str, Any]]:
+        """Step the held env; return observation, success now, termination and info floats."""
+        raise NotImplementedError

@@ -1,0 +1,128 @@
+"""Goal-conditioned worlds of Gymnasium-Robotics: Fetch and PointMaze, ready for hindsight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from densegym.envs.robot.base import SparseWorld
+from densegym.envs.robot.rendering import choose_backend
+from densegym.errors import require
+
+FETCH_RADIUS = 0.05  # metres between achieved and desired goal that count as success
+MAZE_RADIUS = 0.45
+
+
+class _GoalWorld(SparseWorld):
+    """Copies observations, which upstream shares, and passes seeds on."""
+
+    def _reset_held(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]]:
+        obs, _ = self.held.reset(seed=seed)
+        return _copied(obs), self._floats(obs)
+
+    def _step_held(self, action: Any) -> tuple[Any, bool, bool, dict[str, Any]]:
+        obs, _, terminated, _, told = self.held.step(action)
+        success = bool(told.get("is_success", told.get("success", False)))
+        return _copied(obs), success, bool(terminated), self._floats(obs)
+
+    def _floats(self, obs: dict[str, Any]) -> dict[str, Any]:
+        return {"distance_to_goal": _distance(obs["achieved_goal"], obs["desired_goal"]).item()}
+
+
+class FetchEnv(_GoalWorld):
+    """A Fetch arm that pays -1 until the goal is met and 0 while it is.
+
+    The episode goes on after success, as hindsight replay expects; ``info["is_success"]`` is
+    latched, ``info["success_now"]`` is upstream's flag. The expert is the negative distance.
+
+    Args:
+        task: upstream id, e.g. ``"FetchPush-v4"``.
+        terminate_on_success: end the episode at the first success.
+        render_mode: ``"rgb_array"`` or None.
+        reward: ignored; the skin around the world pays it.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        terminate_on_success: bool = False,
+        render_mode: str | None = None,
+        reward: object = None,
+    ) -> None:
+        held = make_upstream(task, render_mode)
+        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+
+    def compute_reward(
+        self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
+    ) -> npt.NDArray[np.float64]:
+        """Return the sparse reward of goals (..., 3): 0.0 within 5 cm, else -1.0."""
+        return -(_distance(achieved_goal, desired_goal) > FETCH_RADIUS).astype(np.float64)
+
+    def _outcome(self, success_now: float) -> float:
+        return success_now - 1.0
+
+    def _floats(self, obs: dict[str, Any]) -> dict[str, Any]:
+        floats = super()._floats(obs)
+        return {**floats, "expert_reward": -floats["distance_to_goal"]}
+
+
+class PointMazeEnv(_GoalWorld):
+    """A ball in a maze that pays 1.0 at the goal, where the episode ends.
+
+    Args:
+        task: upstream id, e.g. ``"PointMaze_UMaze-v3"``.
+        terminate_on_success: end the episode at the first success.
+        render_mode: ``"rgb_array"`` or None.
+        reward: ignored; the skin around the world pays it.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        terminate_on_success: bool = True,
+        render_mode: str | None = None,
+        reward: object = None,
+    ) -> None:
+        # Upstream would end the episode itself; a continuing task that keeps its goal leaves
+        # that decision to us.
+        held = make_upstream(task, render_mode, continuing_task=True, reset_target=False)
+        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+
+    def compute_reward(
+        self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
+    ) -> npt.NDArray[np.float64]:
+        """Return the sparse reward of goals (..., 2): 1.0 within 45 cm, else 0.0."""
+        return (_distance(achieved_goal, desired_goal) <= MAZE_RADIUS).astype(np.float64)
+
+
+def make_upstream(task: str, render_mode: str | None, **kwargs: Any) -> gym.Env[Any, Any]:
+    """Make a Gymnasium-Robotics env without the wrappers ``gym.make`` adds.
+
+    Raises:
+        MissingExtraError: Gymnasium-Robotics is not installed.
+    """
+    robotics = require("gymnasium_robotics", extra="robot")
+    gym.register_envs(robotics)
+    if render_mode is not None:
+        choose_backend()
+    made: gym.Env[Any, Any] = gym.make(task, render_mode=render_mode, **kwargs).unwrapped
+    return made
+
+
+def _copied(obs: dict[str, Any]) -> dict[str, Any]:
+    return {key: np.array(value, dtype=np.float64) for key, value in obs.items()}
+
+
+def _distance(achieved: npt.NDArray[Any], desired: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(np.asarray(achieved) - desired, axis=-1), dtype=np.float64)

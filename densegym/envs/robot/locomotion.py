@@ -1,0 +1,142 @@
+"""Locomotion skills on Gymnasium's MuJoCo robots, paid by programmatic success rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+
+from densegym.envs.robot.base import SparseWorld
+from densegym.envs.robot.rendering import choose_backend
+from densegym.envs.robot.skills import Flip, Forward, LieDown, Posture, Skill, WaveLeg
+from densegym.errors import unknown
+from densegym.reward_models.types import Float
+
+_ANY_POSTURE = {"terminate_when_unhealthy": False}
+_FEET = {
+    "Hopper-v5": ("foot_geom",),
+    "Walker2d-v5": ("foot_geom", "foot_left_geom"),
+    "HalfCheetah-v5": ("bfoot", "ffoot"),
+    "Ant-v5": ("left_ankle_geom", "right_ankle_geom", "third_ankle_geom", "fourth_ankle_geom"),
+}
+SKILLS: dict[str, tuple[str, Callable[[], Skill], dict[str, Any]]] = {
+    "HopperForward": ("Hopper-v5", lambda: Forward(2.0, 0.7), {}),
+    "HopperFrontflip": ("Hopper-v5", lambda: Flip(+1), _ANY_POSTURE),
+    "HopperBackflip": ("Hopper-v5", lambda: Flip(-1), _ANY_POSTURE),
+    "AntForward": ("Ant-v5", lambda: Forward(2.0, 0.2), {}),
+    "AntLieDown": ("Ant-v5", LieDown, _ANY_POSTURE),
+    "AntWaveLeg": ("Ant-v5", WaveLeg, _ANY_POSTURE),
+    "HalfCheetahForward": ("HalfCheetah-v5", lambda: Forward(10.0, -np.inf), {}),
+    "Walker2dForward": ("Walker2d-v5", lambda: Forward(2.0, 0.7), {}),
+}
+
+
+class LocomotionEnv(SparseWorld):
+    """A MuJoCo robot that pays 1.0 when it has shown a skill.
+
+    The observation is Gymnasium's; ``info`` adds ``x_position``, ``x_velocity`` and, per foot,
+    ``foot_height`` (m) and ``foot_contact`` (0 or 1). For the forward skills the expert is
+    Gymnasium's own reward.
+
+    Args:
+        skill: one of ``SKILLS``.
+        terminate_on_success: end the episode when the skill was shown.
+        render_mode: ``"rgb_array"`` or None.
+        width: of pictures, pixels.
+        height: of pictures, pixels.
+        reward: ignored; the skin around the world pays it.
+
+    Raises:
+        UnknownNameError: no such skill.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+
+    def __init__(
+        self,
+        skill: str,
+        *,
+        terminate_on_success: bool = True,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 480,
+        reward: object = None,
+    ) -> None:
+        if skill not in SKILLS:
+            raise unknown("skill", skill, SKILLS)
+        robot, rule, kwargs = SKILLS[skill]
+        if render_mode is not None:
+            choose_backend()
+        held: Any = gym.make(
+            robot, render_mode=render_mode, width=width, height=height, **kwargs
+        ).unwrapped
+        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+        self.metadata = {**self.metadata, "render_fps": held.metadata["render_fps"]}
+        self._model, self._data = held.model, held.data
+        self._feet = [self._model.geom(name).id for name in _FEET[robot]]
+        self._flat = robot != "Ant-v5"  # planar robots have slide and hinge joints at the root
+        self._dense = skill.endswith("Forward")
+        self._skill = rule()
+
+    def _reset_held(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Float, dict[str, Any]]:
+        obs, _ = self.held.reset(seed=seed)
+        posture = self.posture()
+        self._skill.reset(posture)
+        return obs, self._floats(posture, 0.0, 0.0)
+
+    def _step_held(self, action: Any) -> tuple[Float, bool, bool, dict[str, Any]]:
+        obs, dense, terminated, _, told = self.held.step(action)
+        posture = self.posture()
+        shown = self._skill.update(posture)
+        info = self._floats(posture, float(told["x_velocity"]), float(dense))
+        return obs, shown, bool(terminated), info
+
+    def posture(self) -> Posture:
+        """Return what the success rules look at, read from the simulator."""
+        data = self._data
+        torso = data.body("torso")
+        tips = self._foot_tips()
+        legs = data.qvel[6:].reshape(-1, 2) if not self._flat else np.zeros((len(tips), 2))
+        faster = np.abs(legs).argmax(axis=1)
+        return Posture(
+            x=float(data.qpos[0]),
+            height=float(torso.xpos[2]),
+            pitch=float(data.qpos[2]) if self._flat else 0.0,
+            speed=float(np.linalg.norm(data.qvel[:2] if self._flat else data.qvel[:3])),
+            up=float(torso.xmat[8]),
+            foot_height=tips[:, 2],
+            foot_contact=self._foot_contacts(),
+            leg_velocity=legs[np.arange(len(legs)), faster],
+        )
+
+    def _foot_tips(self) -> Float:
+        """Return the far end of every foot's geom in the world, (feet, 3) m."""
+        model, data = self._model, self._data
+        bodies = model.geom_bodyid[self._feet]
+        # A foot's capsule starts at its body's origin, so its far end is at twice its centre.
+        local = 2.0 * model.geom_pos[self._feet]
+        turned = np.einsum("fij,fj->fi", data.xmat[bodies].reshape(-1, 3, 3), local)
+        tips: Float = data.xpos[bodies] + turned
+        return tips
+
+    def _foot_contacts(self) -> Any:
+        contact = self._data.contact
+        touching = np.zeros(self._model.ngeom, dtype=np.bool_)
+        floor = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_GEOM, "floor")
+        pairs = contact.geom[: self._data.ncon]
+        touching[pairs[(pairs == floor).any(axis=1)].ravel()] = True
+        return touching[self._feet]
+
+    def _floats(self, posture: Posture, velocity: float, dense: float) -> dict[str, Any]:
+        info: dict[str, Any] = {
+            "x_position": posture.x,
+            "x_velocity": velocity,
+            "foot_height": posture.foot_height,
+            "foot_contact": posture.foot_contact.astype(np.float64),
+        }
+        return {**info, "expert_reward": dense} if self._dense else info

@@ -1,0 +1,144 @@
+"""The 50 Meta-World v3 tasks, repaired for Gymnasium and Stable-Baselines3."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+
+from densegym.envs.robot.base import SparseWorld
+from densegym.envs.robot.rendering import choose_backend
+from densegym.errors import require, unknown
+from densegym.reward_models.types import Float, Frames
+
+_PLACED = ("body_pos", "body_quat", "site_pos", "site_quat", "geom_pos", "geom_quat", "jnt_range")
+_UPSIDE_DOWN = ("corner2", "corner3")
+CAMERAS = ("topview", "corner", "corner2", "corner3", "corner4", "behindGripper", "gripperPOV")
+
+
+class MetaWorldEnv(SparseWorld):
+    """A Sawyer task with random goals that pays 1.0 on every step at which its rule holds.
+
+    Repairs: ``reset(seed=)`` decides the whole episode (upstream ignores it); the observation lies
+    inside its space; ``is_success`` is latched; success terminates. Upstream resets twice in a
+    row; one reset of a pristine model is exact and twice as fast.
+
+    Args:
+        task: upstream name, e.g. ``"button-press-v3"``.
+        expert_version: version of the hand-written reward in ``info["expert_reward"]``.
+        terminate_on_success: end the episode at the first success.
+        render_mode: ``"rgb_array"`` or None.
+        camera: one of ``CAMERAS``; pictures of the two that hang upside down are turned.
+        width: of pictures, pixels.
+        height: of pictures, pixels.
+        reward: ignored; the skin around the world pays it.
+
+    Raises:
+        MissingExtraError: Meta-World is not installed.
+        UnknownNameError: no such task or camera.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 80}  # noqa: RUF012  Gymnasium's own shape
+
+    def __init__(
+        self,
+        task: str = "button-press-v3",
+        *,
+        expert_version: Literal["v1", "v2"] = "v2",
+        terminate_on_success: bool = True,
+        render_mode: str | None = None,
+        camera: str = "corner",
+        width: int = 480,
+        height: int = 480,
+        reward: object = None,
+    ) -> None:
+        require("metaworld", extra="robot")
+        if render_mode is not None:
+            choose_backend()
+        if camera not in CAMERAS:
+            raise unknown("camera", camera, CAMERAS)
+        if expert_version not in ("v1", "v2"):
+            raise unknown("expert_version", expert_version, ("v1", "v2"))
+        self.sawyer: Any = _make_sawyer(
+            task,
+            render_mode=render_mode,
+            camera_name=camera,
+            width=width,
+            height=height,
+            reward_function_version=expert_version,
+        )
+        self._turned = camera in _UPSIDE_DOWN
+        self._placed = {name: getattr(self.sawyer.model, name).copy() for name in _PLACED}
+        super().__init__(
+            self.sawyer, terminate_on_success=terminate_on_success, render_mode=render_mode
+        )
+
+    def render(self) -> Frames | None:
+        """Return an (H, W, 3) uint8 picture, upright whatever the camera."""
+        picture = super().render()
+        if picture is None or not self._turned:
+            return picture
+        return np.ascontiguousarray(picture[::-1, ::-1])
+
+    def _reset_held(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Float, dict[str, Any]]:
+        sawyer = self.sawyer
+        for name, values in self._placed.items():
+            getattr(sawyer.model, name)[:] = values
+        sawyer.curr_path_length = 0
+        obs, _ = MujocoEnv.reset(sawyer, seed=seed)
+        # The two halves of an observation are this frame and the one before it.
+        sawyer._prev_obs = obs[:18].copy()
+        obs[18:36] = sawyer._prev_obs
+        space = sawyer.sawyer_observation_space
+        obs = np.clip(obs, space.low, space.high)
+        zeros = {"expert_reward": 0.0, "obj_to_target": 0.0, "near_object": 0.0}
+        return obs, zeros
+
+    def _step_held(self, action: Any) -> tuple[Float, bool, bool, dict[str, Any]]:
+        obs, expert, _, _, told = self.sawyer.step(action)
+        info = {
+            "expert_reward": float(expert),
+            "obj_to_target": float(told["obj_to_target"]),
+            "near_object": float(told["near_object"]),
+        }
+        return obs, bool(told["success"]), False, info
+
+
+def _make_sawyer(task: str, **kwargs: Any) -> gym.Env[Any, Any]:
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    if task not in ALL_V3_ENVIRONMENTS:
+        raise unknown("Meta-World task", task, ALL_V3_ENVIRONMENTS)
+    creator = ALL_V3_ENVIRONMENTS[task]
+    _repair_welds()
+    sawyer: Any = creator(**kwargs)
+    sawyer.seeded_rand_vec = True
+    sawyer._freeze_rand_vec = False
+    sawyer._set_task_called = True
+    sawyer._partially_observable = False
+    # The space was built while the goal's bounds were zero.
+    vars(sawyer).pop("sawyer_observation_space", None)
+    sawyer.observation_space = sawyer.sawyer_observation_space
+    sawyer.max_path_length = sys.maxsize  # the clock is TimeLimit's
+    return sawyer
+
+
+def _repair_welds() -> None:
+    """Let Meta-World run on MuJoCo versions whose weld rows are wider than the 11 it writes."""
+    if mujoco.mjNEQDATA == 11:
+        return
+    from metaworld.sawyer_xyz_env import SawyerMocapBase
+
+    def reset_mocap_welds(self: Any) -> None:
+        data = self.model.eq_data
+        for row in np.flatnonzero(self.model.eq_type == mujoco.mjtEq.mjEQ_WELD):
+            data[row, :11] = 0.0
+            data[row, 6], data[row, 10] = -1.0, 5.0
+
+    SawyerMocapBase.reset_mocap_welds = reset_mocap_welds

@@ -1,0 +1,1 @@
+"""Four thin skins around one reward engine; import the one for your host from its own module."""

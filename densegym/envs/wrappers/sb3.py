@@ -1,0 +1,100 @@
+"""The Stable-Baselines3 VecEnv skin: one batched model call per vector step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
+
+from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions, write_rows
+from densegym.reward_models.batch import replace_rows, take
+from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.spec import RewardSpec
+from densegym.reward_models.types import TaskCard
+
+
+class DenseRewardVecEnv(VecEnvWrapper):
+    """Pays a reward specification to SB3 learners and keeps the world's outcome in ``infos``.
+
+    SB3 resets at once: the true successor of a finished row is ``terminal_observation``, and
+    ``TimeLimit.truncated`` tells a time limit from an end. Place ``VecMonitor`` and
+    ``VecNormalize`` outside.
+
+    Args:
+        venv: any SB3 vector environment.
+        reward: a reward specification.
+        env_id: registered id whose task card the reward reads.
+        task: the task card itself, instead of ``env_id``.
+        seed: seed of reward models that draw random numbers.
+        engine: a ready engine for all lanes, instead of everything else.
+    """
+
+    def __init__(
+        self,
+        venv: VecEnv,
+        reward: RewardSpec = None,
+        *,
+        env_id: str | None = None,
+        task: TaskCard | None = None,
+        seed: int = 0,
+        engine: RewardEngine | None = None,
+    ) -> None:
+        super().__init__(venv)
+        self.engine = engine or engine_for(
+            reward, venv.num_envs, env_id=env_id, task=task, seed=seed
+        )
+        self._batched = wants_transitions(self.engine)
+        self._actions: Any = None
+        self._never = np.zeros(venv.num_envs, dtype=np.bool_)
+        base = venv.unwrapped
+        if isinstance(base, DummyVecEnv):
+            # SB3 keeps rewards in float32, which would round the world's own outcome.
+            base.buf_rews = base.buf_rews.astype(np.float64)
+
+    def reset(self) -> Any:
+        """Reset all lanes."""
+        obs = self.venv.reset()
+        infos = self.venv.reset_infos
+        frame = frames_of(infos, self.engine)
+        self.engine.begin(self.engine.slots, obs if self._batched else None, infos, frame)
+        return obs
+
+    def step_async(self, actions: Any) -> None:
+        """Keep the actions for the reward model and send them on."""
+        self._actions = actions
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> Any:
+        """Return observations, the specified rewards (num_envs,) float64, dones and infos."""
+        obs, env_reward, dones, infos = self.venv.step_wait()
+        ended = dones.nonzero()[0]
+        terminated = truncated = self._never
+        true_obs = obs
+        if len(ended):
+            truncated = self._never.copy()
+            truncated[ended] = [infos[i].get("TimeLimit.truncated", False) for i in ended]
+            terminated = dones & ~truncated
+            if self._batched:
+                finals = [infos[i]["terminal_observation"] for i in ended]
+                true_obs = replace_rows(obs, ended.tolist(), finals)
+        outcome = self.engine.advance(
+            slot=self.engine.slots,
+            action=self._actions if self._batched else None,
+            next_obs=true_obs if self._batched else None,
+            env_reward=np.asarray(env_reward, dtype=np.float64),
+            terminated=terminated,
+            truncated=truncated,
+            info=infos,
+            frame=frames_of(infos, self.engine),
+        )
+        write_rows(infos, outcome)
+        for slot, credit in outcome.credits:
+            infos[slot]["reward/credits"] = credit
+        if len(ended):
+            fresh = [self.venv.reset_infos[i] for i in ended]
+            first = take(obs, ended) if self._batched else None
+            self.engine.begin(ended, first, fresh, frames_of(fresh, self.engine))
+        return obs, outcome.reward, dones, infos
+
+

@@ -1,0 +1,85 @@
+"""The gym.Env skin: one lane, so the engine sees batches of one row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+
+from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions, write_rows
+from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.reward_models.batch import add_axis
+from densegym.reward_models.spec import RewardSpec
+from densegym.reward_models.types import TaskCard
+
+
+class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Pays a reward specification and keeps the world's own outcome in ``info``.
+
+    Place it outside ``TimeLimit``, or it never learns of truncation; ``gym.make`` does so for
+    every ``DenseGym/`` id.
+
+    Args:
+        env: any Gymnasium environment.
+        reward: a reward specification; None reads ``reward`` from the env's own spec.
+        task: the task card; None looks it up by the env's id.
+        seed: seed of reward models that draw random numbers.
+
+    Example:
+        >>> import gymnasium, densegym
+        >>> env = DenseReward(gymnasium.make("CartPole-v1"), reward={"model": "env", "scale": 0.5})
+        >>> _ = env.reset(seed=0)
+        >>> _, paid, _, _, info = env.step(0)
+        >>> paid, info["reward/env"], info["return/dense"]
+        (0.5, 1.0, 0.5)
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        reward: RewardSpec = None,
+        task: TaskCard | None = None,
+        seed: int = 0,
+    ) -> None:
+        RecordConstructorArgs.__init__(self, reward=reward, task=task, seed=seed)
+        spec = env.spec
+        if reward is None and spec is not None:
+            reward = spec.kwargs.get("reward")
+        env_id = None if spec is None else spec.id
+        self.engine = engine_for(reward, 1, env_id=env_id, task=task, seed=seed)
+        if self.engine.needs_frames:
+            env = FrameInInfo(env)
+        gym.Wrapper.__init__(self, env)
+        self._batched = wants_transitions(self.engine)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset the world and begin an episode of the reward model."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        batch = add_axis(obs) if self._batched else None
+        frame = frames_of([info], self.engine)
+        info = dict(info)
+        write_rows([info], self.engine.begin(self.engine.slots, batch, [info], frame))
+        return obs, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step the world and return the specified reward."""
+        obs, env_reward, terminated, truncated, info = self.env.step(action)
+        outcome = self.engine.advance(
+            slot=self.engine.slots,
+            action=add_axis(action) if self._batched else None,
+            next_obs=add_axis(obs) if self._batched else None,
+            env_reward=np.array([env_reward], dtype=np.float64),
+            terminated=np.array([terminated], dtype=np.bool_),
+            truncated=np.array([truncated], dtype=np.bool_),
+            info=[info],
+            frame=frames_of([info], self.engine),
+        )
+        info = dict(info)
+        write_rows([info], outcome)
+        for _, credit in outcome.credits:
+            info["reward/credits"] = credit
+        return obs, float(outcome.reward[0]), bool(terminated), bool(truncated), info

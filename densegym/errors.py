@@ -1,0 +1,68 @@
+"""Errors that say what was given, what was expected and what to type next."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class DenseGymError(Exception):
+    """Base of every error a user can cause; the command line prints it without a traceback."""
+
+
+class UnknownNameError(DenseGymError, ValueError):
+    """A name that is not registered: an env id, a reward, an option, an algorithm."""
+
+
+class MissingExtraError(DenseGymError, ImportError):
+    """A package of an optional extra is not installed."""
+
+
+class RewardError(DenseGymError, ValueError):
+    """A reward model broke its contract, or a reward specification cannot be built."""
+
+
+class ResultsError(DenseGymError, ValueError):
+    """A results folder or checkpoint is damaged, foreign, or of another version."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return ``' Did you mean "x"?'`` for the nearest known name, or an empty string."""
+    folded = {candidate.lower(): candidate for candidate in known}
+    match = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    return f' Did you mean "{folded[match[0]]}"?' if match else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, see: str = "") -> UnknownNameError:
+    """Build the error for an unknown name.
+
+    Args:
+        kind: What the name was taken for, e.g. ``"reward"``.
+        name: What was given.
+        known: Every accepted name; the closest is suggested.
+        see: How to list what exists, e.g. ``"densegym rewards"``.
+
+    Returns:
+        The error, ready to raise.
+    """
+    names = sorted(known)
+    listing = f" `{see}` lists all {len(names)}." if see else f" Known: {', '.join(names)}."
+    return UnknownNameError(f'Unknown {kind} "{name}".{closest(name, names)}{listing}')
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra brings it.
+
+    Raises:
+        MissingExtraError: the module is not installed; the message holds the exact pip line.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{module} is not installed. Type: pip install 'densegym[{extra}]'"
+        ) from error

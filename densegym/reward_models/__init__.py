@@ -1,0 +1,1 @@
+"""Reward models judge batches of steps; they know no simulator and no trainer."""

@@ -1,0 +1,1 @@
+"""Reward programs: batched NumPy functions over a task card's features."""

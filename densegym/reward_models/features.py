@@ -1,0 +1,104 @@
+"""Named features of a task card, read from batches of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from densegym.errors import unknown
+from densegym.reward_models.types import Feature, Float, Info, Starts, Steps, TaskCard
+
+Reader = Callable[[Steps], Any]
+
+
+def feature_names(card: TaskCard) -> list[str]:
+    """Return every name a reward program may take: features, their ``prev_`` twins, the clock."""
+    twins = [f"prev_{item.name}" for item in card.features if item.source == "obs"]
+    return [*(item.name for item in card.features), *twins, "terminated"]
+
+
+def reader(card: TaskCard, name: str) -> Reader:
+    """Return a function from ``Steps`` to one feature, a fresh (B, *shape) float64 array.
+
+    ``prev_<name>`` reads the observation before the step; ``terminated`` is (B,) bool.
+
+    Raises:
+        UnknownNameError: the card has no such feature; names the closest.
+    """
+    if name == "terminated":
+        return lambda steps: steps.terminated
+    table = {item.name: item for item in card.features}
+    previous = name.startswith("prev_") and name not in table
+    feature = table.get(name.removeprefix("prev_") if previous else name)
+    if feature is None or (previous and feature.source != "obs"):
+        raise unknown(f"feature of {card.id}", name, feature_names(card))
+    if feature.source == "info":
+        return lambda steps: _from_info(feature, steps.info)
+    if feature.source == "action":
+        return lambda steps: _from_array(feature, steps.action)
+    if previous:
+        return lambda steps: _from_array(feature, steps.obs)
+    return lambda steps: _from_array(feature, steps.next_obs)
+
+
+def as_steps(starts: Starts, card: TaskCard) -> Steps:
+    """Return first states dressed as steps that went nowhere, for potentials at s₀."""
+    rows = len(starts.slot)
+    never = np.zeros(rows, dtype=np.bool_)
+    return Steps(
+        slot=starts.slot,
+        t=np.zeros(rows, dtype=np.int64),
+        obs=starts.obs,
+        action=np.zeros((rows, _action_width(card))),
+        next_obs=starts.obs,
+        env_reward=np.zeros(rows),
+        terminated=never,
+        truncated=never,
+        info=starts.info,
+        frame=starts.frame,
+    )
+
+
+def blank_steps(card: TaskCard, rows: int) -> Steps:
+    """Return steps on which every feature of the card reads zero, to try a program on."""
+    blank = Starts(
+        slot=np.arange(rows),
+        obs=_blank_observation(card, rows),
+        info=[
+            {item.key: np.zeros(item.shape) for item in card.features if item.source == "info"}
+        ]
+        * rows,
+    )
+    return as_steps(blank, card)
+
+
+def _from_array(feature: Feature, batch: Any) -> Float:
+    array = batch if feature.key is None else batch[feature.key]
+    if feature.columns is not None:
+        start, stop = feature.columns
+        array = array[:, start] if feature.shape == () else array[:, start:stop]
+    return np.array(array, dtype=np.float64, order="C")
+
+
+def _from_info(feature: Feature, infos: Sequence[Info]) -> Float:
+    return np.array([info[feature.key] for info in infos if feature.key], dtype=np.float64)
+
+
+def _action_width(card: TaskCard) -> int:
+    ends = [item.columns[1] for item in card.features if item.source == "action" and item.columns]
+    whole = [item.shape[0] for item in card.features if item.source == "action" and item.shape]
+    return max([1, *ends, *whole])
+
+
+def _blank_observation(card: TaskCard, rows: int) -> Any:
+    read = [item for item in card.features if item.source == "obs"]
+    keys = {item.key for item in read if item.key is not None}
+    if not keys:
+        return np.zeros((rows, _width(read)))
+    return {key: np.zeros((rows, _width([i for i in read if i.key == key]))) for key in keys}
+
+
+def _width(features: Sequence[Feature]) -> int:
+    return max([1, *(item.columns[1] if item.columns else sum(item.shape) for item in features)])

@@ -1,0 +1,225 @@
+"""The nouns every room shares: batches of steps, scores, episodes, reward models, task cards.
+
+Every array has a leading axis B, the number of rows that really stepped. ``slot`` says which
+sub-environment (or agent) a row belongs to, so a model never needs to know how it is vectorised.
+What is made at every step is a NamedTuple, which costs a fifth of a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Int: TypeAlias = npt.NDArray[np.int64]
+Float: TypeAlias = npt.NDArray[np.float64]
+Bool: TypeAlias = npt.NDArray[np.bool_]
+Frames: TypeAlias = npt.NDArray[np.uint8]
+Info: TypeAlias = Mapping[str, Any]
+Mode: TypeAlias = Literal["replace", "add", "shape", "additive_unsafe"]
+
+
+class Need(enum.Flag):
+    """What the engine must collect for a model; what is not asked for is not paid for."""
+
+    NOTHING = 0
+    OBS = enum.auto()
+    """Observations and actions; without it ``Steps.obs`` and ``Steps.next_obs`` are None."""
+    FRAME = enum.auto()
+    """A picture of each state, (B, H, W, 3) uint8."""
+    TASK = enum.auto()
+    """The task's sentence, per row, at the start of an episode."""
+    EPISODE = enum.auto()
+    """Whole episodes for ``finish``; paid by relabelling, never at step time."""
+
+
+class Starts(NamedTuple):
+    """Rows that begin an episode.
+
+    Attributes:
+        slot: (B,) int64, the sub-environment.
+        obs: first observation, leading axis B (array, dict of arrays, or list for text); None
+            unless the model needs ``Need.OBS``.
+        info: B mappings returned by ``reset``.
+        frame: (B, H, W, 3) uint8, or None.
+        task: B sentences, or empty unless the model needs ``Need.TASK``.
+    """
+
+    slot: Int
+    obs: Any
+    info: Sequence[Info]
+    frame: Frames | None = None
+    task: Sequence[str] = ()
+
+
+class Steps(NamedTuple):
+    """Rows that really stepped.
+
+    Attributes:
+        slot: (B,) int64, the sub-environment.
+        t: (B,) int64, 0-based step in its episode.
+        obs: what the policy saw, leading axis B; None unless the model needs ``Need.OBS``.
+        action: what it did, leading axis B.
+        next_obs: the true successor, never the observation after an autoreset.
+        env_reward: (B,) float64, the world's own reward.
+        terminated: (B,) bool, the world ended.
+        truncated: (B,) bool, the clock ended; when both are true, termination wins.
+        info: B mappings returned by ``step``.
+        frame: (B, H, W, 3) uint8 picture of ``next_obs``, or None.
+    """
+
+    slot: Int
+    t: Int
+    obs: Any
+    action: Any
+    next_obs: Any
+    env_reward: Float
+    terminated: Bool
+    truncated: Bool
+    info: Sequence[Info]
+    frame: Frames | None = None
+
+
+class Scores(NamedTuple):
+    """What a model says of a batch of steps.
+
+    Attributes:
+        reward: (B,) float64.
+        valid: (B,) bool; False is an abstention, and the engine applies its fallback.
+        parts: named terms, each (B,) float64; for additive models they sum to ``reward``.
+    """
+
+    reward: Float
+    valid: Bool
+    parts: Mapping[str, Float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One finished episode of T steps, for models with ``Need.EPISODE``.
+
+    Attributes:
+        slot: the sub-environment.
+        obs: T + 1 observations, leading axis T + 1.
+        action: T actions.
+        env_reward: (T,) float64.
+        dense_reward: (T,) float64, what was paid at step time.
+        terminated: whether the world (not the clock) ended it.
+        info: T mappings.
+        frames: (T + 1, H, W, 3) uint8, or None.
+        task: the task's sentence.
+    """
+
+    slot: int
+    obs: Any
+    action: Any
+    env_reward: Float
+    dense_reward: Float
+    terminated: bool
+    info: Sequence[Info]
+    frames: Frames | None = None
+    task: str = ""
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """Judges batches of steps. ``BaseRewardModel`` supplies every method but ``score``."""
+
+    @property
+    def name(self) -> str:
+        """Name with version, e.g. ``"authored/button-press-v1"``."""
+
+    @property
+    def needs(self) -> Need:
+        """What the engine must collect."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of ``Scores.parts``, known before the first step."""
+
+    def begin(self, starts: Starts) -> None:
+        """Take note of rows that start an episode."""
+
+    def score(self, steps: Steps) -> Scores:
+        """Judge one batch; called once per vector step."""
+
+    def finish(self, episodes: Sequence[Episode]) -> Sequence[Float | None]:
+        """Return (T,) credits for each finished episode, or None to keep the step rewards."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that must survive a checkpoint, as arrays and plain values."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+
+
+@runtime_checkable
+class PotentialModel(Protocol):
+    """Values states; ``compose.Shaped`` turns it into a reward that cannot be farmed."""
+
+    @property
+    def name(self) -> str:
+        """Name with version."""
+
+    @property
+    def needs(self) -> Need:
+        """What the engine must collect."""
+
+    def initial(self, starts: Starts) -> tuple[Float, Bool]:
+        """Return Φ(s₀) (B,) float64 and its validity (B,) bool."""
+
+    def after(self, steps: Steps) -> tuple[Float, Bool]:
+        """Return Φ of ``steps.next_obs`` (B,) float64 and its validity (B,) bool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A named quantity that a reward program may read; a row of a task card's feature table.
+
+    Attributes:
+        name: the parameter name in a reward program, e.g. ``"hand_position"``.
+        shape: shape without the batch axis; ``()`` is a scalar.
+        unit: e.g. ``"m"``, ``"rad/s"``, ``"1"`` for dimensionless.
+        frame: coordinate frame, e.g. ``"world"``, ``"body"``, or ``"-"``.
+        meaning: one line for people and language models.
+        source: where it is read: the observation, the action, or the step's info.
+        key: entry of a Dict observation, or the info key.
+        columns: half-open range of a flat observation or action.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    unit: str
+    frame: str
+    meaning: str
+    source: Literal["obs", "action", "info"] = "obs"
+    key: str | None = None
+    columns: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCard:
+    """What a reward author is told about a task, and what decides success.
+
+    Attributes:
+        id: environment id, e.g. ``"DenseGym/ButtonPress-v0"``.
+        family: group of tasks that share training presets, e.g. ``"metaworld"``.
+        goal: the task in one sentence.
+        success: the success rule in words.
+        provenance: upstream package, id and licence.
+        features: what reward programs may read.
+        expert: what ``reward="expert"`` is, or None where no trustworthy one exists.
+    """
+
+    id: str
+    family: str = ""
+    goal: str = ""
+    success: str = ""
+    provenance: str = ""
+    features: tuple[Feature, ...] = ()
+    expert: str | None = None
