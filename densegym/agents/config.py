@@ -198,7 +198,9 @@ def _settings(given: Mapping[str, Any]) -> RunSettings:
         wanted = hints[key]
         plain = isinstance(value, bool) is (wanted is bool)
         if not isinstance(value, wanted) or not plain:
-            raise DenseGymError(f"{key} takes {getattr(wanted, '__name__', wanted)}; given {value!r}")
+            raise DenseGymError(
+                f"{key} takes {getattr(wanted, '__name__', wanted)}; given {value!r}"
+            )
     settings = RunSettings(**given)
     for key in ("steps", "n_envs", "eval_every", "eval_episodes", "final_episodes", "threads"):
         if getattr(settings, key) < 1:
@@ -219,7 +221,7 @@ def _toml_table(table: Mapping[str, Any], path: Sequence[str], lines: list[str])
         lines += ["", f"[{'.'.join(path)}]"]
     for key, value in table.items():
         if key not in nested and value is not None:
-            lines.append(f"{_toml_key(key)} = {_toml_value(value)}")
+            lines.append(f"{_toml_key(key)} = {toml_value(value)}")
     for key, value in nested.items():
         _toml_table(value, (*path, _toml_key(key)), lines)
 
@@ -232,10 +234,11 @@ def _toml_key(key: str) -> str:
     return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return one plain value as TOML."""
     if isinstance(value, Mapping):
-        pairs = (f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items() if v is not None)
+        pairs = (f"{_toml_key(k)} = {toml_value(v)}" for k, v in value.items() if v is not None)
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return json.dumps(value)

@@ -173,7 +173,8 @@ def stops_at_success(config: TrainConfig, engine: RewardEngine, spec: EnvSpec) -
         return bool(config.env_kwargs["terminate_on_success"])
     wish = getattr(engine.model, "stops_at_success", None)
     default = spec.kwargs.get(
-        "terminate_on_success", inspect.signature(creator).parameters["terminate_on_success"].default
+        "terminate_on_success",
+        inspect.signature(creator).parameters["terminate_on_success"].default,
     )
     return bool(default if wish is None else wish)
 
@@ -220,7 +221,9 @@ def _hyper_parameters(config: TrainConfig, venv: VecEnv) -> dict[str, Any]:
             f"{type(venv.observation_space).__name__}. Write --set her=false."
         )
     if not find_algorithm(config.algo).off_policy:
-        raise DenseGymError(f"her=true needs an off-policy learner; {config.algo} is none. Use sac.")
+        raise DenseGymError(
+            f"her=true needs an off-policy learner; {config.algo} is none. Use sac."
+        )
     options = {"n_sampled_goal": 4, "goal_selection_strategy": "future"}
     return {**given, "replay_buffer_class": HerReplayBuffer, "replay_buffer_kwargs": options}
 

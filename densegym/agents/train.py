@@ -27,6 +27,7 @@ from stable_baselines3.common.logger import configure
 import densegym
 from densegym.agents import checkpoint
 from densegym.agents.config import TrainConfig, to_toml
+from densegym.agents.film import record, write_film
 from densegym.agents.learner import Learner, build_learner, seed_everything
 from densegym.agents.results import append_jsonl, write_json
 from densegym.envs.tasks import task_card
@@ -76,6 +77,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    film: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
     """Carry out a run and return its finished folder.
@@ -84,6 +86,7 @@ def train(
         config: the resolved configuration.
         folder: where the finished run will lie; must not exist.
         resume: go on from the checkpoint in ``<folder>.partial``; without one, start anew.
+        film: record one episode of the trained policy into ``media/``.
         on_progress: told about every evaluation and about a hundred points in between.
 
     Raises:
@@ -105,7 +108,9 @@ def train(
         warnings.filterwarnings("ignore", message=".*primarily intended to run on the CPU.*")
         learner = build_learner(config)
     try:
-        _Run(config, work, learner, on_progress).carry_out(saved if saved.is_file() else None)
+        _Run(config, work, learner, on_progress).carry_out(
+            saved if saved.is_file() else None, film=film
+        )
     finally:
         learner.close()
     os.replace(work, folder)
@@ -129,7 +134,7 @@ class _Run:
         self._earlier = {"wall_s": 0.0, "cpu_s": 0.0}
         self._success: float | None = None
 
-    def carry_out(self, saved: Path | None) -> None:
+    def carry_out(self, saved: Path | None, *, film: bool) -> None:
         """Learn the remaining steps, evaluate, and write the results."""
         if saved is not None:
             checkpoint.restore(checkpoint.load(saved, self.config), self.learner)
@@ -150,6 +155,8 @@ class _Run:
                     f"in {self.work} is kept. Add --resume to go on."
                 ) from None
         self.checkpoint()
+        if film:
+            self._film()
         self._finish()
 
     def evaluate(self) -> None:
@@ -211,6 +218,13 @@ class _Run:
         )
         self._success = float(final.success.mean())
         self.report("finished")
+
+    def _film(self) -> None:
+        self.report("filming")
+        config = self.config
+        policy = self.learner.policy()
+        footage = record(policy, config.env, config.reward, seed=EVAL_SEED, **config.env_kwargs)
+        write_film(footage, self.work / "media", slug(f"{config.env} {footage.title}"))
 
     def _meta(self) -> dict[str, Any]:
         config, usage = self.config, self.learner.engine.usage

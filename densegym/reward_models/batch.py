@@ -1,4 +1,4 @@
-"""Batches of observations of any Gymnasium kind: arrays, dicts and tuples of arrays, lists of text."""
+"""Batches of observations: arrays, dicts and tuples of arrays, lists of text."""
 
 from __future__ import annotations
 

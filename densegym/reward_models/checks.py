@@ -36,7 +36,9 @@ class _Stream:
 
     def starts(self, lanes: Int) -> Starts:
         info = [self.info[0][lane] for lane in lanes]
-        return Starts(slot=lanes, obs=take(self.obs[0], lanes), info=info, task=["task"] * len(lanes))
+        return Starts(
+            slot=lanes, obs=take(self.obs[0], lanes), info=info, task=["task"] * len(lanes)
+        )
 
     def steps(self, t: int, lanes: Int) -> Steps:
         last = t == len(self.action) - 1
@@ -121,7 +123,9 @@ def _draw(
 
 def _batch(space: Space[Any], lanes: int) -> Any:
     samples = [space.sample() for _ in range(lanes)]
-    return stack([map_leaves(lambda x: x if isinstance(x, str) else np.asarray(x), s) for s in samples])
+    return stack(
+        [map_leaves(lambda x: x if isinstance(x, str) else np.asarray(x), s) for s in samples]
+    )
 
 
 def _play(model: RewardModel, stream: _Stream, lanes: Int) -> list[Scores]:

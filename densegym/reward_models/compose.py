@@ -106,9 +106,7 @@ class Clip(_Wrapping):
     def score(self, steps: Steps) -> Scores:
         """Return the clipped score."""
         scores = self.model.score(steps)
-        return Scores(
-            reward=self._transform(scores.reward), valid=scores.valid, parts=scores.parts
-        )
+        return Scores(reward=self._transform(scores.reward), valid=scores.valid, parts=scores.parts)
 
 
 class Sum(BaseRewardModel):
@@ -274,9 +272,7 @@ class Shaped(BaseRewardModel):
         if not 0.0 < gamma <= 1.0:
             raise RewardError(f"gamma is in (0, 1]; given {gamma}")
         if truncation not in ("bootstrap", "terminal"):
-            raise RewardError(
-                f'truncation is "bootstrap" or "terminal"; given {truncation!r}'
-            )
+            raise RewardError(f'truncation is "bootstrap" or "terminal"; given {truncation!r}')
         self.potential = potential
         self.name = potential.name
         self.needs = potential.needs
@@ -304,9 +300,7 @@ class Shaped(BaseRewardModel):
         shaping = self.gamma * after - before
         self._phi.values[steps.slot] = after
         spoke = valid | ended
-        return Scores(
-            reward=np.where(spoke, shaping, 0.0), valid=spoke, parts={"shaping": shaping}
-        )
+        return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts={"shaping": shaping})
 
     def state_dict(self) -> dict[str, Any]:
         """Return the kept potentials and the potential's own state, if it has one."""

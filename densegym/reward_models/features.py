@@ -66,9 +66,7 @@ def blank_steps(card: TaskCard, rows: int) -> Steps:
     blank = Starts(
         slot=np.arange(rows),
         obs=_blank_observation(card, rows),
-        info=[
-            {item.key: np.zeros(item.shape) for item in card.features if item.source == "info"}
-        ]
+        info=[{item.key: np.zeros(item.shape) for item in card.features if item.source == "info"}]
         * rows,
     )
     return as_steps(blank, card)

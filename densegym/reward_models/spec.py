@@ -138,9 +138,7 @@ def build_reward(spec: RewardSpec, *, task: TaskCard, seed: int = 0) -> RewardMo
     return models[0] if len(models) == 1 else compose.Sum(models)
 
 
-def build_engine(
-    spec: RewardSpec, num_envs: int, *, task: TaskCard, seed: int = 0
-) -> RewardEngine:
+def build_engine(spec: RewardSpec, num_envs: int, *, task: TaskCard, seed: int = 0) -> RewardEngine:
     """Build the engine of a specification: its model, mode, fallback and bounds.
 
     A sum replaces the world's reward as soon as one part does; parts that add or shape are paid
@@ -148,8 +146,10 @@ def build_engine(
     """
     parts = parse(spec)
     model = build_reward(spec, task=task, seed=seed)
-    modes = {_mode_of(part, model if len(parts) == 1 else _model_of(model, index))
-             for index, part in enumerate(parts)}
+    modes = {
+        _mode_of(part, model if len(parts) == 1 else _model_of(model, index))
+        for index, part in enumerate(parts)
+    }
     mode: Literal["replace", "add"] = "replace" if "replace" in modes else "add"
     fallbacks = [part.wrapping.get("fallback") for part in parts]
     stated = {value for value in fallbacks if value is not None}
@@ -225,7 +225,7 @@ def _as_reward(built: Any, part: Part) -> RewardModel:
             'Use mode="replace" or mode="add".'
         )
     if shaping and not isinstance(built, compose.Shaped):
-        raise RewardError(f"{sorted(shaping)} belong to potentials; \"{built.name}\" is none")
+        raise RewardError(f'{sorted(shaping)} belong to potentials; "{built.name}" is none')
     return built
 
 

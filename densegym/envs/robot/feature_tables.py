@@ -8,7 +8,14 @@ from densegym.reward_models.types import Feature
 
 
 def _column(
-    name: str, start: int, width: int, unit: str, frame: str, meaning: str, *, key: str | None = None
+    name: str,
+    start: int,
+    width: int,
+    unit: str,
+    frame: str,
+    meaning: str,
+    *,
+    key: str | None = None,
 ) -> Feature:
     """Return a feature of the observation; width 0 is a scalar in one column."""
     shape = (width,) if width else ()
@@ -16,7 +23,9 @@ def _column(
     return Feature(name, shape, unit, frame, meaning, key=key, columns=columns)
 
 
-def _run(rows: Sequence[tuple[str, int, str, str, str]], *, key: str | None = None) -> list[Feature]:
+def _run(
+    rows: Sequence[tuple[str, int, str, str, str]], *, key: str | None = None
+) -> list[Feature]:
     """Return features that follow each other in the observation from column 0."""
     features, start = [], 0
     for name, width, unit, frame, meaning in rows:
@@ -73,7 +82,9 @@ def _fetch(with_object: bool) -> tuple[Feature, ...]:
     ]
     return (
         *_run(rows, key="observation"),
-        _column("achieved_goal", 0, 3, "m", "world", "what should be at the goal", key="achieved_goal"),
+        _column(
+            "achieved_goal", 0, 3, "m", "world", "what should be at the goal", key="achieved_goal"
+        ),
         _column("desired_goal", 0, 3, "m", "world", "where it should be", key="desired_goal"),
         _action(4, "gripper displacement along x, y, z (1 is 5 cm a step), finger effort"),
     )

@@ -96,5 +96,3 @@ class DenseRewardVecEnv(VecEnvWrapper):
             first = take(obs, ended) if self._batched else None
             self.engine.begin(ended, first, fresh, frames_of(fresh, self.engine))
         return obs, outcome.reward, dones, infos
-
-

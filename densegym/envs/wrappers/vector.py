@@ -134,9 +134,7 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         live = np.flatnonzero(~self._ended) if len(restarted) else self.engine.slots
         columns = [info] * len(live)
         if len(live):
-            outcome = self._advance(
-                live, actions, obs, env_reward, terminated, truncated, columns
-            )
+            outcome = self._advance(live, actions, obs, env_reward, terminated, truncated, columns)
             paid[live] = outcome.reward
             self._write(info, live, outcome)
         if len(restarted):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -134,7 +134,9 @@ class ProgramReward(BaseRewardModel):
         if type(result) is tuple and len(result) == 2 and isinstance(result[1], dict):
             total, parts = result
             columns = (total, *parts.values())
-            if all(type(c) is np.ndarray and c.dtype == _F8 and c.shape == (rows,) for c in columns):
+            if all(
+                type(c) is np.ndarray and c.dtype == _F8 and c.shape == (rows,) for c in columns
+            ):
                 return Scores(total, all_true(rows), parts)
             total = _column(self.name, "total", total, rows)
             checked = {term: _column(self.name, term, part, rows) for term, part in parts.items()}

@@ -1,0 +1,271 @@
+"""Benchmark tables: one row per env, reward and learner, controls first, cost beside success."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+
+from densegym.agents import statistics
+from densegym.agents.results import Run
+from densegym.errors import ResultsError
+from densegym.reward_models.types import Float
+
+CONTROLS = ("env", "expert")
+SMOKE_BELOW = 5  # seeds; fewer prove nothing
+THRESHOLD = 0.9
+_BOOTSTRAP_SEED = 20_108_13264  # of every published interval; the number is arbitrary
+COLUMNS = (
+    "env",
+    "reward",
+    "algo",
+    "steps",
+    "seeds",
+    "success",
+    "lowest",
+    "drawn",
+    "return/env",
+    "steps to 0.9",
+    "CPU s to 0.9",
+    "CPU s",
+    "wall s",
+    "ends at success",
+    "model calls",
+    "cost USD",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        env: environment id.
+        reward: reward with version.
+        algo: learner.
+        steps: environment steps of each run.
+        seeds: seeds run, ascending.
+        success: IQM over seeds of the final deterministic success rate, and its 95 % interval.
+        lowest: success of the worst seed.
+        drawn: mean success with drawn actions.
+        return_env: IQM over seeds of the world's own return, and its interval.
+        steps_to: Kaplan-Meier median of steps to the first evaluation at 0.9, or None.
+        cpu_to: CPU seconds of the slowest seed up to there, or None unless every seed got there.
+        cpu_s: mean CPU seconds of a run.
+        wall_s: mean wall seconds of a run.
+        ends: whether training episodes ended at success, or None without such a choice.
+        model_calls: mean calls of remote models.
+        cost_usd: mean cost.
+    """
+
+    env: str
+    reward: str
+    algo: str
+    steps: int
+    seeds: tuple[int, ...]
+    success: tuple[float, float, float]
+    lowest: float
+    drawn: float
+    return_env: tuple[float, float, float]
+    steps_to: float | None
+    cpu_to: float | None
+    cpu_s: float
+    wall_s: float
+    ends: bool | None
+    model_calls: float
+    cost_usd: float
+
+    @property
+    def smoke(self) -> bool:
+        """Whether there are too few seeds to claim anything."""
+        return len(self.seeds) < SMOKE_BELOW
+
+    def cells(self) -> list[str]:
+        """Return the row as text, in the order of ``COLUMNS``."""
+        count = len(self.seeds)
+        return [
+            self.env,
+            self.reward,
+            self.algo,
+            f"{self.steps:,}",
+            f"{count} (smoke)" if self.smoke else str(count),
+            _with_interval(self.success, count, digits=2),
+            f"{self.lowest:.2f}",
+            f"{self.drawn:.2f}",
+            _with_interval(self.return_env, count, digits=2),
+            f">{self.steps:,}" if self.steps_to is None else f"{self.steps_to:,.0f}",
+            "-" if self.cpu_to is None else f"{self.cpu_to:.0f}",
+            f"{self.cpu_s:.0f}",
+            f"{self.wall_s:.0f}",
+            {True: "yes", False: "no", None: "-"}[self.ends],
+            f"{self.model_calls:.0f}",
+            f"{self.cost_usd:.2f}",
+        ]
+
+
+def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list[Row]:
+    """Group runs into rows: env by env, controls first, then rewards by name.
+
+    Args:
+        runs: finished runs.
+        seeds: the seeds every row must have, if that is to be checked.
+
+    Raises:
+        ResultsError: versions of DenseGym or of one reward are mixed, one seed was run twice, or
+            a seed is missing.
+    """
+    _refuse_mixtures(runs)
+    groups: dict[tuple[str, str, str, int, bool | None], list[Run]] = {}
+    for run in runs:
+        meta = run.meta
+        ends = meta.get("terminate_on_success")
+        key = (meta["env"], meta["reward"], meta["algo"], meta["steps"], ends)
+        groups.setdefault(key, []).append(run)
+    for key, members in groups.items():
+        _check_seeds(key, members, seeds)
+    order = sorted(groups, key=lambda k: (k[0], k[2], _rank(k[1]), k[1], k[3], str(k[4])))
+    return [_row(key, sorted(groups[key], key=lambda r: r.meta["seed"])) for key in order]
+
+
+def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
+    """Return the line under a table: what was measured, on what, and how to see it again."""
+    versions = runs[0].meta["versions"]
+    shown = [
+        f"{name} {versions[name]}"
+        for name in ("gymnasium", "mujoco", "metaworld", "nle", "stable-baselines3", "torch")
+        if name in versions
+    ]
+    episodes = sorted({len(run.success) for run in runs})
+    smoke = (
+        " Rows marked smoke have fewer than five seeds and prove nothing."
+        if any(row.smoke for row in rows)
+        else ""
+    )
+    return (
+        "success and return/env: the world's own outcome over "
+        f"{'/'.join(map(str, episodes))} deterministic final episodes per seed, interquartile mean "
+        "over seeds with 95 % stratified-bootstrap interval [low, high] (runs); lowest: the worst "
+        "seed; drawn: mean success with sampled actions; steps to 0.9: Kaplan-Meier median of the "
+        "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed."
+        f"{smoke} {', '.join(shown)}. Command: {command}"
+    )
+
+
+def to_text(rows: Sequence[Row], *, title: str = "") -> Table:
+    """Return a table for the terminal."""
+    table = Table(title=title or None, header_style="bold", row_styles=["", "dim"])
+    for column in COLUMNS:
+        table.add_column(
+            column, overflow="fold", justify="left" if column in COLUMNS[:3] else "right"
+        )
+    for row in rows:
+        table.add_row(*row.cells())
+    return table
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Return a CSV table."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(row.cells() for row in rows)
+    return buffer.getvalue()
+
+
+def to_latex(rows: Sequence[Row]) -> str:
+    """Return a LaTeX tabular."""
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(cell.replace("_", r"\_").replace("%", r"\%") for cell in cells) + r" \\"
+
+    body = "\n".join(line(row.cells()) for row in rows)
+    columns = "l" * 3 + "r" * (len(COLUMNS) - 3)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(COLUMNS)}\n\\hline\n{body}\n\\hline\n"
+        "\\end{tabular}\n"
+    )
+
+
+def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Row:
+    env, reward, algo, steps, ends = key
+    rates = np.array([run.success.mean() for run in runs])
+    returns = np.array([run.return_env.mean() for run in runs])
+    firsts = [run.reaches(THRESHOLD) for run in runs]
+    times = [steps if point is None else point.step for point in firsts]
+    arrived = [point for point in firsts if point is not None]
+    return Row(
+        env=env,
+        reward=reward,
+        algo=algo,
+        steps=steps,
+        seeds=tuple(run.meta["seed"] for run in runs),
+        success=_summary(rates),
+        lowest=float(rates.min()),
+        drawn=float(np.mean([run.success_stochastic.mean() for run in runs])),
+        return_env=_summary(returns),
+        steps_to=statistics.kaplan_meier_median(times, [point is not None for point in firsts]),
+        cpu_to=max(point.cpu_s for point in arrived) if len(arrived) == len(runs) else None,
+        cpu_s=float(np.mean([run.meta["cpu_s"] for run in runs])),
+        wall_s=float(np.mean([run.meta["wall_s"] for run in runs])),
+        ends=ends,
+        model_calls=float(np.mean([run.meta.get("model_calls", 0) for run in runs])),
+        cost_usd=float(np.mean([run.meta.get("cost_usd", 0.0) for run in runs])),
+    )
+
+
+def _summary(values: Float) -> tuple[float, float, float]:
+    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    low, high = statistics.interval(values, rng=rng)
+    return statistics.iqm(values), low, high
+
+
+def _with_interval(summary: tuple[float, float, float], count: int, *, digits: int) -> str:
+    middle, low, high = summary
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}] ({count})"
+
+
+def _rank(reward: str) -> int:
+    return CONTROLS.index(reward) if reward in CONTROLS else len(CONTROLS)
+
+
+def _refuse_mixtures(runs: Sequence[Run]) -> None:
+    releases = sorted({run.meta["densegym"] for run in runs})
+    if len(releases) > 1:
+        raise ResultsError(
+            f"runs of densegym {' and '.join(releases)} do not mix; report them apart"
+        )
+    versions: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        name = run.meta["reward"].partition("{")[0]
+        stem, _, version = name.rpartition("-v")
+        if stem and version.isdigit():
+            versions.setdefault((run.meta["env"], stem), set()).add(name)
+    for (env, _), names in versions.items():
+        if len(names) > 1:
+            raise ResultsError(
+                f"{env} was run with {' and '.join(sorted(names))}; versions of one reward do not "
+                "mix in a table. Move one of them to another results folder."
+            )
+
+
+def _check_seeds(
+    key: tuple[str, str, str, int, bool | None], runs: Sequence[Run], wanted: Sequence[int] | None
+) -> None:
+    seeds = [run.meta["seed"] for run in runs]
+    where = f"{key[0]}, {key[1]}, {key[2]}"
+    if len(set(seeds)) != len(seeds):
+        raise ResultsError(f"{where}: a seed was run twice: {sorted(seeds)}")
+    missing = sorted(set(wanted or ()) - set(seeds))
+    if missing:
+        raise ResultsError(f"{where}: no finished run for seed {', '.join(map(str, missing))}")

@@ -1,0 +1,1 @@
+"""The ``densegym`` command: arguments, calls and printing."""

@@ -1,0 +1,39 @@
+"""The ``densegym`` command and how it fails: one line on stderr, exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from densegym.cli import training, worlds
+from densegym.errors import DenseGymError
+
+app = typer.Typer(
+    name="densegym",
+    help="Learned dense rewards for reinforcement-learning environments.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+worlds.add_to(app)
+training.add_to(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except DenseGymError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            "error:", str(error), markup=False
+        )
+        sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Progress bars: one run, several runs side by side, episodes of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+def _bars(*columns: Any) -> Progress:
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        *columns,
+        TextColumn("{task.fields[note]}"),
+        *times,
+        console=Console(stderr=True),
+    )
+
+
+@contextmanager
+def run_bar(title: str) -> Iterator[Callable[[Any], None]]:
+    """Show one training run; the yielded function takes its progress."""
+    with _bars(MofNCompleteColumn()) as bars:
+        task = bars.add_task(title, total=None, note="starting")
+
+        def tell(progress: Any) -> None:
+            success = "" if progress.success is None else f", success {progress.success:.2f}"
+            bars.update(
+                task,
+                completed=progress.step,
+                total=progress.steps,
+                note=f"{progress.phase}{success}",
+            )
+
+        yield tell
+
+
+@contextmanager
+def episode_bar(episodes: int) -> Iterator[Callable[[int], None]]:
+    """Show an evaluation; the yielded function takes the number of finished episodes."""
+    with _bars(MofNCompleteColumn()) as bars:
+        task = bars.add_task("evaluating", total=episodes, note="")
+        yield lambda finished: bars.update(task, completed=finished)
+
+
+@contextmanager
+def watch_jobs(title: str) -> Iterator[Callable[[Sequence[Any]], None]]:
+    """Show the runs of a suite; the yielded function takes the state of every run."""
+    with _bars(TextColumn("{task.percentage:>3.0f}%")) as bars:
+        whole = bars.add_task(f"[bold]{title or 'suite'}", total=None, note="")
+        shown: dict[Any, Any] = {}
+
+        def tell(states: Sequence[Any]) -> None:
+            ended = sum(state.state in ("finished", "kept", "failed") for state in states)
+            note = f"{ended} of {len(states)} runs"
+            bars.update(whole, total=len(states), completed=sum(s.done for s in states), note=note)
+            for state in states:
+                if state.state == "waiting":
+                    continue
+                if state.job.folder not in shown:
+                    shown[state.job.folder] = bars.add_task(state.job.title, total=1.0, note="")
+                success = "" if state.success is None else f", success {state.success:.2f}"
+                phase = state.phase if state.state == "running" else state.state
+                bars.update(shown[state.job.folder], completed=state.done, note=f"{phase}{success}")
+
+        yield tell

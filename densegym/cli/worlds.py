@@ -1,0 +1,148 @@
+"""The verbs that look: ``envs``, ``rewards``, ``doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from densegym.envs import tasks
+from densegym.errors import RewardError
+from densegym.reward_models.registry import RewardEntry, reward_entries
+from densegym.reward_models.types import TaskCard
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command()(envs)
+    app.command()(rewards)
+    app.command()(doctor)
+
+
+def envs(
+    which: Annotated[
+        str, typer.Argument(help="An id for its task card, or part of an id or family.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """List environments, or show one task card.
+
+    Examples:
+      densegym envs
+
+      densegym envs locomotion
+
+      densegym envs DenseGym/ButtonPress-v0
+    """
+    cards = [world.card for world in tasks.worlds()]
+    exact = [card for card in cards if card.id == which]
+    found = exact or [
+        card for card in cards if which.lower() in card.id.lower() or which.lower() in card.family
+    ]
+    if not found:
+        tasks.task_card(which)  # raises, and names the closest id
+    if as_json:
+        print(json.dumps([dataclasses.asdict(card) for card in found], indent=2))
+    elif exact:
+        _show_card(exact[0])
+    else:
+        _show_cards(found)
+
+
+def _show_cards(cards: list[TaskCard]) -> None:
+    table = Table("id", "family", "goal", "expert", header_style="bold")
+    for card in cards:
+        table.add_row(card.id, card.family, card.goal, "yes" if card.expert else "-")
+    Console().print(table)
+
+
+def _show_card(card: TaskCard) -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]{card.id}[/bold]  ({card.family})")
+    for label in ("goal", "success", "expert", "provenance"):
+        console.print(f"{label:>11}: {getattr(card, label) or 'none'}", markup=False)
+    table = Table("feature", "shape", "unit", "frame", "meaning", header_style="bold")
+    for item in card.features:
+        shape = "x".join(map(str, item.shape)) or "scalar"
+        table.add_row(item.name, shape, item.unit, item.frame, item.meaning)
+    console.print(table)
+    console.print("Programs may also take prev_<feature> of the observation, and terminated.")
+
+
+def rewards(
+    task: Annotated[
+        str | None, typer.Option(help="Only rewards that fit this environment.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List rewards, shipped, registered and of plug-ins.
+
+    Examples:
+      densegym rewards
+
+      densegym rewards --task DenseGym/ButtonPress-v0
+    """
+    entries = reward_entries()
+    if task is not None:
+        card = tasks.task_card(task)
+        entries = [entry for entry in entries if _fits(entry, card)]
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {"name": e.name, "summary": e.summary, "owner": e.owner, "tasks": e.tasks}
+                    for e in entries
+                ],
+                indent=2,
+            )
+        )
+        return
+    table = Table("reward", "summary", "made for", "owner", header_style="bold")
+    for entry in entries:
+        table.add_row(entry.name, entry.summary, ", ".join(entry.tasks) or "any", entry.owner)
+    Console().print(table)
+
+
+def _fits(entry: RewardEntry, card: TaskCard) -> bool:
+    if entry.name == "expert":
+        return card.expert is not None
+    if entry.name == "authored":
+        from densegym.reward_models.authored.shipped import header_for_task
+
+        try:
+            header_for_task(card)
+        except RewardError:
+            return False
+        return True
+    return not entry.tasks or card.id in entry.tasks
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, how fast pictures render, what is missing and what to type.
+
+    Exits with 1 if something is missing.
+
+    Example:
+      densegym doctor
+    """
+    from densegym.agents.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    else:
+        table = Table("", "looked at", "found", "type", header_style="bold")
+        for item in findings:
+            mark = "[green]ok[/green]" if item.ok else "[yellow]missing[/yellow]"
+            table.add_row(
+                mark, item.topic.replace("[", r"\["), item.found, item.cure.replace("[", r"\[")
+            )
+        Console().print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
