@@ -23,8 +23,8 @@ from typing import Any
 from densegym import assets
 from densegym.agents import config as configuration
 from densegym.agents.config import TrainConfig
-from densegym.agents.results import ResultsError, load_run, write_json
-from densegym.errors import DenseGymError, unknown
+from densegym.agents.results import load_run, write_json
+from densegym.errors import DenseGymError, ResultsError, unknown
 from densegym.reward_models.spec import RewardSpec
 
 _SUITE_KEYS = ("title", "seeds", "run")
@@ -203,16 +203,19 @@ def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
     def tell(progress: Progress) -> None:
         write_json(job.work / _PROGRESS, asdict(progress))
 
-    with (job.work / "run.log").open("a", encoding="utf-8") as log:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            try:
-                train(job.config, job.folder, resume=True, film=film, on_progress=tell)
-            except Interrupted as stop:
-                print(stop)
-                sys.exit(130)
-            except BaseException:
-                traceback.print_exc()
-                raise SystemExit(1) from None
+    with (
+        (job.work / "run.log").open("a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        try:
+            train(job.config, job.folder, resume=True, film=film, on_progress=tell)
+        except Interrupted as stop:
+            print(stop)
+            sys.exit(130)
+        except BaseException:  # whatever it was, the log holds it and the parent is told
+            traceback.print_exc()
+            sys.exit(1)
 
 
 def _state_of(job: Job, process: BaseProcess) -> JobState:

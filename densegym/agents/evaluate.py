@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from densegym.errors import DenseGymError
 from densegym.reward_models.batch import stack
 from densegym.reward_models.types import Bool, Float, Int
 
@@ -44,41 +45,54 @@ class Evaluation:
         }
 
 
-def evaluate(
-    policy: Policy,
-    spec: EnvSpec,
-    *,
-    episodes: int,
-    seed: int,
-    lanes: int = 10,
-    env_kwargs: Mapping[str, Any] | None = None,
-    on_episode: Callable[[int], None] | None = None,
-) -> Evaluation:
-    """Play episodes with fixed placements and report the world's outcome.
-
-    Episode ``i`` is reset with ``seed + i``, whatever lane it runs in, so two policies face the
-    same placements.
+class Evaluator:
+    """Plays episodes of one world with fixed placements; its lanes are made once and kept.
 
     Args:
-        policy: acts on a batch of observations.
         spec: the world without any reward skin.
-        episodes: how many.
-        seed: of the first episode.
         lanes: how many episodes run side by side, sharing one policy call.
         env_kwargs: for the world's constructor.
-        on_episode: called with the number of finished episodes.
-
-    Raises:
-        ValueError: ``episodes`` is not positive.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes is at least 1; given {episodes}")
-    worlds = [gym.make(spec, **(env_kwargs or {})) for _ in range(min(lanes, episodes))]
-    try:
-        return _play(policy, worlds, episodes, seed, on_episode)
-    finally:
-        for world in worlds:
+
+    def __init__(
+        self, spec: EnvSpec, *, lanes: int = 10, env_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        self._spec, self._lanes, self._env_kwargs = spec, lanes, dict(env_kwargs or {})
+        self._worlds: list[gym.Env[Any, Any]] = []
+
+    def evaluate(
+        self,
+        policy: Policy,
+        *,
+        episodes: int,
+        seed: int,
+        on_episode: Callable[[int], None] | None = None,
+    ) -> Evaluation:
+        """Play episodes and report the world's outcome.
+
+        Episode ``i`` is reset with ``seed + i``, whatever lane it runs in, so two policies face
+        the same placements.
+
+        Args:
+            policy: acts on a batch of observations.
+            episodes: how many.
+            seed: of the first episode.
+            on_episode: called with the number of finished episodes.
+
+        Raises:
+            DenseGymError: ``episodes`` is not positive.
+        """
+        if episodes < 1:
+            raise DenseGymError(f"an evaluation needs at least one episode; given {episodes}")
+        while len(self._worlds) < min(self._lanes, episodes):
+            self._worlds.append(gym.make(self._spec, **self._env_kwargs))
+        return _play(policy, self._worlds[:episodes], episodes, seed, on_episode)
+
+    def close(self) -> None:
+        """Close the lanes."""
+        for world in self._worlds:
             world.close()
+        self._worlds.clear()
 
 
 def _play(

@@ -1,4 +1,4 @@
-"""Films a trained policy: an mp4 and a strip of pictures, with the reward drawn beside the robot."""
+"""Films a trained policy: an mp4 and a strip of pictures, with the reward drawn below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 
 from densegym.agents.evaluate import Policy
-from densegym.envs.wrappers.single import DenseReward
 from densegym.errors import require
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.spec import RewardSpec
@@ -60,8 +59,7 @@ def record(
         title: written on the film; the task and reward by default.
         **kwargs: for the world's constructor.
     """
-    env = gym.make(env_id, reward=reward, render_mode="rgb_array", **kwargs)
-    assert isinstance(env, DenseReward)
+    env: Any = gym.make(env_id, reward=reward, render_mode="rgb_array", **kwargs)
     try:
         obs, _ = env.reset(seed=seed)
         frames, paid, success, fresh = [_picture(env)], [], [], True

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from densegym.agents.algorithms import find_algorithm
 from densegym.agents.config import TrainConfig
-from densegym.agents.evaluate import Evaluation, evaluate
+from densegym.agents.evaluate import Evaluation, Evaluator
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
 from densegym.envs.wrappers.frames import FrameInInfo
@@ -40,8 +40,7 @@ class Learner:
         model: the SB3 algorithm.
         engine: the reward engine inside the stack.
         normalizer: VecNormalize, or None.
-        spec: the bare world, for evaluation.
-        env_kwargs: constructor arguments of evaluation worlds.
+        evaluator: plays the bare world.
         stops_at_success: whether training episodes end at success; None where the world has no
             such choice.
     """
@@ -49,12 +48,12 @@ class Learner:
     model: BaseAlgorithm
     engine: RewardEngine
     normalizer: VecNormalize | None
-    spec: EnvSpec
-    env_kwargs: dict[str, Any]
+    evaluator: Evaluator
     stops_at_success: bool | None
 
     def close(self) -> None:
-        """Close the training worlds."""
+        """Close the training and the evaluation worlds."""
+        self.evaluator.close()
         env = self.model.get_env()
         if env is not None:
             env.close()
@@ -68,14 +67,8 @@ class Learner:
         on_episode: Callable[[int], None] | None = None,
     ) -> Evaluation:
         """Evaluate the current policy on the world's outcome."""
-        return evaluate(
-            self.policy(deterministic=deterministic),
-            self.spec,
-            episodes=episodes,
-            seed=seed,
-            env_kwargs=self.env_kwargs,
-            on_episode=on_episode,
-        )
+        policy = self.policy(deterministic=deterministic)
+        return self.evaluator.evaluate(policy, episodes=episodes, seed=seed, on_episode=on_episode)
 
     def policy(self, *, deterministic: bool = True) -> SB3Policy:
         """Return the current policy as a function of a batch of raw observations."""
@@ -132,7 +125,8 @@ def build_learner(config: TrainConfig) -> Learner:
         policy_kwargs=dict(config.policy),
         **_hyper_parameters(config, venv),
     )
-    return Learner(model, engine, normalizer, spec, dict(config.env_kwargs), stops)
+    evaluator = Evaluator(spec, env_kwargs=config.env_kwargs)
+    return Learner(model, engine, normalizer, evaluator, stops)
 
 
 def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> None:
@@ -231,4 +225,5 @@ def _hyper_parameters(config: TrainConfig, venv: VecEnv) -> dict[str, Any]:
 def seed_everything(seed: int) -> None:
     """Seed what SB3 draws from besides the model and its lanes."""
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  SB3's buffers draw from the global generator
+    # SB3's buffers draw from the global generator.
+    np.random.seed(seed)  # noqa: NPY002

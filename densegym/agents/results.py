@@ -19,7 +19,7 @@ from densegym.errors import ResultsError
 from densegym.reward_models.types import Float
 
 SCHEMA = 1
-_META = {
+_META: dict[str, type | tuple[type, ...]] = {
     "schema": int,
     "densegym": str,
     "env": str,

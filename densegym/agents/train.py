@@ -224,7 +224,7 @@ class _Run:
         config = self.config
         policy = self.learner.policy()
         footage = record(policy, config.env, config.reward, seed=EVAL_SEED, **config.env_kwargs)
-        write_film(footage, self.work / "media", slug(f"{config.env} {footage.title}"))
+        write_film(footage, self.work / "media", slug(footage.title))
 
     def _meta(self) -> dict[str, Any]:
         config, usage = self.config, self.learner.engine.usage

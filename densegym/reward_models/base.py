@@ -89,7 +89,9 @@ class FunctionReward(BaseRewardModel):
     def score(self, steps: Steps) -> Scores:
         """Return the function's terms and their sum."""
         parts = self._function(steps)
-        total = np.sum(list(parts.values()), axis=0, dtype=np.float64)
+        total = np.zeros(len(steps.slot))
+        for part in parts.values():
+            total = total + part
         return Scores(reward=total, valid=all_true(len(steps.slot)), parts=parts)
 
 

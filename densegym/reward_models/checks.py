@@ -83,7 +83,7 @@ def check_reward_model(
     Raises:
         RewardError: a rule is broken; the message says which.
     """
-    model = factory()
+    model: Any = factory()
     if not isinstance(model, RewardModel):
         kind = "a potential; wrap it in Shaped" if isinstance(model, PotentialModel) else "no model"
         raise RewardError(f"{model!r} is {kind}")

@@ -130,8 +130,9 @@ class RewardEngine:
             Zero for every key, and one for ``reward/valid``.
         """
         self._t[slot] = 0
-        self._return_env[slot] = 0.0
-        self._return_dense[slot] = 0.0
+        # New arrays, because the last outcome still shows the old ones.
+        self._return_env, self._return_dense = self._return_env.copy(), self._return_dense.copy()
+        self._return_env[slot] = self._return_dense[slot] = 0.0
         self._last[slot] = 0.0
         task = [self.task] * len(slot) if Need.TASK in self.model.needs else ()
         kept = None if self._observations is None else obs

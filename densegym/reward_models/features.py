@@ -66,10 +66,14 @@ def blank_steps(card: TaskCard, rows: int) -> Steps:
     blank = Starts(
         slot=np.arange(rows),
         obs=_blank_observation(card, rows),
-        info=[{item.key: np.zeros(item.shape) for item in card.features if item.source == "info"}]
-        * rows,
+        info=[_blank_info(card)] * rows,
     )
     return as_steps(blank, card)
+
+
+def _blank_info(card: TaskCard) -> dict[str, Any]:
+    read = [item for item in card.features if item.source == "info"]
+    return {item.key: np.zeros(item.shape) for item in read if item.key is not None}
 
 
 def _from_array(feature: Feature, batch: Any) -> Float:
@@ -92,7 +96,7 @@ def _action_width(card: TaskCard) -> int:
 
 def _blank_observation(card: TaskCard, rows: int) -> Any:
     read = [item for item in card.features if item.source == "obs"]
-    keys = {item.key for item in read if item.key is not None}
+    keys: set[str] = {item.key for item in read if item.key is not None}
     if not keys:
         return np.zeros((rows, _width(read)))
     return {key: np.zeros((rows, _width([i for i in read if i.key == key]))) for key in keys}

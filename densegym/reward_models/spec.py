@@ -119,10 +119,7 @@ def label(spec: RewardSpec, *, task: TaskCard) -> str:
 
 
 def _label_part(part: Part, task: TaskCard) -> str:
-    if isinstance(part.model, str):
-        name = _resolve(part, task).name
-    else:
-        name = part.model.name
+    name = _resolve(part, task).name if isinstance(part.model, str) else part.model.name
     extra = {**part.wrapping, **part.options}
     return name + (json.dumps(extra, sort_keys=True, default=str) if extra else "")
 
@@ -165,8 +162,9 @@ def _model_of(model: RewardModel, index: int) -> RewardModel:
 
 
 def _mode_of(part: Part, model: RewardModel) -> Mode:
-    mode: Mode = part.wrapping.get("mode") or getattr(model, "default_mode", "replace")
-    return mode
+    stated: Mode | None = part.wrapping.get("mode")
+    assumed: Mode = getattr(model, "default_mode", "replace")
+    return stated or assumed
 
 
 def _resolve(part: Part, task: TaskCard) -> Any:

@@ -13,7 +13,6 @@ from gymnasium.utils import RecordConstructorArgs
 
 from densegym.envs.nethack.compatibility import import_minihack
 from densegym.errors import require, unknown
-from densegym.reward_models.types import Frames
 
 ABORTED = -1
 SUCCESSFUL = 2
@@ -73,7 +72,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         self.observation_space = spaces.Dict({key: self._space(key) for key in keys})
         self.action_space = spaces.Discrete(int(self.game.action_space.n))
         self._succeeded = 0.0
-        self._last_seen: Observation | None = None
+        self._last_seen: Observation = {}
         self._before: Observation = {}
         self._quit = self.game._quit_game
         self.game._quit_game = self._quit_after_look
@@ -93,11 +92,11 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action."""
-        self._last_seen = None
+        self._last_seen = {}
         obs, reward, ended, _, info = self.game.step(int(action))
         if not ended:
             seen = self._copied(obs)
-        elif self._last_seen is not None:
+        elif self._last_seen:
             seen = self._last_seen
         else:  # died: the game has already wiped its screen
             seen = self._before
@@ -108,11 +107,11 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         told = self._info(info, float(status == SUCCESSFUL))
         return seen, float(reward), bool(ended and not aborted), bool(aborted), told
 
-    def render(self) -> Frames | str | None:
+    def render(self) -> Any:
         """Return the screen as a picture, as text, or None without a render mode."""
         if self.render_mode is None:
             return None
-        screen: Frames | str = self.game.render()
+        screen = self.game.render()
         return screen if isinstance(screen, str) else np.array(screen, dtype=np.uint8)
 
     def close(self) -> None:
@@ -143,7 +142,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
 
 def _make_game(
     task: str, keys: tuple[str, ...], max_steps: int | None, render_mode: str | None
-) -> gym.Env[Any, Any]:
+) -> Any:
     require("nle", extra="nethack")
     import nle.env  # noqa: F401  registers the NetHack ids
 
@@ -164,5 +163,4 @@ def _make_game(
         raise unknown("NetHack task", task, known)
     spec = gym.spec(task)
     creator = gym.envs.registration.load_env_creator(str(spec.entry_point))
-    made: gym.Env[Any, Any] = creator(**{**spec.kwargs, **options})
-    return made
+    return creator(**{**spec.kwargs, **options})

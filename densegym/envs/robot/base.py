@@ -7,8 +7,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from densegym.reward_models.types import Frames
-
 
 class SparseWorld(gym.Env[Any, Any]):
     """A world that holds an upstream env, latches success and pays 1.0 where the rule holds.
@@ -23,9 +21,7 @@ class SparseWorld(gym.Env[Any, Any]):
         render_mode: ``"rgb_array"`` or None.
     """
 
-    def __init__(
-        self, held: gym.Env[Any, Any], *, terminate_on_success: bool, render_mode: str | None
-    ) -> None:
+    def __init__(self, held: Any, *, terminate_on_success: bool, render_mode: str | None) -> None:
         self.held = held
         self.terminate_on_success = terminate_on_success
         self.render_mode = render_mode
@@ -51,7 +47,7 @@ class SparseWorld(gym.Env[Any, Any]):
         ended = terminated or (self.terminate_on_success and now > 0.0)
         return obs, self._outcome(now), bool(ended), False, info
 
-    def render(self) -> Frames | None:
+    def render(self) -> Any:
         """Return an (H, W, 3) uint8 picture, or None without ``render_mode="rgb_array"``."""
         if self.render_mode is None:
             return None

@@ -35,6 +35,7 @@ def expert_policy(env_id: str) -> Expert:
     policy = policies.ENV_POLICY_MAP[world.kwargs["task"]]()
 
     def act(obs: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        return np.clip(policy.get_action(obs), -1.0, 1.0).astype(np.float32)
+        action: npt.NDArray[np.float32] = policy.get_action(obs).astype(np.float32)
+        return np.clip(action, -1.0, 1.0)
 
     return act

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
-import gymnasium as gym
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
@@ -13,10 +12,10 @@ from gymnasium.envs.mujoco import MujocoEnv
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.errors import require, unknown
-from densegym.reward_models.types import Float, Frames
+from densegym.reward_models.types import Float
 
 _PLACED = ("body_pos", "body_quat", "site_pos", "site_quat", "geom_pos", "geom_quat", "jnt_range")
-_UPSIDE_DOWN = ("corner2", "corner3")
+_UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
 CAMERAS = ("topview", "corner", "corner2", "corner3", "corner4", "behindGripper", "gripperPOV")
 
 
@@ -32,7 +31,7 @@ class MetaWorldEnv(SparseWorld):
         expert_version: version of the hand-written reward in ``info["expert_reward"]``.
         terminate_on_success: end the episode at the first success.
         render_mode: ``"rgb_array"`` or None.
-        camera: one of ``CAMERAS``; pictures of the two that hang upside down are turned.
+        camera: one of ``CAMERAS``; pictures of those that hang upside down are turned.
         width: of pictures, pixels.
         height: of pictures, pixels.
         reward: ignored; the skin around the world pays it.
@@ -51,7 +50,7 @@ class MetaWorldEnv(SparseWorld):
         expert_version: Literal["v1", "v2"] = "v2",
         terminate_on_success: bool = True,
         render_mode: str | None = None,
-        camera: str = "corner",
+        camera: str = "corner3",
         width: int = 480,
         height: int = 480,
         reward: object = None,
@@ -77,7 +76,7 @@ class MetaWorldEnv(SparseWorld):
             self.sawyer, terminate_on_success=terminate_on_success, render_mode=render_mode
         )
 
-    def render(self) -> Frames | None:
+    def render(self) -> Any:
         """Return an (H, W, 3) uint8 picture, upright whatever the camera."""
         picture = super().render()
         if picture is None or not self._turned:
@@ -110,7 +109,7 @@ class MetaWorldEnv(SparseWorld):
         return obs, bool(told["success"]), False, info
 
 
-def _make_sawyer(task: str, **kwargs: Any) -> gym.Env[Any, Any]:
+def _make_sawyer(task: str, **kwargs: Any) -> Any:
     from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
     if task not in ALL_V3_ENVIRONMENTS:

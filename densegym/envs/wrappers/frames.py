@@ -42,5 +42,5 @@ class FrameInInfo(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return obs, reward, terminated, truncated, {**info, "frame": self._frame()}
 
     def _frame(self) -> Frames:
-        picture = self.env.render()
+        picture: Any = self.env.render()
         return np.asarray(picture, dtype=np.uint8)

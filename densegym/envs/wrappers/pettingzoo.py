@@ -15,7 +15,7 @@ from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
 
 
-class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):
+class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[misc]  # untyped
     """Pays a reward specification to every agent of a parallel environment.
 
     All agents are scored in one batch, so they need equal observation and action spaces; agents

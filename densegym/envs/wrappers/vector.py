@@ -106,12 +106,12 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
             seed, self._first_seed = self._first_seed, None
         mask = None if options is None else options.get("reset_mask")
         slots = self.engine.slots if mask is None else np.flatnonzero(mask)
-        obs, info = self.env.reset(seed=seed, options=options)
+        obs, info = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # lists too
         self._ended[slots] = False
         self._begin(slots, obs, info)
         return obs, info
 
-    def step(self, actions: Any) -> tuple[Any, Float, Bool, Bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step all lanes and return the specified rewards, (num_envs,) float64."""
         obs, env_reward, terminated, truncated, info = self.env.step(actions)
         if self.autoreset is AutoresetMode.SAME_STEP:

@@ -1,0 +1,27 @@
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "densegym",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("densegym")
+
+
+@pytest.fixture
+def registered() -> Iterator[list[str]]:
+    """Names put into this list are unregistered after the test."""
+    from densegym.reward_models.registry import unregister_reward
+
+    names: list[str] = []
+    yield names
+    for name in names:
+        unregister_reward(name)
