@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from pettingzoo.utils.env import ParallelEnv
 
-from densegym.reward_models.base import BaseRewardModel, LaneValues
+from densegym.reward_models.base import BasePotential, BaseRewardModel, LaneValues
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.types import Feature, Need, Scores, Starts, Steps, TaskCard
 
@@ -55,7 +55,13 @@ class Wander(gym.Env):
         push = np.array([*action, action[0] - action[1]])
         self.point = np.clip(self.point + 0.3 * push + 0.1 * self.np_random.normal(size=3), -10, 10)
         terminated, truncated = self.np_random.random(2) < self.ending
-        return self.point.copy(), float(self.point[1]), bool(terminated), bool(truncated), self._info()
+        return (
+            self.point.copy(),
+            float(self.point[1]),
+            bool(terminated),
+            bool(truncated),
+            self._info(),
+        )
 
     def render(self):
         shade = int(np.clip(100 + 20 * self.point[0], 0, 255))
@@ -119,11 +125,10 @@ class Counting(BaseRewardModel):
         self.count.values = np.array(state["count"])
 
 
-class Height:
+class Height(BasePotential):
     """A potential: a nonlinear function of the state and of the lane's history."""
 
     name = "toy/height-v1"
-    needs = Need.OBS
 
     def __init__(self, abstains: bool = False) -> None:
         self.abstains = abstains
@@ -141,6 +146,12 @@ class Height:
         value = np.maximum(self._value(steps.next_obs), 0.9 * self.best.values[steps.slot])
         self.best.values[steps.slot] = value
         return value, (steps.t % 4 != 2) if self.abstains else all_true(len(value))
+
+    def state_dict(self):
+        return {"best": self.best.values.copy()}
+
+    def load_state_dict(self, state):
+        self.best.values = np.array(state["best"])
 
 
 class Redistribute(BaseRewardModel):

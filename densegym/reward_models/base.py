@@ -9,6 +9,7 @@ import numpy as np
 
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.types import (
+    Bool,
     Episode,
     Float,
     Int,
@@ -20,7 +21,41 @@ from densegym.reward_models.types import (
 )
 
 
-class BaseRewardModel:
+class Stateless:
+    """Keeps nothing through a checkpoint."""
+
+    name: str = "reward"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return no state."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that this model cannot hold.
+
+        Raises:
+            ValueError: the state is not empty.
+        """
+        if state:
+            raise ValueError(f"{self.name} keeps no state, but was given {sorted(state)}")
+
+
+class BasePotential(Stateless):
+    """A stateless potential; subclasses define ``initial`` and ``after``."""
+
+    needs: Need = Need.OBS
+    stops_at_success: bool | None = None
+
+    def initial(self, starts: Starts) -> tuple[Float, Bool]:
+        """Value the first states."""
+        raise NotImplementedError(f"{type(self).__name__} must define initial(starts)")
+
+    def after(self, steps: Steps) -> tuple[Float, Bool]:
+        """Value the successors."""
+        raise NotImplementedError(f"{type(self).__name__} must define after(steps)")
+
+
+class BaseRewardModel(Stateless):
     """A stateless reward model; subclasses override ``score`` and, if stateful, the rest.
 
     Attributes:
@@ -30,7 +65,6 @@ class BaseRewardModel:
             not end, at the first success; None where it does not care.
     """
 
-    name: str = "reward"
     needs: Need = Need.OBS
     terms: tuple[str, ...] = ()
     default_mode: Mode = "replace"
@@ -47,19 +81,6 @@ class BaseRewardModel:
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float | None]:
         """Keep the step rewards."""
         return [None] * len(episodes)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return no state."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Refuse a state that this model cannot hold.
-
-        Raises:
-            ValueError: the state is not empty.
-        """
-        if state:
-            raise ValueError(f"{self.name} keeps no state, but was given {sorted(state)}")
 
 
 class LaneValues:

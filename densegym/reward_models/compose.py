@@ -303,15 +303,13 @@ class Shaped(BaseRewardModel):
         return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts={"shaping": shaping})
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the kept potentials and the potential's own state, if it has one."""
-        inner = self.potential.state_dict() if isinstance(self.potential, RewardModel) else {}
-        return {"phi": self._phi.values.copy(), "potential": inner}
+        """Return the kept potentials and the potential's own state."""
+        return {"phi": self._phi.values.copy(), "potential": self.potential.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the kept potentials and the potential's own state."""
         self._phi.values = np.asarray(state["phi"], dtype=np.float64).copy()
-        if isinstance(self.potential, RewardModel):
-            self.potential.load_state_dict(state["potential"])
+        self.potential.load_state_dict(state["potential"])
 
 
 class AdditiveUnsafe(BaseRewardModel):
@@ -336,3 +334,11 @@ class AdditiveUnsafe(BaseRewardModel):
         """Return Φ of the successor."""
         phi, valid = self.potential.after(steps)
         return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts={"potential": phi})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the potential's own state."""
+        return self.potential.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the potential's own state."""
+        self.potential.load_state_dict(state)

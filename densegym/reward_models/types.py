@@ -176,6 +176,12 @@ class PotentialModel(Protocol):
     def after(self, steps: Steps) -> tuple[Float, Bool]:
         """Return Φ of ``steps.next_obs`` (B,) float64 and its validity (B,) bool."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that must survive a checkpoint, as arrays and plain values."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:

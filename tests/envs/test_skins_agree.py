@@ -11,6 +11,14 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.vec_env import DummyVecEnv
+
+from densegym.envs.wrappers.lanes import LaneVecEnv
+from densegym.envs.wrappers.pettingzoo import DenseRewardParallel
+from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
+from densegym.envs.wrappers.single import DenseReward
+from densegym.envs.wrappers.vector import DenseRewardVector
+from densegym.reward_models.authored.program import Header, build_program
+from densegym.reward_models.base import FunctionReward
 from tests.toys import (
     CARD,
     Brightness,
@@ -20,14 +28,6 @@ from tests.toys import (
     Wander,
     WanderParallel,
 )
-
-from densegym.envs.wrappers.lanes import LaneVecEnv
-from densegym.envs.wrappers.pettingzoo import DenseRewardParallel
-from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
-from densegym.envs.wrappers.single import DenseReward
-from densegym.envs.wrappers.vector import DenseRewardVector
-from densegym.reward_models.authored.program import Header, build_program
-from densegym.reward_models.base import FunctionReward
 
 PROGRAM = """
 import numpy as np
@@ -51,7 +51,9 @@ def program(source: str) -> Any:
 
 def squares() -> FunctionReward:
     return FunctionReward(
-        "toy/squares-v1", lambda steps: {"square": np.square(steps.next_obs).sum(axis=1)}, ["square"]
+        "toy/squares-v1",
+        lambda steps: {"square": np.square(steps.next_obs).sum(axis=1)},
+        ["square"],
     )
 
 
@@ -59,7 +61,7 @@ LEAVES = {
     "env": lambda: "env",
     "expert": lambda: "expert",
     "delayed": lambda: {"model": "delayed", "of": "env"},
-    "counting": lambda: Counting(),
+    "counting": Counting,
     "abstaining": lambda: {"model": Counting(abstains=True)},
     "height": lambda: {"model": Height(), "gamma": 0.9},
     "height abstaining": lambda: {"model": Height(abstains=True), "truncation": "terminal"},
@@ -125,8 +127,13 @@ def from_vector(mode: AutoresetMode):
                 if dead[lane]:
                     assert paid[lane] == 0.0
                     continue
-                row = {k: v[lane] for k, v in info.items() if not k.startswith("_")
-                       and k.startswith(("reward/", "return/")) and info[f"_{k}"][lane]}
+                row = {
+                    k: v[lane]
+                    for k, v in info.items()
+                    if not k.startswith("_")
+                    and k.startswith(("reward/", "return/"))
+                    and info[f"_{k}"][lane]
+                }
                 streams[lane].append((float(paid[lane]), *told(row)))
                 if mode is AutoresetMode.SAME_STEP and (terminated[lane] or truncated[lane]):
                     assert info["final_info"]["return/dense"][lane] == info["return/dense"][lane]

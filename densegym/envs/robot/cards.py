@@ -142,7 +142,8 @@ _LOCOMOTION = (
         "AntLieDown",
         "Ant-v5",
         "Lie down flat and keep still.",
-        "torso below 0.35 m, level, slower than 0.1 m/s for 50 steps on end",
+        "torso below 0.4 m, level, slower than 0.1 m/s for 50 steps on end; an Ant without any "
+        "torque ends so, which makes this task a control, not evidence",
         feature_tables.ANT,
     ),
     (

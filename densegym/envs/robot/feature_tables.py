@@ -178,7 +178,7 @@ def _planar(joints: int, feet: int, action: str) -> tuple[Feature, ...]:
 def _gait(feet: int) -> tuple[Feature, ...]:
     return (
         _told("x_position", 0, "m", "forward position of the torso"),
-        _told("foot_height", feet, "m", "height of the tip of each foot above the floor"),
+        _told("foot_height", feet, "m", "lowest point of each foot above the floor"),
         _told("foot_contact", feet, "1", "1 for each foot that touches the floor, else 0"),
     )
 

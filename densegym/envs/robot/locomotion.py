@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.envs.robot.skills import Flip, Forward, LieDown, Posture, Skill, WaveLeg
 from densegym.errors import unknown
-from densegym.reward_models.types import Float
+from densegym.reward_models.types import Bool, Float
 
 _ANY_POSTURE = {"terminate_when_unhealthy": False}
 _FEET = {
@@ -35,10 +34,10 @@ SKILLS: dict[str, tuple[str, Callable[[], Skill], dict[str, Any]]] = {
 
 
 class LocomotionEnv(SparseWorld):
-    """A MuJoCo robot that pays 1.0 when it has shown a skill.
+    """A MuJoCo robot that pays 1.0 once, at the step where it has shown a skill.
 
     The observation is Gymnasium's; ``info`` adds ``x_position``, ``x_velocity`` and, per foot,
-    ``foot_height`` (m) and ``foot_contact`` (0 or 1). For the forward skills the expert is
+    ``foot_height`` (m, lowest point of the foot's capsule) and ``foot_contact`` (0 or 1). For the forward skills the expert is
     Gymnasium's own reward.
 
     Args:
@@ -77,9 +76,11 @@ class LocomotionEnv(SparseWorld):
         self.metadata = {**self.metadata, "render_fps": held.metadata["render_fps"]}
         self._model, self._data = held.model, held.data
         self._feet = [self._model.geom(name).id for name in _FEET[robot]]
+        self._floor = self._model.geom("floor").id
         self._flat = robot != "Ant-v5"  # planar robots have slide and hinge joints at the root
         self._dense = skill.endswith("Forward")
         self._skill = rule()
+        self._paid = False
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None
@@ -87,6 +88,7 @@ class LocomotionEnv(SparseWorld):
         obs, _ = self.held.reset(seed=seed)
         posture = self.posture()
         self._skill.reset(posture)
+        self._paid = False
         return obs, self._floats(posture, 0.0, 0.0)
 
     def _step_held(self, action: Any) -> tuple[Float, bool, bool, dict[str, Any]]:
@@ -96,41 +98,47 @@ class LocomotionEnv(SparseWorld):
         info = self._floats(posture, float(told["x_velocity"]), float(dense))
         return obs, shown, bool(terminated), info
 
+    def _outcome(self, success_now: float) -> float:
+        """Return 1.0 the first time the skill is shown; staying far ahead is no second feat."""
+        first = success_now > 0.0 and not self._paid
+        self._paid = self._paid or first
+        return float(first)
+
     def posture(self) -> Posture:
         """Return what the success rules look at, read from the simulator."""
         data = self._data
         torso = data.body("torso")
-        tips = self._foot_tips()
-        legs = data.qvel[6:].reshape(-1, 2) if not self._flat else np.zeros((len(tips), 2))
+        heights = self._foot_heights()
+        legs = data.qvel[6:].reshape(-1, 2) if not self._flat else np.zeros((len(heights), 2))
         faster = np.abs(legs).argmax(axis=1)
+        grounded = self._grounded_geoms()
         return Posture(
             x=float(data.qpos[0]),
             height=float(torso.xpos[2]),
             pitch=float(data.qpos[2]) if self._flat else 0.0,
             speed=float(np.linalg.norm(data.qvel[:2] if self._flat else data.qvel[:3])),
             up=float(torso.xmat[8]),
-            foot_height=tips[:, 2],
-            foot_contact=self._foot_contacts(),
+            airborne=not grounded.any(),
+            foot_height=heights,
+            foot_contact=grounded[self._feet],
             leg_velocity=legs[np.arange(len(legs)), faster],
         )
 
-    def _foot_tips(self) -> Float:
-        """Return the far end of every foot's geom in the world, (feet, 3) m."""
+    def _foot_heights(self) -> Float:
+        """Return the lowest point of every foot's capsule above the floor, (feet,) m."""
         model, data = self._model, self._data
-        bodies = model.geom_bodyid[self._feet]
-        # A foot's capsule starts at its body's origin, so its far end is at twice its centre.
-        local = 2.0 * model.geom_pos[self._feet]
-        turned = np.einsum("fij,fj->fi", data.xmat[bodies].reshape(-1, 3, 3), local)
-        tips: Float = data.xpos[bodies] + turned
-        return tips
+        radius, half_length = model.geom_size[self._feet, 0], model.geom_size[self._feet, 1]
+        slope = np.abs(data.geom_xmat[self._feet, 8])
+        heights: Float = data.geom_xpos[self._feet, 2] - slope * half_length - radius
+        return heights
 
-    def _foot_contacts(self) -> Any:
-        contact = self._data.contact
-        touching = np.zeros(self._model.ngeom, dtype=np.bool_)
-        floor = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_GEOM, "floor")
-        pairs = contact.geom[: self._data.ncon]
-        touching[pairs[(pairs == floor).any(axis=1)].ravel()] = True
-        return touching[self._feet]
+    def _grounded_geoms(self) -> Bool:
+        """Return which geoms touch the floor, (geoms,) bool."""
+        pairs = self._data.contact.geom[: self._data.ncon]
+        grounded = np.zeros(self._model.ngeom, dtype=np.bool_)
+        grounded[pairs[(pairs == self._floor).any(axis=1)].ravel()] = True
+        grounded[self._floor] = False
+        return grounded
 
     def _floats(self, posture: Posture, velocity: float, dense: float) -> dict[str, Any]:
         info: dict[str, Any] = {

@@ -23,8 +23,9 @@ class MetaWorldEnv(SparseWorld):
     """A Sawyer task with random goals that pays 1.0 on every step at which its rule holds.
 
     Repairs: ``reset(seed=)`` decides the whole episode (upstream ignores it); the observation lies
-    inside its space; ``is_success`` is latched; success terminates. Upstream resets twice in a
-    row; one reset of a pristine model is exact and twice as fast.
+    inside its space; ``is_success`` is latched; success terminates. Upstream settles the hand
+    twice per reset, so that objects stand still the second time; placing a pristine scene first
+    and settling once gives the same state, bit for bit, in half the time.
 
     Args:
         task: upstream name, e.g. ``"button-press-v3"``.
@@ -90,7 +91,11 @@ class MetaWorldEnv(SparseWorld):
         for name, values in self._placed.items():
             getattr(sawyer.model, name)[:] = values
         sawyer.curr_path_length = 0
-        obs, _ = MujocoEnv.reset(sawyer, seed=seed)
+        self._place(seed)
+        MujocoEnv.reset(sawyer)
+        # Some tasks move joints last, and would show the object where it was before.
+        mujoco.mj_kinematics(sawyer.model, sawyer.data)
+        obs = sawyer._get_obs()
         # The two halves of an observation are this frame and the one before it.
         sawyer._prev_obs = obs[:18].copy()
         obs[18:36] = sawyer._prev_obs
@@ -98,6 +103,26 @@ class MetaWorldEnv(SparseWorld):
         obs = np.clip(obs, space.low, space.high)
         zeros = {"expert_reward": 0.0, "obj_to_target": 0.0, "near_object": 0.0}
         return obs, zeros
+
+    def _place(self, seed: int | None) -> None:
+        """Draw the episode's goal and put the scene there, without settling the hand.
+
+        The hand must settle among objects that already stand where this episode wants them.
+        """
+        sawyer = self.sawyer
+        settle = type(sawyer)._reset_hand
+
+        def stay(steps: int = 50) -> None:
+            mujoco.mj_kinematics(sawyer.model, sawyer.data)
+            settle(sawyer, 0)
+
+        sawyer._freeze_rand_vec = False
+        sawyer._reset_hand = stay
+        try:
+            MujocoEnv.reset(sawyer, seed=seed)
+        finally:
+            del sawyer._reset_hand
+        sawyer._freeze_rand_vec = True  # the reset that follows keeps this draw
 
     def _step_held(self, action: Any) -> tuple[Float, bool, bool, dict[str, Any]]:
         obs, expert, _, _, told = self.sawyer.step(action)

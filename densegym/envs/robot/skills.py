@@ -19,11 +19,11 @@ UPRIGHT_SHARE = 0.9  # share of an episode's steps that must be upright
 CROSSING_HEIGHT = 0.5  # m, torso at the moment a flip is completed, unless airborne
 LANDED_HEIGHT = 0.7  # m, torso after a flip
 LANDING_STEPS = 100
-LYING_HEIGHT = 0.35  # m
+LYING_HEIGHT = 0.4  # m; the Ant's joint limits hold a limp torso at 0.37, standing is 0.56
 LYING_SPEED = 0.1  # m/s
 LYING_UP = 0.8  # z component of the torso's up-vector
 LYING_STEPS = 50
-LIFTED_HEIGHT = 0.15  # m above the floor, tip of the waving foot
+LIFTED_HEIGHT = 0.15  # m above the floor, lowest point of the waving foot
 WAVE_WINDOW = 200  # steps
 WAVE_TURNS = 3  # changes of direction of the waving leg within the window
 WAVE_SPEED = 0.5  # rad/s, slower joint motion is no swing
@@ -39,7 +39,8 @@ class Posture(NamedTuple):
         pitch: rad, unwrapped; positive leans forward.
         speed: m/s, of the torso.
         up: z component of the torso's up-vector.
-        foot_height: (feet,) m, tip of each foot above the floor.
+        airborne: nothing touches the floor.
+        foot_height: (feet,) m, lowest point of each foot above the floor.
         foot_contact: (feet,) bool, which feet touch the floor.
         leg_velocity: (feet,) rad/s, the faster of a leg's two joints, signed.
     """
@@ -49,6 +50,7 @@ class Posture(NamedTuple):
     pitch: float = 0.0
     speed: float = 0.0
     up: float = 1.0
+    airborne: bool = False
     foot_height: Float = np.zeros(0)
     foot_contact: Bool = np.zeros(0, dtype=np.bool_)
     leg_velocity: Float = np.zeros(0)
@@ -109,8 +111,7 @@ class Flip:
         self._left = max(self._left - 1, 0)
         if turned >= 2 * math.pi * (self._turns + 1):
             self._turns += 1
-            airborne = not posture.foot_contact.any()
-            if airborne or posture.height > CROSSING_HEIGHT:
+            if posture.airborne or posture.height > CROSSING_HEIGHT:
                 self._left = LANDING_STEPS
         landed = bool(posture.foot_contact.any()) and posture.height > LANDED_HEIGHT
         if self._left and landed:

@@ -22,10 +22,10 @@ from typing import Any, Literal
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel
+from densegym.reward_models.base import BasePotential, BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.features import as_steps, blank_steps, reader
-from densegym.reward_models.types import Bool, Float, Need, Scores, Starts, Steps, TaskCard
+from densegym.reward_models.types import Bool, Float, Scores, Starts, Steps, TaskCard
 
 _OPEN, _CLOSE = "# /// densegym-reward", "# ///"
 _F8 = np.dtype(np.float64)
@@ -147,10 +147,8 @@ class ProgramReward(BaseRewardModel):
         )
 
 
-class ProgramPotential:
+class ProgramPotential(BasePotential):
     """Values states with a program's ``potential``; pays through ``compose.Shaped``."""
-
-    needs = Need.OBS
 
     def __init__(self, header: Header, function: _Function, task: TaskCard) -> None:
         self.name = header.name

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+
+from densegym.envs.wrappers.single import DenseReward
+from densegym.errors import RewardError
+from densegym.reward_models.base import BaseRewardModel
+from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.types import Scores
+from tests.toys import CARD, Counting, Wander
+
+
+class Says(BaseRewardModel):
+    """Returns whatever it is told to."""
+
+    name = "toy/says-v1"
+
+    def __init__(self, reward, valid=True, parts=None) -> None:
+        self.reward, self.valid, self.parts = reward, valid, parts or {}
+
+    def score(self, steps) -> Scores:
+        return Scores(np.array(self.reward, dtype=float), np.array(self.valid), self.parts)
+
+
+def advance(engine: RewardEngine, env_reward: float = 0.5):
+    never = np.zeros(1, dtype=bool)
+    return engine.advance(
+        slot=engine.slots,
+        action=np.zeros((1, 2)),
+        next_obs=np.zeros((1, 3)),
+        env_reward=np.array([env_reward]),
+        terminated=never,
+        truncated=never,
+        info=[{}],
+    )
+
+
+def begun(model, **kwargs) -> RewardEngine:
+    engine = RewardEngine(model, 1, **kwargs)
+    engine.begin(engine.slots, np.zeros((1, 3)), [{}])
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("fallback", "paid"), [("zero", [1, 2, 0, 4]), ("env", [1, 2, 0.5, 4]), ("last", [1, 2, 2, 4])]
+)
+def test_an_abstention_takes_the_fallback(fallback, paid) -> None:
+    engine = begun(Counting(abstains=True), fallback=fallback)
+    outcomes = [advance(engine) for _ in paid]
+    assert [outcome.reward[0] for outcome in outcomes] == paid
+    assert [outcome.columns[2][0] for outcome in outcomes] == [1, 1, 0, 1]
+    assert (engine.usage.steps, engine.usage.abstentions) == (4, 1)
+
+
+def test_an_abstention_may_be_an_error() -> None:
+    engine = begun(Counting(abstains=True), fallback="raise")
+    advance(engine)
+    advance(engine)
+    with pytest.raises(RewardError, match="abstained"):
+        advance(engine)
+
+
+def test_an_unknown_fallback_is_refused() -> None:
+    with pytest.raises(RewardError, match="zero, env, last, raise; given 'guess'"):
+        RewardEngine(Counting(), 1, fallback="guess")  # type: ignore[arg-type]
+
+
+def test_add_pays_on_top_of_the_world() -> None:
+    assert advance(begun(Counting(), mode="add")).reward[0] == 1.5
+    assert advance(begun(Counting(), mode="add", clip=(0.0, 0.25))).reward[0] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (Says([1.0, 2.0], [True, True]), r"shape \(2,\).*batch of 1 steps; expected \(1,\)"),
+        (Says([np.nan], [True]), "returned nan in lane 0 at step 0"),
+        (Says([np.inf], [True], {"a": np.ones(1), "b": np.array([np.inf])}), r"inf \(term b\)"),
+        (Says([-np.inf], [True]), "finite"),
+    ],
+)
+def test_broken_scores_are_errors(model, complaint) -> None:
+    with pytest.raises(RewardError, match=complaint):
+        advance(begun(model))
+
+
+def test_a_nan_on_an_abstaining_row_is_no_error() -> None:
+    assert advance(begun(Says([np.nan], [False]))).reward[0] == 0.0
+
+
+def test_sums_cover_every_row_since_they_were_taken() -> None:
+    engine = begun(Counting())
+    for _ in range(70):  # more than one batch of additions
+        advance(engine)
+    sums = engine.pop_sums()
+    assert sums["reward/dense"] == sums["reward/part/count"] == 70 * 71 / 2
+    assert sums["reward/env"] == 35.0
+    assert engine.pop_sums()["reward/dense"] == 0.0
+
+
+def test_a_checkpoint_of_another_reward_is_refused() -> None:
+    state = begun(Counting()).state_dict()
+    with pytest.raises(RewardError, match='trained on reward "toy/counting-v1"'):
+        begun(Says([0.0])).load_state_dict(state)
+
+
+def test_info_is_flat_floats_on_every_step_and_on_reset() -> None:
+    env = DenseReward(Wander(0.0), Counting(), task=CARD)
+    _, info = env.reset(seed=0)
+    ours = [key for key in info if key.startswith(("reward/", "return/"))]
+    expected = ["reward/env", "reward/dense", "reward/valid", "return/env", "return/dense"]
+    assert ours == [*expected, "reward/part/count"]
+    for _ in range(3):
+        info = env.step(np.zeros(2))[4]
+        assert all(type(info[key]) is float for key in ours)
+    assert info["return/dense"] == 6.0
+
+
+def test_the_worlds_outcome_is_never_touched() -> None:
+    plain, dense = Wander(0.0), DenseReward(Wander(0.0), Counting(), task=CARD)
+    plain.reset(seed=3)
+    dense.reset(seed=3)
+    total = 0.0
+    for _ in range(20):
+        _, reward, _, _, info = plain.step(np.ones(2))
+        total += reward
+        shown = dense.step(np.ones(2))[4]
+        assert (shown["reward/env"], shown["is_success"]) == (reward, info["is_success"])
+    assert shown["return/env"] == total
