@@ -73,8 +73,7 @@ def _draw(axis: Any, runs: Sequence[Run], colour: str, label: str | None, along:
         axis.plot(x, y, color=colour, alpha=0.3, linewidth=0.9)
     stop = min(x[-1] for x, _ in curves)
     grid = np.linspace(0, stop, 200)
-    # Between two evaluations the earlier one is what is known.
-    stacked = np.array([y[np.searchsorted(x, grid, side="right") - 1] for x, y in curves])
+    stacked = np.array([np.interp(grid, x, y) for x, y in curves])
     middle = [iqm(column) for column in stacked.T]
     axis.plot(grid, middle, color=colour, linewidth=2.4, label=label)
     axis.fill_between(grid, stacked.min(axis=0), stacked.max(axis=0), color=colour, alpha=0.12)

@@ -6,8 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from densegym.agents import statistics
@@ -36,6 +39,16 @@ COLUMNS = (
     "ends at success",
     "model calls",
     "cost USD",
+)
+
+
+_NARROW = (
+    "reward",
+    "seeds",
+    "success",
+    "return/env",
+    "steps to 0.9",
+    "CPU s",
 )
 
 
@@ -155,16 +168,21 @@ def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
     )
 
 
-def to_text(rows: Sequence[Row], *, title: str = "") -> Table:
-    """Return a table for the terminal."""
-    table = Table(title=title or None, header_style="bold", row_styles=["", "dim"])
-    for column in COLUMNS:
-        table.add_column(
-            column, overflow="fold", justify="left" if column in COLUMNS[:3] else "right"
-        )
+def to_text(rows: Sequence[Row]) -> list[Table]:
+    """Return tables for the terminal, one per env, learner and budget; narrow enough for it."""
+    tables: dict[str, Table] = {}
     for row in rows:
-        table.add_row(*row.cells())
-    return table
+        title = f"{row.env}, {row.algo}, {row.steps:,} steps"
+        if title not in tables:
+            tables[title] = Table(title=title, title_justify="left", box=SIMPLE)
+            for column in _NARROW:
+                justify: Literal["left", "right"] = "left" if column == "reward" else "right"
+                tables[title].add_column(
+                    column, justify=justify, no_wrap=column in ("reward", "seeds")
+                )
+        cells = dict(zip(COLUMNS, row.cells(), strict=True))
+        tables[title].add_row(*(escape(cells[column]) for column in _NARROW))
+    return list(tables.values())
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

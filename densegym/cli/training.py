@@ -18,7 +18,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value: a run setting, a hyper-parameter, policy.<k>, env.<k>."),
 ]
-_CONSOLE = Console(highlight=False, soft_wrap=True)
+_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -227,7 +227,9 @@ def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> N
     from densegym.agents.tables import to_text
 
     made = write_report(root, seeds=seeds)
-    Console().print(to_text(made.rows, title=str(root)))
+    terminal = Console()
+    for table in to_text(made.rows):
+        terminal.print(table, width=None if terminal.is_terminal else 110)
     _CONSOLE.print(made.caption)
     for path in made.unfinished:
         _CONSOLE.print(f"not finished: {path}")

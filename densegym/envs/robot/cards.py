@@ -28,7 +28,9 @@ def _metaworld() -> Iterator[World]:
             goal=row["goal"],
             success=row["success"],
             provenance=f"Meta-World 3.1 {upstream}, MIT; random goals, 150 steps",
-            features=feature_tables.metaworld(row["object"], row.get("second_object")),
+            features=feature_tables.metaworld(
+                row["object"], row.get("second_object"), row.get("quaternion", "w, x, y, z")
+            ),
             expert="Meta-World's hand-written reward, version 2, in [0, 10]",
         )
         yield World(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,10 @@ def expert_policy(env_id: str) -> Expert:
     policy = policies.ENV_POLICY_MAP[world.kwargs["task"]]()
 
     def act(obs: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        action: npt.NDArray[np.float32] = policy.get_action(obs).astype(np.float32)
+        with warnings.catch_warnings():
+            # Upstream warns that it relies on clipping, which is done here.
+            warnings.filterwarnings("ignore", message="Constant.s. may be too high")
+            action: npt.NDArray[np.float32] = policy.get_action(obs).astype(np.float32)
         return np.clip(action, -1.0, 1.0)
 
     return act

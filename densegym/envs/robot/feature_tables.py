@@ -43,18 +43,31 @@ def _action(width: int, meaning: str) -> Feature:
     return Feature("action", (width,), "1", "-", meaning, "action")
 
 
-def metaworld(object_meaning: str, second_meaning: str | None) -> tuple[Feature, ...]:
-    """Return the table of a Meta-World task: the current frame of the 39 numbers."""
+def metaworld(
+    object_meaning: str, second_meaning: str | None, quaternion: str = "w, x, y, z"
+) -> tuple[Feature, ...]:
+    """Return the table of a Meta-World task: the current frame of the 39 numbers.
+
+    Args:
+        object_meaning: what the first object slot holds.
+        second_meaning: what the second holds, or None.
+        quaternion: order of the first object's quaternion, or ``"zeros"`` where upstream fills
+            the slot with zeros; it differs from task to task.
+    """
+    turned = "always zero here" if quaternion == "zeros" else f"orientation ({quaternion})"
     rows = [
         ("hand_position", 3, "m", "world", "position of the gripper's hand"),
         ("gripper_opening", 0, "1", "-", "how far the fingers are apart, 0 closed to 1 open"),
         ("object_position", 3, "m", "world", f"position: {object_meaning}"),
-        ("object_quaternion", 4, "1", "world", f"orientation (w, x, y, z): {object_meaning}"),
+        ("object_quaternion", 4, "1", "world", f"{turned}: {object_meaning}"),
     ]
     if second_meaning is not None:
+        # Only tasks with MuJoCo's own order give the second object an orientation.
+        told = quaternion == "w, x, y, z"
+        second_turned = f"orientation ({quaternion})" if told else "always zero here"
         rows += [
             ("second_object_position", 3, "m", "world", f"position: {second_meaning}"),
-            ("second_object_quaternion", 4, "1", "world", f"orientation: {second_meaning}"),
+            ("second_object_quaternion", 4, "1", "world", f"{second_turned}: {second_meaning}"),
         ]
     goal = _column("goal_position", 36, 3, "m", "world", "where the task's object should be")
     push = _action(4, "hand displacement along x, y, z (1 is a centimetre a step), finger effort")

@@ -37,8 +37,8 @@ class LocomotionEnv(SparseWorld):
     """A MuJoCo robot that pays 1.0 once, at the step where it has shown a skill.
 
     The observation is Gymnasium's; ``info`` adds ``x_position``, ``x_velocity`` and, per foot,
-    ``foot_height`` (m, lowest point of the foot's capsule) and ``foot_contact`` (0 or 1). For the forward skills the expert is
-    Gymnasium's own reward.
+    ``foot_height`` (m, lowest point of the foot's capsule) and ``foot_contact`` (0 or 1). For the
+    forward skills the expert is Gymnasium's own reward.
 
     Args:
         skill: one of ``SKILLS``.

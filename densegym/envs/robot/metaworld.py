@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any, Literal
 
 import mujoco
 import numpy as np
+from gymnasium import spaces
 from gymnasium.envs.mujoco import MujocoEnv
 
 from densegym.envs.robot.base import SparseWorld
@@ -16,6 +18,7 @@ from densegym.reward_models.types import Float
 
 _PLACED = ("body_pos", "body_quat", "site_pos", "site_quat", "geom_pos", "geom_quat", "jnt_range")
 _UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
+_WIDTH = 1e-3  # metres, half the width of the space of a goal that never moves
 CAMERAS = ("topview", "corner", "corner2", "corner3", "corner4", "behindGripper", "gripperPOV")
 
 
@@ -148,7 +151,16 @@ def _make_sawyer(task: str, **kwargs: Any) -> Any:
     sawyer._partially_observable = False
     # The space was built while the goal's bounds were zero.
     vars(sawyer).pop("sawyer_observation_space", None)
-    sawyer.observation_space = sawyer.sawyer_observation_space
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*maximum and minimum values are equal")
+        bounds = sawyer.sawyer_observation_space
+    # Goals that never move have no width, which checkers and learners dislike.
+    fixed = bounds.low == bounds.high
+    sawyer.observation_space = spaces.Box(
+        np.where(fixed, bounds.low - _WIDTH, bounds.low),
+        np.where(fixed, bounds.high + _WIDTH, bounds.high),
+        dtype=np.float64,
+    )
     sawyer.max_path_length = sys.maxsize  # the clock is TimeLimit's
     return sawyer
 

@@ -1,0 +1,55 @@
+# The verbs of the project. `make demo` and `make test` need nothing but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Several BLAS threads on small matrices only get in each other's way.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo setup test test-all check format clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo  ## Set up what it needs, train three rewards on a Sawyer task, show the table
+	$(BIN)/densegym bench demo
+
+setup: $(VENV)/.full  ## Set up everything
+
+test: setup check  ## Set up everything, check the code, run the default tests
+	$(BIN)/python -m pytest -n 2
+
+test-all: setup check  ## Also the slow tests
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+
+check: setup  ## Formatting, lint, types and the one-way corridor between rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup  ## Format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove the environment and what tools left behind
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: a plain range may pull several gigabytes of another build.
+$(VENV)/.torch: $(VENV)/bin/python constraints.txt
+	@echo "installing torch, then the rest; this takes a few minutes the first time"
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt
+	sh scripts/rendering.sh
+	$(PIP) -e ".[robot,agents,vision]" -c constraints.txt
+	@touch $@
+
+$(VENV)/.full: $(VENV)/.torch pyproject.toml constraints.txt
+	sh scripts/rendering.sh
+	$(PIP) -e ".[all,dev]" -c constraints.txt
+	@touch $@
