@@ -7,6 +7,7 @@ skipped, unfinished ones go on from their checkpoint.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -79,7 +80,7 @@ class Suite:
         name: of the suite and of its results folder.
         title: one line for people.
         seeds: of every run.
-        runs: tables with env, reward, algo, steps, set, film.
+        runs: tables with env, reward (each one or a list: all pairs), algo, steps, set, film.
     """
 
     name: str
@@ -126,10 +127,11 @@ def jobs_of(
     jobs = []
     for seed in seeds or suite.seeds:
         for run in suite.runs:
-            rewards = run.get("reward", "env")
-            for reward in rewards if isinstance(rewards, list) else [rewards]:
-                config = _config(run, reward, seed, steps, overrides)
-                film = bool(run.get("film")) and seed == (seeds or suite.seeds)[0]
+            film = bool(run.get("film")) and seed == (seeds or suite.seeds)[0]
+            for env, reward in itertools.product(
+                _many(run["env"]), _many(run.get("reward", "env"))
+            ):
+                config = _config(run, env, reward, seed, steps, overrides)
                 jobs.append(Job(config, run_folder(root, config), film))
     return jobs
 
@@ -265,8 +267,13 @@ def _one_thread() -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
+def _many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _config(
     run: Mapping[str, Any],
+    env: str,
     reward: RewardSpec,
     seed: int,
     steps: int | None,
@@ -276,7 +283,7 @@ def _config(
         f"{key}={configuration.toml_value(value)}" for key, value in run.get("set", {}).items()
     ]
     return configuration.resolve(
-        run["env"],
+        env,
         reward=reward,
         algo=run.get("algo", "ppo"),
         seed=seed,

@@ -57,6 +57,7 @@ def envs(
 
 def _show_cards(cards: list[TaskCard]) -> None:
     table = Table("id", "family", "goal", "expert", header_style="bold")
+    table.columns[0].no_wrap = True
     for card in cards:
         table.add_row(card.id, card.family, card.goal, "yes" if card.expert else "-")
     Console().print(table)
@@ -103,9 +104,11 @@ def rewards(
             )
         )
         return
-    table = Table("reward", "summary", "made for", "owner", header_style="bold")
+    table = Table("reward", "summary", "owner", header_style="bold")
+    table.columns[0].no_wrap = True
     for entry in entries:
-        table.add_row(entry.name, entry.summary, ", ".join(entry.tasks) or "any", entry.owner)
+        made_for = f" ({', '.join(entry.tasks)})" if entry.tasks else ""
+        table.add_row(entry.name, entry.summary + made_for, entry.owner)
     Console().print(table)
 
 

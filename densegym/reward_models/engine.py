@@ -33,6 +33,7 @@ from densegym.reward_models.types import (
 
 Fallback = Literal["zero", "env", "last", "raise"]
 FALLBACKS: tuple[Fallback, ...] = ("zero", "env", "last", "raise")
+_FEW = 32
 _SUM_EVERY = 32  # vector steps between two additions to the running sums
 _WORLD_KEYS = ("reward/env", "reward/dense", "reward/valid", "return/env", "return/dense")
 
@@ -42,6 +43,12 @@ def _ones(count: int) -> Float:
     array = np.ones(count)
     array.flags.writeable = False
     return array
+
+
+def _all_finite(values: Float) -> bool:
+    if len(values) <= _FEW:  # a sum of Python floats starts sooner than a NumPy reduction
+        return math.isfinite(sum(values.tolist()))
+    return math.isfinite(values.sum())
 
 
 class Outcome(NamedTuple):
@@ -209,8 +216,8 @@ class RewardEngine:
     def pop_sums(self) -> dict[str, float]:
         """Return the sum over all rows of every reward key since the last call."""
         self._add_up()
-        pairs = zip(self.keys, self._sums.tolist(), strict=True)
-        sums = {key: total for key, total in pairs if key.startswith("reward/")}
+        summed = [key for key in self.keys if key.startswith("reward/")]
+        sums = dict(zip(summed, self._sums.tolist(), strict=True))
         self._sums[:] = 0.0
         return sums
 
@@ -218,7 +225,7 @@ class RewardEngine:
         self._terms = terms
         self.keys: tuple[str, ...] = (*_WORLD_KEYS, *(f"reward/part/{term}" for term in terms))
         self._unsummed: list[Sequence[Any]] = []
-        self._sums: Float = np.zeros(len(self.keys))
+        self._sums: Float = np.zeros(3 + len(terms))
 
     def _check(self, scores: Scores, steps: Steps) -> None:
         if scores.reward.shape != steps.slot.shape or scores.valid.shape != steps.slot.shape:
@@ -229,8 +236,7 @@ class RewardEngine:
             )
         if scores.parts and tuple(scores.parts) != self._terms:
             self._set_terms(tuple(scores.parts))
-        # One dot product is the cheapest way to see a NaN or an infinity anywhere.
-        if not math.isfinite(scores.reward @ scores.reward):
+        if not _all_finite(scores.reward):
             bad = ~np.isfinite(scores.reward) & scores.valid
             if bad.any():
                 self._refuse_non_finite(int(np.argmax(bad)), scores, steps)
@@ -286,7 +292,7 @@ class RewardEngine:
         said = parts.values() if parts else [np.zeros(len(slot))] * len(self._terms)
         spoke = _ones(len(slot)) if valid is all_true(len(slot)) else valid.astype(np.float64)
         columns = [env_reward, paid, spoke, return_env, return_dense, *said]
-        self._unsummed.append(columns)
+        self._unsummed.append([env_reward, paid, spoke, *said])
         if len(self._unsummed) >= _SUM_EVERY:
             self._add_up()
         return columns

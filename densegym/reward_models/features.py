@@ -10,6 +10,7 @@ import numpy as np
 from densegym.errors import unknown
 from densegym.reward_models.types import Feature, Float, Info, Starts, Steps, TaskCard
 
+_FLOAT64 = np.dtype(np.float64)
 Reader = Callable[[Steps], Any]
 
 
@@ -36,11 +37,12 @@ def reader(card: TaskCard, name: str) -> Reader:
         raise unknown(f"feature of {card.id}", name, feature_names(card))
     if feature.source == "info":
         return lambda steps: _from_info(feature, steps.info)
+    read = _from_array(feature)
     if feature.source == "action":
-        return lambda steps: _from_array(feature, steps.action)
+        return lambda steps: read(steps.action)
     if previous:
-        return lambda steps: _from_array(feature, steps.obs)
-    return lambda steps: _from_array(feature, steps.next_obs)
+        return lambda steps: read(steps.obs)
+    return lambda steps: read(steps.next_obs)
 
 
 def as_steps(starts: Starts, card: TaskCard) -> Steps:
@@ -76,12 +78,25 @@ def _blank_info(card: TaskCard) -> dict[str, Any]:
     return {item.key: np.zeros(item.shape) for item in read if item.key is not None}
 
 
-def _from_array(feature: Feature, batch: Any) -> Float:
-    array = batch if feature.key is None else batch[feature.key]
+def _from_array(feature: Feature) -> Callable[[Any], Float]:
+    """Return a function from a batch to a fresh, contiguous float64 copy of one feature.
+
+    Fresh, because programs may write into it; contiguous, because NumPy's fast paths round
+    differently from its strided ones, and a batch must score like its rows.
+    """
+    key = feature.key
+    index: Any = slice(None)
     if feature.columns is not None:
         start, stop = feature.columns
-        array = array[:, start] if feature.shape == () else array[:, start:stop]
-    return np.array(array, dtype=np.float64, order="C")
+        index = (slice(None), start if feature.shape == () else slice(start, stop))
+
+    def read(batch: Any) -> Float:
+        array = batch if key is None else batch[key]
+        if array.dtype == _FLOAT64:
+            return array[index].copy()  # type: ignore[no-any-return]  # a batch is Any
+        return array[index].astype(_FLOAT64, order="C")  # type: ignore[no-any-return]
+
+    return read
 
 
 def _from_info(feature: Feature, infos: Sequence[Info]) -> Float:

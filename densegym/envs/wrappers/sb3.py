@@ -13,6 +13,9 @@ from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
 
+_F8 = np.dtype(np.float64)
+_NONE = np.zeros(0, dtype=np.int64)
+
 
 class DenseRewardVecEnv(VecEnvWrapper):
     """Pays a reward specification to SB3 learners and keeps the world's outcome in ``infos``.
@@ -68,10 +71,10 @@ class DenseRewardVecEnv(VecEnvWrapper):
     def step_wait(self) -> Any:
         """Return observations, the specified rewards (num_envs,) float64, dones and infos."""
         obs, env_reward, dones, infos = self.venv.step_wait()
-        ended = dones.nonzero()[0]
         terminated = truncated = self._never
-        true_obs = obs
-        if len(ended):
+        true_obs, ended = obs, _NONE
+        if True in dones.tolist():
+            ended = np.flatnonzero(dones)
             truncated = self._never.copy()
             truncated[ended] = [infos[i].get("TimeLimit.truncated", False) for i in ended]
             terminated = dones & ~truncated
@@ -82,7 +85,7 @@ class DenseRewardVecEnv(VecEnvWrapper):
             slot=self.engine.slots,
             action=self._actions if self._batched else None,
             next_obs=true_obs if self._batched else None,
-            env_reward=np.asarray(env_reward, dtype=np.float64),
+            env_reward=env_reward if env_reward.dtype == _F8 else env_reward.astype(_F8),
             terminated=terminated,
             truncated=truncated,
             info=infos,

@@ -199,7 +199,7 @@ def _run(name: str, call: Callable[..., Any], arguments: list[Any]) -> Any:
 
 
 def _column(name: str, term: str, values: Any, rows: int) -> Float:
-    if type(values) is np.ndarray and values.dtype == np.float64 and values.shape == (rows,):
+    if type(values) is np.ndarray and values.dtype == _F8 and values.shape == (rows,):
         return values
     column = np.asarray(values, dtype=np.float64)
     if column.shape != (rows,):

@@ -1,0 +1,25 @@
+# /// densegym-reward
+# name = "drawer-close"
+# version = 1
+# task = "DenseGym/DrawerClose-v0"
+# author = "a language model, from the task card and trial training runs on seed 0"
+# date = 2026-11-20
+# summary = "pays metres gained towards the handle, then of the drawer towards shut"
+# stops_at_success = true
+# notes = "Every term is a difference between two steps, so going back and forth earns nothing."
+# ///
+import numpy as np
+
+
+def compute_reward(
+    hand_position, prev_hand_position, object_position, prev_object_position, goal_position
+):
+    reach = 10.0 * (
+        np.linalg.norm(prev_hand_position - prev_object_position, axis=1)
+        - np.linalg.norm(hand_position - object_position, axis=1)
+    )
+    push = 50.0 * (
+        np.linalg.norm(prev_object_position - goal_position, axis=1)
+        - np.linalg.norm(object_position - goal_position, axis=1)
+    )
+    return reach + push, {"reach": reach, "push": push}

@@ -1,0 +1,25 @@
+# /// densegym-reward
+# name = "handle-press"
+# version = 1
+# task = "DenseGym/HandlePress-v0"
+# author = "a language model, from the task card and trial training runs on seed 0"
+# date = 2026-11-20
+# summary = "pays metres gained towards the handle, then of the handle downwards"
+# stops_at_success = true
+# notes = "Every term is a difference between two steps, so going back and forth earns nothing."
+# ///
+import numpy as np
+
+
+def compute_reward(
+    hand_position, prev_hand_position, object_position, prev_object_position, goal_position
+):
+    reach = 10.0 * (
+        np.linalg.norm(prev_hand_position - prev_object_position, axis=1)
+        - np.linalg.norm(hand_position - object_position, axis=1)
+    )
+    press = 50.0 * (
+        np.linalg.norm(prev_object_position - goal_position, axis=1)
+        - np.linalg.norm(object_position - goal_position, axis=1)
+    )
+    return reach + press, {"reach": reach, "press": press}
