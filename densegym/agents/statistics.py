@@ -116,7 +116,9 @@ def wilson(successes: float, trials: int) -> tuple[float, float]:
     centre = rate + square / (2 * trials)
     spread = Z95 * math.sqrt(rate * (1 - rate) / trials + square / (4 * trials**2))
     scale = 1 + square / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    # At the ends rounding would leave a bound a hair inside.
+    return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)
 
 
 def performance_profile(scores: Float, thresholds: Float) -> Float:

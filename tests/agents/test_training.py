@@ -27,6 +27,7 @@ from densegym.errors import DenseGymError, ResultsError, RewardError
 
 BUTTON = "DenseGym/ButtonPress-v0"
 SMALL = [
+    "batch_size=64",
     "n_steps=64",
     "n_epochs=1",
     "n_envs=2",
@@ -58,7 +59,7 @@ def off_policy(env: str, algo: str, *extra: str) -> TrainConfig:
 
 def test_a_run_leaves_a_whole_folder(tmp_path: Path) -> None:
     told: list[Progress] = []
-    config = small(reward="authored")
+    config = small(reward="authored", extra=("env.width=64", "env.height=64"))
     folder = train(config, run_folder(tmp_path, config), film=True, on_progress=told.append)
     assert (
         folder
@@ -179,13 +180,13 @@ def test_a_checkpoint_restores_every_parameter(tmp_path: Path) -> None:
     first.model.learn(128)
     checkpoint.save(tmp_path / "checkpoint.pt", first, config)
     checkpoint.restore(checkpoint.load(tmp_path / "checkpoint.pt", config), second)
+    raw = np.ones((1, 39))
+    assert (first.normalizer.normalize_obs(raw) == second.normalizer.normalize_obs(raw)).all()
     obs = first.model.get_env().reset()
     assert (
         first.model.predict(obs, deterministic=True)[0].tolist()
         == second.model.predict(obs, deterministic=True)[0].tolist()
     )
-    raw = np.ones((1, 39))
-    assert (first.normalizer.normalize_obs(raw) == second.normalizer.normalize_obs(raw)).all()
     for one, other in zip(
         first.model.policy.optimizer.state.values(),
         second.model.policy.optimizer.state.values(),

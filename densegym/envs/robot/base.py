@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from densegym.envs.robot.rendering import draw_plainly
+
 
 class SparseWorld(gym.Env[Any, Any]):
     """A world that holds an upstream env, latches success and pays 1.0 where the rule holds.
@@ -28,6 +30,8 @@ class SparseWorld(gym.Env[Any, Any]):
         self.observation_space = held.observation_space
         self.action_space = held.action_space
         self._succeeded = 0.0
+        if render_mode is not None:
+            draw_plainly(getattr(held, "point_env", held).model)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

