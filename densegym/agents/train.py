@@ -101,12 +101,12 @@ def train(
         raise ResultsError(
             f"{work} holds an unfinished run. Add --resume to go on, or remove the folder."
         )
-    work.mkdir(parents=True, exist_ok=True)
     seed_everything(config.seed)
     with warnings.catch_warnings():
         # On-policy SB3 advises against recurrent policies' CPU use; we ask for the CPU on purpose.
         warnings.filterwarnings("ignore", message=".*primarily intended to run on the CPU.*")
         learner = build_learner(config)
+    work.mkdir(parents=True, exist_ok=True)
     try:
         _Run(config, work, learner, on_progress).carry_out(
             saved if saved.is_file() else None, film=film

@@ -22,6 +22,11 @@ SMALL = [
 SETS = [part for text in SMALL for part in ("--set", text)]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # results go to the current folder by default
+
+
 def densegym(*arguments: str, code: int = 0) -> tuple[str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "densegym.cli.main", *arguments],
@@ -88,6 +93,7 @@ def test_doctor_finds_this_machine_fit() -> None:
 def test_wrong_use_exits_with_2_and_says_what_to_type(arguments: list[str], says: str) -> None:
     _, errors = densegym(*arguments, code=2)
     assert says in errors
+    assert not Path("results").exists()
 
 
 def test_train_eval_report(tmp_path: Path) -> None:
