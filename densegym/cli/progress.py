@@ -57,22 +57,51 @@ def episode_bar(episodes: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def watch_jobs(title: str) -> Iterator[Callable[[Sequence[Any]], None]]:
-    """Show the runs of a suite; the yielded function takes the state of every run."""
+    """Show the runs of a suite; the yielded function takes the state of every run.
+
+    A terminal gets bars; a log gets a line whenever a run starts or ends.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Log(console)
+        return
     with _bars(TextColumn("{task.percentage:>3.0f}%")) as bars:
         whole = bars.add_task(f"[bold]{title or 'suite'}", total=None, note="")
         shown: dict[Any, Any] = {}
 
         def tell(states: Sequence[Any]) -> None:
-            ended = sum(state.state in ("finished", "kept", "failed") for state in states)
-            note = f"{ended} of {len(states)} runs"
-            bars.update(whole, total=len(states), completed=sum(s.done for s in states), note=note)
+            done = sum(state.done for state in states)
+            bars.update(whole, total=len(states), completed=done, note=_count(states))
             for state in states:
                 if state.state == "waiting":
                     continue
                 if state.job.folder not in shown:
                     shown[state.job.folder] = bars.add_task(state.job.title, total=1.0, note="")
-                success = "" if state.success is None else f", success {state.success:.2f}"
-                phase = state.phase if state.state == "running" else state.state
-                bars.update(shown[state.job.folder], completed=state.done, note=f"{phase}{success}")
+                bars.update(shown[state.job.folder], completed=state.done, note=_note(state))
 
         yield tell
+
+
+class _Log:
+    """Prints a line whenever a run changes its state."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._known: dict[Any, str] = {}
+
+    def __call__(self, states: Sequence[Any]) -> None:
+        for state in states:
+            if state.state not in ("waiting", self._known.get(state.job.folder)):
+                self._known[state.job.folder] = state.state
+                line = f"{_count(states)}: {state.job.title}: {_note(state)}"
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _count(states: Sequence[Any]) -> str:
+    ended = sum(state.state in ("finished", "kept", "failed") for state in states)
+    return f"{ended} of {len(states)} runs"
+
+
+def _note(state: Any) -> str:
+    success = "" if state.success is None else f", success {state.success:.2f}"
+    return f"{state.phase if state.state == 'running' else state.state}{success}"
