@@ -130,14 +130,20 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         return {"success_now": success_now, "is_success": self._succeeded, "end_status": status}
 
     def _space(self, key: str) -> spaces.Box:
-        upstream = self.game.observation_space.spaces
-        if key not in upstream:
-            raise unknown("observation key", key, upstream)
-        space: spaces.Box = upstream[key]
+        space: spaces.Box = self.game.observation_space.spaces[key]
         if key == "blstats":  # int64 numbers declared with int32 bounds
             limits = np.iinfo(np.int64)
             return spaces.Box(limits.min, limits.max, space.shape, np.int64)
         return space
+
+
+def _check_keys(task: str, keys: Sequence[str]) -> None:
+    known = set(require("nle.nethack", extra="nethack").OBSERVATION_DESC)
+    if task.startswith("MiniHack"):
+        known |= {f"{key}_crop" for key in known} | {"pixel", "pixel_crop"}
+    for key in keys:
+        if key not in known:
+            raise unknown("observation key", key, known)
 
 
 def _make_game(
@@ -148,6 +154,7 @@ def _make_game(
 
     if task.startswith("MiniHack"):
         import_minihack()
+    _check_keys(task, keys)
     asked = [*keys]
     if render_mode is not None:
         asked += [key for key in (*_TTY_KEYS, "glyphs") if key not in asked]
