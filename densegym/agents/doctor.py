@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.util
 import os
 import platform
@@ -12,7 +11,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from densegym.envs.robot.rendering import choose_backend
+from densegym.envs.robot.rendering import INSTALL, choose_backend
 from densegym.errors import DenseGymError
 
 _EXTRAS = {
@@ -37,8 +36,6 @@ _EXTRAS = {
     "multi": {"pettingzoo": "pettingzoo"},
 }
 _BASE = ("numpy", "gymnasium", "mujoco", "typer", "rich")
-RENDER_LIBRARIES = ("libosmesa6", "libegl1", "libgl1")
-_APT = f"apt-get install -y {' '.join(RENDER_LIBRARIES)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +89,16 @@ def _threads() -> Finding:
 
 
 def _rendering() -> list[Finding]:
-    backend = choose_backend()
-    name = backend or "MuJoCo's default (a window system)"
-    library = {"osmesa": "OSMesa", "egl": "EGL"}.get(backend or "", "GL")
-    if ctypes.util.find_library(library) is None:
-        return [Finding("rendering", f"{name}: lib{library} is missing", False, _APT)]
     try:
+        backend = choose_backend() or "MuJoCo's default (a window system)"
         rate = frames_per_second()
     except DenseGymError as error:
-        return [Finding("rendering", str(error), False, _APT)]
+        return [Finding("rendering", str(error), False, INSTALL)]
     ffmpeg = importlib.util.find_spec("imageio_ffmpeg") is not None or shutil.which("ffmpeg")
     film = Finding(
         "films", "H.264" if ffmpeg else "no encoder", bool(ffmpeg), "pip install 'densegym[vision]'"
     )
-    return [Finding("rendering", f"{name}, {rate:.0f} frames/s at 240 x 240"), film]
+    return [Finding("rendering", f"{backend}, {rate:.0f} frames/s at 240 x 240"), film]
 
 
 def frames_per_second(frames: int = 30) -> float:
@@ -126,7 +119,7 @@ def frames_per_second(frames: int = 30) -> float:
         rate = frames / (time.perf_counter() - started)
         env.close()
     except Exception as error:  # back-ends fail in their own ways; each is the same finding here
-        raise DenseGymError(f"no picture could be rendered: {error!r}. Type: {_APT}") from error
+        raise DenseGymError(f"no picture could be rendered: {error!r}. Type: {INSTALL}") from error
     return rate
 
 

@@ -155,6 +155,7 @@ def interrupt_after(step: int):
         off_policy(BUTTON, "sac"),
         off_policy("DenseGym/FetchReach-v0", "tqc", "her=true"),
         off_policy("DenseGym/NetHackScore-v0", "dqn"),
+        small("DenseGym/HopperForward-v0", algo="recurrent-ppo", reward="expert", steps=384),
     ],
     ids=lambda config: config.algo,
 )

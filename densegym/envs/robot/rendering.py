@@ -7,6 +7,11 @@ import os
 import sys
 from typing import Any
 
+from densegym.errors import DenseGymError
+
+LIBRARIES = ("libosmesa6", "libegl1", "libgl1")
+INSTALL = f"apt-get install -y {' '.join(LIBRARIES)}"
+
 
 def choose_backend() -> str | None:
     """Set ``MUJOCO_GL`` before MuJoCo's first rendering context, unless the user has.
@@ -16,11 +21,19 @@ def choose_backend() -> str | None:
     Returns:
         The back-end in force: ``"egl"``, ``"osmesa"``, the user's choice, or None for MuJoCo's
         own default (a window system).
+
+    Raises:
+        DenseGymError: no library to render with; says which to install.
     """
     chosen = os.environ.get("MUJOCO_GL")
     if chosen or not sys.platform.startswith("linux") or os.environ.get("DISPLAY"):
         return chosen
-    backend = "egl" if _has_gpu() and ctypes.util.find_library("EGL") else "osmesa"
+    egl, osmesa = (ctypes.util.find_library(name) for name in ("EGL", "OSMesa"))
+    if not (egl or osmesa):
+        raise DenseGymError(
+            f"pictures were asked for, but there is nothing to render with. Type: {INSTALL}"
+        )
+    backend = "egl" if egl and (_has_gpu() or not osmesa) else "osmesa"
     os.environ["MUJOCO_GL"] = backend
     # PyOpenGL reads its own variable, and fails when the two disagree.
     os.environ.setdefault("PYOPENGL_PLATFORM", backend)
