@@ -5,17 +5,15 @@ from __future__ import annotations
 import importlib
 import re
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any
 
 from densegym.errors import RewardError, unknown
+from densegym.reward_models.authored import shipped
+from densegym.reward_models.types import Factory
 
 ENTRY_POINT_GROUP = "densegym.reward_models"
 _NAME = re.compile(r"[a-z0-9][\w.-]*(/[a-z0-9][\w.-]*)?", re.IGNORECASE)
-
-Factory = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +128,9 @@ def _load_shipped() -> None:
     _add("env", f"{world}:EnvReward", "the world's own, honest outcome (the default)")
     _add("expert", f"{world}:ExpertReward", "the suite's hand-written dense reward")
     _add("delayed", f"{world}:DelayedReward", "the whole return on the last step")
-    authored = importlib.import_module("densegym.reward_models.authored.shipped")
-    _add("authored", authored.build_for_task, "the shipped reward program for the task")
-    for header in authored.headers():
-        _add(header.name, authored.factory(header), header.summary, tasks=(header.task,))
+    _add("authored", shipped.build_for_task, "the shipped reward program for the task")
+    for header in shipped.headers():
+        _add(header.name, shipped.factory(header), header.summary, tasks=(header.task,))
 
 
 def _add(name: str, target: str | Factory, summary: str, tasks: tuple[str, ...] = ()) -> None:

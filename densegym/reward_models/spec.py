@@ -15,9 +15,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from densegym.errors import RewardError, unknown
 from densegym.reward_models import compose
+from densegym.reward_models.authored import shipped
 from densegym.reward_models.engine import Fallback, RewardEngine
-from densegym.reward_models.registry import Factory, find_reward
-from densegym.reward_models.types import Mode, PotentialModel, RewardModel, TaskCard
+from densegym.reward_models.registry import find_reward
+from densegym.reward_models.types import Factory, Mode, PotentialModel, RewardModel, TaskCard
 
 RewardSpec: TypeAlias = (
     "str | Mapping[str, Any] | Sequence[Any] | RewardModel | PotentialModel | None"
@@ -171,8 +172,6 @@ def _resolve(part: Part, task: TaskCard) -> Any:
     assert isinstance(part.model, str)
     entry = find_reward(part.model)
     if entry.name == "authored":
-        from densegym.reward_models.authored import shipped
-
         return find_reward(shipped.header_for_task(task).name)
     return entry
 

@@ -8,7 +8,7 @@ What is made at every step is a NamedTuple, which costs a fifth of a frozen data
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -21,6 +21,8 @@ Float: TypeAlias = npt.NDArray[np.float64]
 Bool: TypeAlias = npt.NDArray[np.bool_]
 Frames: TypeAlias = npt.NDArray[np.uint8]
 Info: TypeAlias = Mapping[str, Any]
+Factory: TypeAlias = Callable[..., Any]
+"""``build(*, task: TaskCard, seed: int, **options)``; returns a reward model or a potential."""
 Mode: TypeAlias = Literal["replace", "add", "shape", "additive_unsafe"]
 
 

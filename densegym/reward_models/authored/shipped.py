@@ -13,8 +13,7 @@ from densegym.reward_models.authored.program import (
     build_program,
     read_header,
 )
-from densegym.reward_models.registry import Factory
-from densegym.reward_models.types import TaskCard
+from densegym.reward_models.types import Factory, TaskCard
 
 _FOLDER = "rewards"
 
