@@ -16,7 +16,6 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from densegym.envs.registration import bare_spec
-from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.reward_models.authored.program import Header, build_program
 from densegym.reward_models.base import BaseRewardModel
@@ -91,9 +90,6 @@ def measure() -> dict[str, float]:
     hosts: dict[str, VecEnv] = {"raw": raw}
     for name, model in models.items():
         hosts[name] = DenseRewardVecEnv(DummyVecEnv([_cheetah] * LANES), model, task=_CARD)
-        hosts[f"{name}_on_lanes"] = DenseRewardVecEnv(
-            LaneVecEnv([_cheetah] * LANES), model, task=_CARD
-        )
     seconds = _interleave({name: _stepper(host) for name, host in hosts.items()})
     per_step = 1e6 / (_STEPS * LANES)
     figures = {"raw_us": statistics.median(seconds["raw"]) * per_step}

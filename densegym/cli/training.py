@@ -229,7 +229,7 @@ def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> N
     made = write_report(root, seeds=seeds)
     terminal = Console()
     for table in to_text(made.rows):
-        terminal.print(table, width=None if terminal.is_terminal else 110)
+        (terminal if terminal.is_terminal else Console(width=110)).print(table)
     _CONSOLE.print(made.caption)
     for path in made.unfinished:
         _CONSOLE.print(f"not finished: {path}")

@@ -8,6 +8,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
 from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions, write_rows
+from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.reward_models.batch import replace_rows, take
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import RewardSpec
@@ -25,7 +26,8 @@ class DenseRewardVecEnv(VecEnvWrapper):
     ``VecNormalize`` outside.
 
     Args:
-        venv: any SB3 vector environment.
+        venv: any SB3 vector environment; a plain ``DummyVecEnv`` is replaced by a ``LaneVecEnv``
+            over the same worlds, which costs less and does not round rewards.
         reward: a reward specification.
         env_id: registered id whose task card the reward reads.
         task: the task card itself, instead of ``env_id``.
@@ -43,17 +45,13 @@ class DenseRewardVecEnv(VecEnvWrapper):
         seed: int = 0,
         engine: RewardEngine | None = None,
     ) -> None:
-        super().__init__(venv)
+        super().__init__(LaneVecEnv.around(venv) if type(venv) is DummyVecEnv else venv)
         self.engine = engine or engine_for(
             reward, venv.num_envs, env_id=env_id, task=task, seed=seed
         )
         self._batched = wants_transitions(self.engine)
         self._actions: Any = None
         self._never = np.zeros(venv.num_envs, dtype=np.bool_)
-        base = venv.unwrapped
-        if isinstance(base, DummyVecEnv):
-            # SB3 keeps rewards in float32, which would round the world's own outcome.
-            base.buf_rews = base.buf_rews.astype(np.float64)
 
     def reset(self) -> Any:
         """Reset all lanes."""
