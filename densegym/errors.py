@@ -28,6 +28,10 @@ class ResultsError(DenseGymError, ValueError):
     """A results folder or checkpoint is damaged, foreign, or of another version."""
 
 
+class Interrupted(DenseGymError):
+    """The user or the system stopped a run, which left a checkpoint and can be resumed."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return ``' Did you mean "x"?'`` for the nearest known name, or an empty string."""
     folded = {candidate.lower(): candidate for candidate in known}

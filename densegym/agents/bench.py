@@ -25,7 +25,7 @@ from densegym import assets
 from densegym.agents import config as configuration
 from densegym.agents.config import TrainConfig
 from densegym.agents.results import load_run, write_json
-from densegym.errors import DenseGymError, ResultsError, unknown
+from densegym.errors import DenseGymError, Interrupted, ResultsError, unknown
 from densegym.reward_models.spec import RewardSpec
 
 _SUITE_KEYS = ("title", "seeds", "run")
@@ -197,7 +197,7 @@ def _start(context: Any, job: Job) -> BaseProcess:
 
 def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
     """Train one job in this process; progress and errors go to files in its folder."""
-    from densegym.agents.train import Interrupted, Progress, train
+    from densegym.agents.train import Progress, train
 
     job = Job(configuration.from_dict(config), Path(folder), film)
     job.work.mkdir(parents=True, exist_ok=True)
@@ -212,8 +212,8 @@ def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
     ):
         try:
             train(job.config, job.folder, resume=True, film=film, on_progress=tell)
-        except Interrupted as stop:
-            print(stop)
+        except (Interrupted, KeyboardInterrupt) as stop:
+            print(stop or "stopped")
             sys.exit(130)
         except BaseException:  # whatever it was, the log holds it and the parent is told
             traceback.print_exc()

@@ -3,54 +3,76 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from densegym.agents.results import Run
 from densegym.agents.statistics import iqm
 from densegym.agents.tables import CONTROLS
+from densegym.errors import require
 from densegym.reward_models.types import Float
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by colour-blind readers too.
-_PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#D55E00", "#F0E442")
+# Okabe and Ito's palette, told apart by colour-blind readers too. Vermilion is the expert's;
+# yellow is too faint on white.
+_PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _CONTROL_COLOURS = {"env": "#7F7F7F", "expert": "#D55E00"}
+_STYLES = ("-", "--", ":", "-.")
+_GRID_POINTS = 200
+
+
+class _Setup(NamedTuple):
+    """What a line style stands for; ``ends`` is None unless it tells runs apart."""
+
+    algo: str
+    steps: int
+    ends: bool | None
+
+
+class _Curve(NamedTuple):
+    """The runs behind one thick line, and how it looks."""
+
+    runs: Sequence[Run]
+    label: str
+    colour: str
+    style: str
 
 
 def learning_curves(runs: Sequence[Run]) -> Figure:
     """Return a figure: a row per env, success over steps and over CPU seconds.
 
-    Thin lines are seeds, the thick line is their interquartile mean, the band spans them.
+    Thin lines are seeds, the thick line is their interquartile mean, the band spans them. A colour
+    is a reward, a line style a learner and budget. Lines begin at the first evaluation and thick
+    ones end with the shortest run, so nothing is drawn that was not measured.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
     """
+    require("matplotlib", extra="agents")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     envs = sorted({run.meta["env"] for run in runs})
-    colours = _colours(sorted({run.meta["reward"] for run in runs}))
-    figure = Figure(figsize=(11, 3.8 * len(envs)), layout="constrained")
+    figure = Figure(figsize=(11, 4.6 * len(envs)), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(envs), 2, squeeze=False, sharey=True)
-    for axes, env in zip(grid, envs, strict=True):
-        chosen = [run for run in runs if run.meta["env"] == env]
-        for reward, colour in colours.items():
-            seeds = [run for run in chosen if run.meta["reward"] == reward and run.points]
-            if seeds:
-                _draw(axes[0], seeds, colour, f"{reward} ({len(seeds)} seeds)", "step")
-                _draw(axes[1], seeds, colour, None, "cpu_s")
-        axes[0].set_title(env, loc="left", fontweight="bold")
-        axes[0].set_ylabel("success (the world's own)")
-        axes[0].set_xlabel("environment steps")
-        axes[1].set_xlabel("CPU seconds, evaluations included")
-        axes[0].legend(frameon=False, loc="best")
-    for axis in grid.ravel():
-        axis.set_ylim(-0.03, 1.03)
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+    curves = list(_curves(runs))
+    panels = figure.subfigures(len(envs), 1, squeeze=False)[:, 0]
+    for panel, env in zip(panels, envs, strict=True):
+        axes = panel.subplots(1, 2, sharey=True)
+        shown = [curve for curve in curves if curve.runs[0].meta["env"] == env]
+        for curve in shown:
+            haze = 0.12 if len(shown) <= 4 else 0.05
+            _draw(axes[0], curve, "step", curve.label, haze)
+            _draw(axes[1], curve, "cpu_s", None, haze)
+        _annotate(axes)
+        panel.suptitle(env, x=0.01, ha="left", fontweight="bold")
+        if shown:
+            panel.legend(loc="outside lower center", ncols=min(len(shown), 3), frameon=False)
     return figure
 
 
@@ -60,28 +82,88 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def to_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element to put into a page."""
+    """Return a figure as an SVG element to put into a page; ids in it do not change by chance."""
+    import matplotlib
+
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "densegym"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
-def _draw(axis: Any, runs: Sequence[Run], colour: str, label: str | None, along: str) -> None:
-    curves = [_curve(run, along) for run in runs]
-    for x, y in curves:
-        axis.plot(x, y, color=colour, alpha=0.3, linewidth=0.9)
-    stop = min(x[-1] for x, _ in curves)
-    grid = np.linspace(0, stop, 200)
-    stacked = np.array([np.interp(grid, x, y) for x, y in curves])
+def _curves(runs: Sequence[Run]) -> Iterator[_Curve]:
+    """Yield a curve per table row that has evaluations, controls first."""
+    drawn = [run for run in runs if run.points]
+    told_apart = _ends_matter(drawn)
+    groups: dict[tuple[str, str, _Setup], list[Run]] = {}
+    for run in drawn:
+        ends = run.meta.get("terminate_on_success") if told_apart else None
+        setup = _Setup(run.meta["algo"], run.meta["steps"], ends)
+        groups.setdefault((run.meta["env"], run.meta["reward"], setup), []).append(run)
+    colours = _colours(sorted({run.meta["reward"] for run in runs}))
+    setups = sorted({setup for _, _, setup in groups}, key=str)
+    for reward in colours:
+        for key in sorted((key for key in groups if key[1] == reward), key=str):
+            members, setup = groups[key], key[2]
+            label = _label(reward, setup, len(members), several=len(setups) > 1)
+            style = _STYLES[setups.index(setup) % len(_STYLES)]
+            yield _Curve(members, label, colours[reward], style)
+
+
+def _ends_matter(runs: Sequence[Run]) -> bool:
+    """Return whether runs that are equal otherwise differ in how training episodes ended."""
+    rules: dict[tuple[str, str, str, int], set[bool | None]] = {}
+    for run in runs:
+        meta = run.meta
+        key = (meta["env"], meta["reward"], meta["algo"], meta["steps"])
+        rules.setdefault(key, set()).add(meta.get("terminate_on_success"))
+    return any(len(found) > 1 for found in rules.values())
+
+
+def _label(reward: str, setup: _Setup, count: int, *, several: bool) -> str:
+    parts = [reward]
+    if several:
+        parts.append(f"{setup.algo} {setup.steps:,}")
+    if setup.ends is not None:
+        parts.append("ends at success" if setup.ends else "goes on at success")
+    seeds = "1 seed" if count == 1 else f"{count} seeds"
+    # A dollar sign would start a formula.
+    return f"{', '.join(parts)} ({seeds})".replace("$", r"\$")
+
+
+def _annotate(axes: Any) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes[0].set_ylabel("success (the world's own)")
+    axes[0].set_xlabel("environment steps")
+    axes[0].xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes[1].set_xlabel("CPU seconds, evaluations included")
+    for axis in axes:
+        axis.set_ylim(-0.03, 1.03)
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+
+
+def _draw(axis: Any, curve: _Curve, along: str, label: str | None, haze: float) -> None:
+    look = {"color": curve.colour, "linestyle": curve.style}
+    seeds = [_measured(run, along) for run in curve.runs]
+    for x, y in seeds:
+        axis.plot(x, y, alpha=0.3, linewidth=0.9, **look)
+    # Only where every seed was measured: interpolation never reaches beyond a run's ends.
+    start, stop = max(x[0] for x, _ in seeds), min(x[-1] for x, _ in seeds)
+    grid = np.linspace(start, max(start, stop), _GRID_POINTS)
+    stacked = np.array([np.interp(grid, x, y) for x, y in seeds])
     middle = [iqm(column) for column in stacked.T]
-    axis.plot(grid, middle, color=colour, linewidth=2.4, label=label)
-    axis.fill_between(grid, stacked.min(axis=0), stacked.max(axis=0), color=colour, alpha=0.12)
+    axis.plot(grid, middle, linewidth=2.4, label=label, **look)
+    low, high = stacked.min(axis=0), stacked.max(axis=0)
+    axis.fill_between(grid, low, high, color=curve.colour, alpha=haze, linewidth=0)
 
 
-def _curve(run: Run, along: str) -> tuple[Float, Float]:
-    x = np.array([0.0, *(getattr(point, along) for point in run.points)])
-    y = np.array([0.0, *(point.success.mean() for point in run.points)])
+def _measured(run: Run, along: str) -> tuple[Float, Float]:
+    x = np.array([getattr(point, along) for point in run.points], dtype=np.float64)
+    y = np.array([point.success.mean() for point in run.points])
     return x, y
 
 

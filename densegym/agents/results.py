@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,14 @@ _META: dict[str, type | tuple[type, ...]] = {
     "wall_s": (int, float),
     "cpu_s": (int, float),
 }
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "terminate_on_success": (bool, type(None)),
+    "model_calls": (int, float),
+    "cost_usd": (int, float),
+    "cpu": str,
+}
 _LINE = ("step", "cpu_s", "return_env", "success", "length")
+_EPISODES = ("success", "return_env", "length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Run:
         points: evaluations during training, by step.
         success: (episodes,) of the final evaluation, deterministic.
         success_stochastic: (episodes,) of the same placements with drawn actions.
-        return_env: (episodes,) of the final evaluation.
+        return_env: (episodes,) of the final evaluation, deterministic.
         config: text of ``config.toml``.
     """
 
@@ -101,8 +108,10 @@ def load_results(root: Path) -> list[Run]:
     finals = [p.parent for p in root.rglob("final.json") if not _is_partial(p, root)]
     folders += [folder for folder in sorted(finals) if folder not in folders]
     if not folders:
+        begun = len(unfinished(root))
+        started = f" {begun} unfinished, which no table shows." if begun else ""
         raise ResultsError(
-            f"{root} holds no finished run (a folder with meta.json and final.json). "
+            f"{root} holds no finished run (a folder with meta.json and final.json).{started} "
             "`densegym bench demo` writes some."
         )
     return [load_run(folder) for folder in folders]
@@ -119,26 +128,60 @@ def load_run(folder: Path) -> Run:
     Raises:
         ResultsError: a file is missing, damaged, foreign, or of another schema; names it.
     """
-    meta = _read_object(folder / "meta.json")
-    for key, kind in _META.items():
-        if not isinstance(meta.get(key), kind):
-            raise ResultsError(f"{folder / 'meta.json'} was not written by densegym: no {key}")
-    final = _read_object(folder / "final.json")
-    for name, found in (("meta.json", meta), ("final.json", final)):
-        if found.get("schema") != SCHEMA:
-            raise ResultsError(
-                f"{folder / name} has schema {found.get('schema')!r}, this version reads {SCHEMA}"
-            )
+    meta = _read_meta(folder / "meta.json")
+    path = folder / "final.json"
+    final = _read_object(path)
+    _check_schema(final, path)
+    columns = _episodes(final, (*_EPISODES, "success_stochastic"), str(path))
+    if len(columns["success"]) != final.get("episodes"):
+        raise ResultsError(
+            f"{path}: expected {final.get('episodes')!r} episodes, as it says; "
+            f"found {len(columns['success'])}"
+        )
     config = folder / "config.toml"
     return Run(
         folder=folder,
         meta=meta,
         points=_read_points(folder / "eval.jsonl"),
-        success=_numbers(final, "success", folder / "final.json"),
-        success_stochastic=_numbers(final, "success_stochastic", folder / "final.json"),
-        return_env=_numbers(final, "return_env", folder / "final.json"),
-        config=config.read_text(encoding="utf-8") if config.is_file() else "",
+        success=columns["success"],
+        success_stochastic=columns["success_stochastic"],
+        return_env=columns["return_env"],
+        config=_read_text(config) if config.is_file() else "",
     )
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    meta = _read_object(path)
+    for key, kind in _META.items():
+        if not _is_a(meta.get(key), kind):
+            raise ResultsError(
+                f"{path} was not written by densegym: {key} is {meta.get(key)!r}, "
+                f"expected {_names(kind)}"
+            )
+    for key, kind in _OPTIONAL.items():
+        if key in meta and not _is_a(meta[key], kind):
+            raise ResultsError(f"{path}: {key} is {meta[key]!r}, expected {_names(kind)}")
+    _check_schema(meta, path)
+    return meta
+
+
+def _check_schema(content: Mapping[str, Any], path: Path) -> None:
+    if content.get("schema") != SCHEMA:
+        raise ResultsError(
+            f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA}. "
+            "Read it with the densegym that wrote it, or run again."
+        )
+
+
+def _is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    # True is an int to Python, and no number here.
+    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+
+
+def _names(kind: type | tuple[type, ...]) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -162,12 +205,22 @@ def _is_partial(path: Path, root: Path) -> bool:
     return any(part.endswith(".partial") for part in path.relative_to(root).parts)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_text(path: Path) -> str:
     if not path.is_file():
         raise ResultsError(f"{path} is missing; the run was damaged. Remove its folder, run again.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ResultsError(
+            f"{path} is no text in UTF-8 ({error}). Remove its folder, run again."
+        ) from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    text = _read_text(path)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
         raise ResultsError(
             f"{path} is no JSON ({error}); it may be truncated. Remove its folder, run again."
         ) from error
@@ -177,10 +230,8 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_points(path: Path) -> tuple[Point, ...]:
-    if not path.is_file():
-        raise ResultsError(f"{path} is missing; the run was damaged. Remove its folder, run again.")
-    points = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    points: list[Point] = []
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
         where = f"{path}, line {number}"
         try:
             entry = json.loads(line)
@@ -188,17 +239,39 @@ def _read_points(path: Path) -> tuple[Point, ...]:
             raise ResultsError(f"{where} is no JSON ({error}); it may be truncated") from error
         if not isinstance(entry, dict) or any(key not in entry for key in _LINE):
             raise ResultsError(f"{where} lacks one of {', '.join(_LINE)}")
-        columns = [_numbers(entry, key, path) for key in ("return_env", "success", "length")]
-        points.append(Point(int(entry["step"]), float(entry["cpu_s"]), *columns))
+        if not _is_a(entry["step"], int) or not _is_a(entry["cpu_s"], (int, float)):
+            raise ResultsError(
+                f"{where}: step is an int and cpu_s a number; "
+                f"found {entry['step']!r} and {entry['cpu_s']!r}"
+            )
+        if points and entry["step"] < points[-1].step:
+            raise ResultsError(
+                f"{where}: step {entry['step']} comes after {points[-1].step}; two runs were mixed"
+            )
+        columns = _episodes(entry, _EPISODES, where)
+        points.append(Point(entry["step"], float(entry["cpu_s"]), **columns))
     return tuple(points)
 
 
-def _numbers(content: Mapping[str, Any], key: str, path: Path) -> Float:
+def _episodes(content: Mapping[str, Any], keys: Sequence[str], where: str) -> dict[str, Float]:
+    """Return lists with an entry per episode, all of one length."""
+    columns = {key: _numbers(content, key, where) for key in keys}
+    lengths = {key: len(column) for key, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ResultsError(f"{where}: expected one entry per episode everywhere; found {lengths}")
+    return columns
+
+
+def _numbers(content: Mapping[str, Any], key: str, where: str) -> Float:
     values = content.get(key)
-    plain = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
+    plain = isinstance(values, list) and all(_is_a(v, (int, float)) for v in values)
     if not plain or not values:
-        raise ResultsError(f"{path}: {key} is a list of numbers; found {values!r}")
+        raise ResultsError(f"{where}: {key} is a list of numbers; found {str(values)[:80]}")
     array = np.array(values, dtype=np.float64)
     if not np.isfinite(array).all():
-        raise ResultsError(f"{path}: {key} holds a non-finite number")
+        raise ResultsError(f"{where}: {key} holds a non-finite number")
+    if key.startswith("success") and ((array < 0) | (array > 1)).any():
+        raise ResultsError(
+            f"{where}: {key} lies between 0 and 1; found {array.min()} to {array.max()}"
+        )
     return array

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from densegym.errors import DenseGymError
+from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.types import Float
 
-Statistic = Callable[[Float], Float]
+# One (repetitions, runs) array per task in, (repetitions,) values out.
+Statistic = Callable[[Sequence[Float]], Float]
+Scores = Float | Sequence[float] | Sequence[Float]
 Z95 = 1.959963984540054
 
 
@@ -27,11 +29,11 @@ def _finite(scores: Float, what: str = "scores") -> Float:
     return array
 
 
-def iqm(scores: Float) -> float:
+def iqm(scores: Scores) -> float:
     """Return the interquartile mean: drop floor(N/4) from each end, average the rest.
 
     Args:
-        scores: (runs,) or (runs, tasks).
+        scores: (runs,), (runs, tasks), or a list of (runs,) arrays, one per task.
 
     Raises:
         DenseGymError: empty or non-finite scores.
@@ -40,7 +42,25 @@ def iqm(scores: Float) -> float:
         >>> iqm([0.0, 1.0, 2.0, 9.0])
         1.5
     """
-    return float(_iqm_rows(_finite(scores).reshape(1, -1))[0])
+    return _value(scores, _pooled_iqm)
+
+
+def mean(scores: Scores) -> float:
+    """Return the mean of all runs; scores as for ``iqm``."""
+    return _value(scores, _pooled_mean)
+
+
+def median(scores: Scores) -> float:
+    """Return the median over tasks of each task's mean; scores as for ``iqm``."""
+    return _value(scores, _median_of_means)
+
+
+def _value(scores: Scores, statistic: Statistic) -> float:
+    return float(statistic([task[None] for task in _strata(scores)])[0])
+
+
+def _pooled_iqm(tasks: Sequence[Float]) -> Float:
+    return _iqm_rows(np.concatenate(tasks, axis=1))
 
 
 def _iqm_rows(rows: Float) -> Float:
@@ -50,18 +70,31 @@ def _iqm_rows(rows: Float) -> Float:
     return kept
 
 
-def _mean_rows(rows: Float) -> Float:
-    mean: Float = rows.mean(axis=1)
-    return mean
+def _pooled_mean(tasks: Sequence[Float]) -> Float:
+    means: Float = np.concatenate(tasks, axis=1).mean(axis=1)
+    return means
 
 
-def optimality_gap(scores: Float, target: float = 1.0) -> float:
+def _median_of_means(tasks: Sequence[Float]) -> Float:
+    means = np.stack([task.mean(axis=1) for task in tasks])
+    medians: Float = np.median(means, axis=0)
+    return medians
+
+
+_STATISTICS: dict[str, Statistic] = {
+    "iqm": _pooled_iqm,
+    "mean": _pooled_mean,
+    "median": _median_of_means,
+}
+
+
+def optimality_gap(scores: Scores, target: float = 1.0) -> float:
     """Return the mean shortfall from ``target``; scores above it do not make up for others."""
-    return target - float(np.minimum(_finite(scores), target).mean())
+    return target - float(np.minimum(np.concatenate(_strata(scores)), target).mean())
 
 
 def interval(
-    scores: Float | Sequence[Float],
+    scores: Scores,
     *,
     rng: np.random.Generator,
     statistic: str = "iqm",
@@ -73,33 +106,44 @@ def interval(
     Args:
         scores: (runs,), (runs, tasks), or a list of (runs,) arrays of unequal length.
         rng: draws the resamples.
-        statistic: ``"iqm"`` or ``"mean"``.
+        statistic: ``"iqm"``, ``"mean"`` or ``"median"`` (of task means).
         repetitions: number of resamples.
-        level: coverage.
+        level: coverage, between 0 and 1.
 
     Raises:
-        DenseGymError: empty or non-finite scores, or an unknown statistic.
+        UnknownNameError: an unknown statistic.
+        DenseGymError: empty or non-finite scores, no repetitions, or a level outside (0, 1).
     """
-    statistics: dict[str, Statistic] = {"iqm": _iqm_rows, "mean": _mean_rows}
-    if statistic not in statistics:
-        raise DenseGymError(f"statistic is one of {sorted(statistics)}; given {statistic!r}")
+    if statistic not in _STATISTICS:
+        raise unknown("statistic", statistic, _STATISTICS)
+    if repetitions < 1 or not 0.0 < level < 1.0:
+        raise DenseGymError(
+            "a bootstrap takes repetitions of at least 1 and a level between 0 and 1; "
+            f"given {repetitions} and {level}"
+        )
     tasks = _strata(scores)
     drawn = [task[rng.integers(0, len(task), (repetitions, len(task)))] for task in tasks]
-    values = statistics[statistic](np.concatenate(drawn, axis=1))
+    values = _STATISTICS[statistic](drawn)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)
 
 
-def _strata(scores: Float | Sequence[Float]) -> list[Float]:
-    if isinstance(scores, np.ndarray):
-        array = _finite(scores)
-        return [array] if array.ndim == 1 else list(array.T)
-    if scores and np.ndim(scores[0]) == 0:
-        return [_finite(np.asarray(scores))]
-    if not scores:
-        raise DenseGymError("scores are empty; a statistic needs at least one")
-    return [_finite(task) for task in scores]
+def _strata(scores: Scores) -> list[Float]:
+    """Return one (runs,) array per task."""
+    if isinstance(scores, np.ndarray) and scores.ndim == 2:
+        return list(_finite(scores).T)
+    if isinstance(scores, np.ndarray) or not scores or np.ndim(scores[0]) == 0:
+        tasks = [_finite(np.asarray(scores))]
+    else:
+        tasks = [_finite(np.asarray(task)) for task in scores]
+    for task in tasks:
+        if task.ndim != 1:
+            raise DenseGymError(
+                "scores are (runs,), (runs, tasks) or a list of (runs,); "
+                f"given an array of shape {task.shape}"
+            )
+    return tasks
 
 
 def wilson(successes: float, trials: int) -> tuple[float, float]:
@@ -121,21 +165,30 @@ def wilson(successes: float, trials: int) -> tuple[float, float]:
     return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)
 
 
-def performance_profile(scores: Float, thresholds: Float) -> Float:
-    """Return the share of runs that score above each threshold."""
-    flat = _finite(scores).ravel()
+def performance_profile(scores: Scores, thresholds: Float) -> Float:
+    """Return the share of runs that score above each threshold, (thresholds,) float64."""
+    flat = np.concatenate(_strata(scores))
     share: Float = (flat[:, None] > np.asarray(thresholds)).mean(axis=0)
     return share
 
 
-def probability_of_improvement(first: Float, second: Float) -> float:
+def probability_of_improvement(first: Scores, second: Scores) -> float:
     """Return the chance that a run of ``first`` beats one of ``second``, ties counted half.
 
+    The Mann-Whitney U statistic over the number of pairs, averaged over tasks.
+
     Args:
-        first: (runs,) or (runs, tasks); averaged over tasks.
-        second: likewise, with as many tasks.
+        first: (runs,), (runs, tasks), or a list of (runs,) arrays, one per task.
+        second: likewise, with as many tasks; the numbers of runs may differ.
+
+    Raises:
+        DenseGymError: empty or non-finite scores, or another number of tasks.
     """
-    ours, theirs = _strata(_finite(first)), _strata(_finite(second))
+    ours, theirs = _strata(first), _strata(second)
+    if len(ours) != len(theirs):
+        raise DenseGymError(
+            f"both sides need the same tasks; given {len(ours)} and {len(theirs)} of them"
+        )
     chances = []
     for a, b in zip(ours, theirs, strict=True):
         wins = (a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean()
@@ -151,8 +204,14 @@ def paired_difference(
     Args:
         first: (runs,) scores, run i under seed i.
         second: (runs,) scores under the same seeds.
-        rng: draws the resamples.
+        rng: draws the resamples; a resample takes the same seeds of both.
         repetitions: number of resamples.
+
+    Returns:
+        IQM of ``first`` minus IQM of ``second``, lower bound, upper bound.
+
+    Raises:
+        DenseGymError: empty or non-finite scores, or two shapes.
     """
     a, b = _finite(first), _finite(second)
     if a.shape != b.shape or a.ndim != 1:
@@ -167,12 +226,19 @@ def kaplan_meier_median(times: Sequence[float], reached: Sequence[bool]) -> floa
     """Return the median time to an event under censoring, or None while fewer than half had it.
 
     Args:
-        times: time of the event, or of the end of observation.
-        reached: whether the event came.
+        times: (runs,) time of the event, or of the end of observation.
+        reached: (runs,) whether the event came.
+
+    Raises:
+        DenseGymError: no runs, or two lengths.
     """
     if len(times) == 0:
         raise DenseGymError("no runs to take a median of")
     surviving = 1.0
+    if len(times) != len(reached):
+        raise DenseGymError(
+            f"every time needs its event; given {len(times)} times and {len(reached)} events"
+        )
     order = sorted(zip(times, reached, strict=True), key=lambda pair: (pair[0], not pair[1]))
     for index, (time, came) in enumerate(order):
         if came:

@@ -21,7 +21,7 @@ from densegym.reward_models.types import Float
 CONTROLS = ("env", "expert")
 SMOKE_BELOW = 5  # seeds; fewer prove nothing
 THRESHOLD = 0.9
-_BOOTSTRAP_SEED = 20_108_13264  # of every published interval; the number is arbitrary
+_BOOTSTRAP_SEED = 0  # of every published interval, so that each can be made again
 COLUMNS = (
     "env",
     "reward",
@@ -40,7 +40,13 @@ COLUMNS = (
     "model calls",
     "cost USD",
 )
-
+_DECIDING = ("gymnasium", "mujoco", "metaworld", "nle", "stable-baselines3", "torch")
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    # In LaTeX's default fonts a bare < or > prints as an inverted mark.
+    | {"<": "$<$", ">": "$>$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"\\": r"\textbackslash{}"}
+)
 
 _NARROW = (
     "reward",
@@ -146,12 +152,8 @@ def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list
 
 def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
     """Return the line under a table: what was measured, on what, and how to see it again."""
-    versions = runs[0].meta["versions"]
-    shown = [
-        f"{name} {versions[name]}"
-        for name in ("gymnasium", "mujoco", "metaworld", "nle", "stable-baselines3", "torch")
-        if name in versions
-    ]
+    found = versions(runs)
+    shown = [f"{name} {found[name]}" for name in _DECIDING if name in found]
     episodes = sorted({len(run.success) for run in runs})
     smoke = (
         " Rows marked smoke have fewer than five seeds and prove nothing."
@@ -166,6 +168,15 @@ def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
         "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed."
         f"{smoke} {', '.join(shown)}. Command: {command}"
     )
+
+
+def versions(runs: Sequence[Run]) -> dict[str, str]:
+    """Return every package's version, or all of them joined by `` / `` where runs differ."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        for name, version in run.meta["versions"].items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: " / ".join(sorted(found[name])) for name in sorted(found)}
 
 
 def to_text(rows: Sequence[Row]) -> list[Table]:
@@ -188,7 +199,7 @@ def to_text(rows: Sequence[Row]) -> list[Table]:
 def to_markdown(rows: Sequence[Row]) -> str:
     """Return a Markdown table."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
+    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row.cells()) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -205,7 +216,7 @@ def to_latex(rows: Sequence[Row]) -> str:
     """Return a LaTeX tabular."""
 
     def line(cells: Sequence[str]) -> str:
-        return " & ".join(cell.replace("_", r"\_").replace("%", r"\%") for cell in cells) + r" \\"
+        return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
 
     body = "\n".join(line(row.cells()) for row in rows)
     columns = "l" * 3 + "r" * (len(COLUMNS) - 3)
@@ -220,7 +231,7 @@ def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Ro
     rates = np.array([run.success.mean() for run in runs])
     returns = np.array([run.return_env.mean() for run in runs])
     firsts = [run.reaches(THRESHOLD) for run in runs]
-    times = [steps if point is None else point.step for point in firsts]
+    times = [_watched(run) if p is None else p.step for run, p in zip(runs, firsts, strict=True)]
     arrived = [point for point in firsts if point is not None]
     return Row(
         env=env,
@@ -240,6 +251,12 @@ def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Ro
         model_calls=float(np.mean([run.meta.get("model_calls", 0) for run in runs])),
         cost_usd=float(np.mean([run.meta.get("cost_usd", 0.0) for run in runs])),
     )
+
+
+def _watched(run: Run) -> int:
+    """Return how long a run was watched; learners finish a rollout, so a little over ``steps``."""
+    budget: int = run.meta["steps"]
+    return max([budget, *(point.step for point in run.points)])
 
 
 def _summary(values: Float) -> tuple[float, float, float]:

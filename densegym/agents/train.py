@@ -31,7 +31,7 @@ from densegym.agents.film import record, write_film
 from densegym.agents.learner import Learner, build_learner, seed_everything
 from densegym.agents.results import append_jsonl, write_json
 from densegym.envs.tasks import task_card
-from densegym.errors import DenseGymError, ResultsError
+from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
 
 EVAL_SEED = 1_000_003  # evaluation placements: the same for every run, never seen in training
@@ -47,10 +47,6 @@ _PACKAGES = (
     "torch",
     "numpy",
 )
-
-
-class Interrupted(DenseGymError):
-    """Training was stopped by the user or the system; the run can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +145,8 @@ class _Run:
                     callback = _Schedule(self)
                     model.learn(remaining, callback=callback, reset_num_timesteps=saved is None)
             except KeyboardInterrupt:
-                self.checkpoint()
+                with _deaf():  # a second Ctrl-C must not tear the checkpoint
+                    self.checkpoint()
                 raise Interrupted(
                     f"stopped at step {model.num_timesteps} of {self.config.run.steps}; the run "
                     f"in {self.work} is kept. Add --resume to go on."
@@ -317,6 +314,21 @@ def _stoppable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore SIGINT and SIGTERM for a moment."""
+    try:
+        before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def installed_versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from densegym.cli import training, worlds
-from densegym.errors import DenseGymError
+from densegym.errors import DenseGymError, Interrupted
 
 app = typer.Typer(
     name="densegym",
@@ -30,7 +30,7 @@ def main() -> None:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             "error:", str(error), markup=False
         )
-        sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+        sys.exit(130 if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -81,6 +81,8 @@ def _print_outcome(folder: Path) -> None:
         f"return/env {run.return_env.mean():.3f} over {len(run.success)} episodes{rule}"
     )
     _CONSOLE.print(f"run: {folder}\ncurves: tensorboard --logdir {folder}/tensorboard")
+    for path in sorted(folder.glob("media/*")):
+        _CONSOLE.print(f"film: {path}")
 
 
 def evaluate(

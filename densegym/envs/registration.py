@@ -14,7 +14,7 @@ from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.robot import cards as robot_cards
 from densegym.envs.tasks import World
 from densegym.envs.wrappers.vector import DenseRewardVector
-from densegym.reward_models.spec import RewardSpec, build_engine
+from densegym.reward_models.spec import RewardSpec
 
 # Wrappers given at registration are applied outside TimeLimit, where truncation can be seen.
 _SKIN = WrapperSpec("DenseReward", "densegym.envs.wrappers.single:DenseReward", {"reward": None})
@@ -59,7 +59,7 @@ def make(
         seed: if given, the environment is reset with it once.
         **kwargs: for ``gym.make`` and the world's constructor.
     """
-    build_engine(reward, 1, task=tasks.task_card(env_id), seed=seed or 0)
+    tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
     env = gym.make(env_id, reward=reward, **kwargs)
     if seed is not None:
         env.reset(seed=seed)

@@ -204,6 +204,8 @@ def _call(
 def _as_reward(built: Any, part: Part) -> RewardModel:
     mode = part.wrapping.get("mode")
     shaping = {key: part.wrapping[key] for key in ("gamma", "truncation") if key in part.wrapping}
+    if "gamma" in shaping:
+        shaping["gamma"] = _number("gamma", shaping["gamma"])
     if isinstance(built, PotentialModel):
         if mode in (None, "shape"):
             return compose.Shaped(built, **shaping)
@@ -230,16 +232,22 @@ def _wrap(model: RewardModel, part: Part, task: TaskCard, seed: int) -> RewardMo
     wrapping = part.wrapping
     if "clip" in wrapping:
         bounds = wrapping["clip"]
-        if not isinstance(bounds, Sequence) or len(bounds) != 2:
+        if not isinstance(bounds, list | tuple) or len(bounds) != 2:
             raise RewardError(f"clip takes [low, high]; given {bounds!r}")
-        model = compose.Clip(model, *bounds)
+        model = compose.Clip(model, *(_number("clip", bound) for bound in bounds))
     if "scale" in wrapping:
-        model = compose.Scale(model, wrapping["scale"])
+        model = compose.Scale(model, _number("scale", wrapping["scale"]))
     if "gate" in wrapping:
         gate = build_reward(wrapping["gate"], task=task, seed=seed)
-        threshold = float(wrapping.get("gate_threshold", 0.0))
+        threshold = _number("gate_threshold", wrapping.get("gate_threshold", 0.0))
         latch = bool(wrapping.get("gate_latch", False))
         model = compose.Gate(model, gate, threshold=threshold, latch=latch)
     elif "gate_threshold" in wrapping or "gate_latch" in wrapping:
         raise RewardError('gate_threshold and gate_latch need a "gate" reward')
     return model
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RewardError(f"{key} takes a number; given {value!r}")
+    return float(value)

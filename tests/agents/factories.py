@@ -1,60 +1,100 @@
-"""Made-up run folders, as a finished training run would leave them."""
+"""Synthetic run folders: what a finished training run leaves behind, without training."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from densegym.agents.config import TrainConfig, to_toml
+from densegym.agents.results import append_jsonl, write_json
+from densegym.agents.train import slug
+
+BUTTON = "DenseGym/ButtonPress-v0"
+AUTHORED = "authored/button-press-v1"
+
+
+def meta(**changes: Any) -> dict[str, Any]:
+    """Return what ``meta.json`` holds."""
+    plain = {
+        "schema": 1,
+        "densegym": "0.1.0",
+        "env": BUTTON,
+        "reward": AUTHORED,
+        "algo": "ppo",
+        "seed": 0,
+        "steps": 1000,
+        "gamma": 0.99,
+        "terminate_on_success": True,
+        "family": "metaworld",
+        "versions": {"python": "3.11.7", "gymnasium": "1.2.0", "mujoco": "3.3.0"},
+        "git": None,
+        "cpu": "Test CPU",
+        "started": "2026-01-01T00:00:00+00:00",
+        "wall_s": 12.0,
+        "cpu_s": 10.0,
+        "reward_s": 0.5,
+        "abstention_rate": 0.0,
+        "model_calls": 0,
+        "cost_usd": 0.0,
+        "fingerprint": "0" * 64,
+    }
+    return plain | changes
 
 
 def write_run(
     root: Path,
     *,
-    env: str = "DenseGym/ButtonPress-v0",
-    reward: str = "env",
-    seed: int = 0,
-    success: float = 1.0,
-    curve: tuple[float, ...] = (0.0, 0.5, 1.0),
-    **meta: Any,
+    curve: Sequence[float] = (0.0, 0.5, 1.0, 1.0),
+    final: float | None = None,
+    episodes: int = 20,
+    overshoot: int = 0,
+    partial: bool = False,
+    **changes: Any,
 ) -> Path:
-    """Write one finished run and return its folder."""
-    folder = root / env.replace("/", ".") / reward.replace("/", ".") / "ppo" / f"seed-{seed}"
+    """Write a run folder and return it.
+
+    Args:
+        root: the results folder.
+        curve: success rate of the evaluations, evenly spaced over the steps.
+        final: success rate of the final evaluation; the curve's last by default.
+        episodes: episodes of every evaluation.
+        overshoot: steps by which the last evaluation comes after ``steps``.
+        partial: leave the run unfinished.
+        **changes: entries of ``meta.json``.
+    """
+    about = meta(**changes)
+    name = f"seed-{about['seed']}{'.partial' if partial else ''}"
+    folder = root / slug(about["env"]) / slug(about["reward"]) / about["algo"] / name
     folder.mkdir(parents=True)
-    told = {
-        "schema": 1,
-        "densegym": "0.1.0",
-        "env": env,
-        "reward": reward,
-        "algo": "ppo",
-        "seed": seed,
-        "steps": 3000,
-        "terminate_on_success": True,
-        "versions": {"gymnasium": "1.2.0", "python": "3.11.7"},
-        "wall_s": 12.0,
-        "cpu_s": 10.0 + seed,
-        "cpu": "a processor",
-        **meta,
-    }
-    (folder / "meta.json").write_text(json.dumps(told))
-    (folder / "config.toml").write_text('env = "<b>&amp;"\n')
-    lines = [
-        {
-            "step": 1000 * (i + 1),
-            "cpu_s": 3.0 * (i + 1),
-            "return_env": [p, p],
-            "success": [p, p],
-            "length": [5, 5],
-        }
-        for i, p in enumerate(curve)
-    ]
-    (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    final = {
-        "schema": 1,
-        "episodes": 4,
-        "return_env": [success] * 4,
-        "success": [success] * 4,
-        "length": [7] * 4,
-        "success_stochastic": [success / 2] * 4,
-    }
-    (folder / "final.json").write_text(json.dumps(final))
+    config = TrainConfig(env=about["env"], reward=about["reward"], seed=about["seed"])
+    (folder / "config.toml").write_text(to_toml(config.as_dict()), encoding="utf-8")
+    for number, rate in enumerate(curve, start=1):
+        last = overshoot if number == len(curve) else 0
+        share = number / len(curve)
+        line = {"step": round(about["steps"] * share) + last, "cpu_s": about["cpu_s"] * share}
+        append_jsonl(folder / "eval.jsonl", {**line, "wall_s": 1.0, **outcome(rate, episodes)})
+    if not curve:
+        (folder / "eval.jsonl").touch()
+    if not partial:
+        end = outcome((*curve, 0.0)[len(curve) - 1] if final is None else final, episodes)
+        write_json(folder / "meta.json", about)
+        write_json(
+            folder / "final.json",
+            {"schema": 1, "episodes": episodes, "success_stochastic": end["success"], **end},
+        )
     return folder
+
+
+def outcome(rate: float, episodes: int) -> dict[str, list[float]]:
+    """Return the lists of an evaluation in which ``rate`` of the episodes succeed."""
+    wins = round(rate * episodes)
+    success = [1.0] * wins + [0.0] * (episodes - wins)
+    return {"success": success, "return_env": success, "length": [100.0] * episodes}
+
+
+def change(path: Path, **entries: Any) -> None:
+    """Overwrite entries of a JSON file."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | entries), encoding="utf-8")

@@ -21,9 +21,9 @@ from densegym.agents.evaluate import Evaluator
 from densegym.agents.learner import build_learner
 from densegym.agents.load import load_learner
 from densegym.agents.results import load_run
-from densegym.agents.train import Interrupted, Progress, run_folder, train
+from densegym.agents.train import Progress, run_folder, train
 from densegym.envs.registration import bare_spec
-from densegym.errors import DenseGymError, ResultsError, RewardError
+from densegym.errors import DenseGymError, Interrupted, ResultsError, RewardError
 
 BUTTON = "DenseGym/ButtonPress-v0"
 SMALL = [

@@ -82,6 +82,8 @@ def test_a_sum_pays_the_sum_of_its_parts() -> None:
         ({"model": "env", "mode": "replac"}, UnknownNameError, 'mean "replace"'),
         ({"model": "env", "mode": "shape"}, RewardError, "no potential"),
         ({"model": "env", "gamma": 0.9}, RewardError, "belong to potentials"),
+        ({"model": "env", "scale": "big"}, RewardError, "scale takes a number; given 'big'"),
+        ({"model": "env", "clip": ["a", 1]}, RewardError, "clip takes a number"),
         ({"model": "env", "clip": 3}, RewardError, r"clip takes \[low, high\]"),
         ({"model": "env", "gate_latch": True}, RewardError, 'need a "gate"'),
         ({"model": "delayed", "of": "novelty"}, RewardError, 'of="env" or of="expert"'),

@@ -22,13 +22,14 @@ _FEATURES = tuple(
     Feature(name, (), unit, "game", meaning, key="blstats", columns=(index, index + 1))
     for name, index, unit, meaning in _COUNTERS
 )
-# id, upstream id, goal, success rule, licence
+# id, upstream id, goal, success rule, upstream's time limit in steps, licence
 _TASKS = (
     (
         "NetHackScore",
         "NetHackScore-v0",
         "Play NetHack for the highest score.",
         "none: judge return/env, the score gained (is_success stays 0)",
+        5000,
         "NLE 1.3, NetHack General Public License",
     ),
     (
@@ -36,6 +37,7 @@ _TASKS = (
         "MiniHack-KeyRoom-S5-v0",
         "Find the key, unlock the door of the closet, and step onto the stairs down.",
         "the agent stands on the stairs down",
+        200,
         "MiniHack 1.0, Apache-2.0, on NLE 1.3",
     ),
 )
@@ -50,11 +52,12 @@ def worlds() -> list[World]:
                 family="nethack",
                 goal=goal,
                 success=success,
-                provenance=f"{upstream}, {licence}; pays -0.01 when the game clock stands still",
+                provenance=f"{upstream}, {licence}; {steps} steps; "
+                "pays -0.01 when the game clock stands still",
                 features=_FEATURES,
             ),
             entry_point="densegym.envs.nethack.layer:NetHackEnv",
             kwargs={"task": upstream},
         )
-        for name, upstream, goal, success, licence in _TASKS
+        for name, upstream, goal, success, steps, licence in _TASKS
     ]

@@ -13,30 +13,40 @@ from types import ModuleType
 
 from densegym.errors import require
 
+_NAME = "pkg_resources"
+
 
 def import_minihack() -> ModuleType:
-    """Import MiniHack, with a stand-in for ``pkg_resources`` while its modules load.
+    """Import MiniHack and register its ids, with a stand-in for ``pkg_resources`` meanwhile.
+
+    A ``pkg_resources`` that is already imported is used as it is: it has given its warning.
+    ``sys.modules`` is left as it was found.
 
     Raises:
         MissingExtraError: MiniHack or NLE is not installed.
     """
-    if "minihack" in sys.modules:
+    if "minihack.envs" in sys.modules:
         return sys.modules["minihack"]
     require("nle", extra="nethack")
-    found = sys.modules.get("pkg_resources")
-    sys.modules["pkg_resources"] = _stand_in()
+    if sys.modules.get(_NAME) is not None:
+        return _import()
+    blocked = _NAME in sys.modules  # None there makes Python refuse the import
+    sys.modules[_NAME] = _stand_in()
     try:
-        module = require("minihack", extra="nethack")
-        importlib.import_module("minihack.envs")
-        return module
+        return _import()
     finally:
-        if found is None:
-            del sys.modules["pkg_resources"]
-        else:
-            sys.modules["pkg_resources"] = found
+        del sys.modules[_NAME]
+        if blocked:
+            sys.modules[_NAME] = None  # type: ignore[assignment]  # Python's own mark
+
+
+def _import() -> ModuleType:
+    module = require("minihack", extra="nethack")
+    importlib.import_module("minihack.envs")
+    return module
 
 
 def _stand_in() -> ModuleType:
-    module = ModuleType("pkg_resources")
+    module = ModuleType(_NAME)
     module.resource_filename = lambda package, name: str(files(package) / name)  # type: ignore[attr-defined]  # a module grows attributes
     return module

@@ -1,0 +1,150 @@
+"""Upstream's games with their ending, screens and time limit repaired; knows no Gymnasium spaces.
+
+The repairs override private methods of NLE 1.3, because its ``step`` quits the game before it
+looks at the screen. ``tests/envs/test_nethack_layer.py`` holds rewards, flags and screens against
+the unrepaired classes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.envs.registration import load_env_creator
+
+from densegym.envs.nethack.compatibility import import_minihack
+from densegym.errors import DenseGymError, require, unknown
+
+if TYPE_CHECKING:
+    _Upstream = Any
+else:
+    _Upstream = object
+
+Observation = dict[str, npt.NDArray[Any]]
+RENDER_MODES = ("rgb_array", "ansi")
+_UPSTREAM_MODES = {"rgb_array": "pixel", "ansi": "ansi", None: "ansi"}
+
+
+class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class known at run time
+    """Goes before an upstream class; returns copies, and the last screen instead of a blank one."""
+
+    _final: Sequence[npt.NDArray[Any]] | None = None
+    _kept: tuple[str, ...] = ()
+
+    def start(self, core: int, display: int, options: dict[str, Any] | None) -> Observation:
+        """Start the game that two seeds below 2**63 decide, and return its first observation."""
+        self._final = None
+        self.seed(core, display, reseed=False)  # holds for the next game only
+        observation: Observation = self.reset(options=options)[0]
+        self._final = None
+        return observation
+
+    def screen(self) -> str:
+        """Return the terminal's 24 lines of 80 characters."""
+        lines = self.last_observation[self._observation_keys.index("tty_chars")]
+        return "\n".join(line.tobytes().decode("latin-1") for line in lines)
+
+    def _get_end_status(self, observation: Any, done: bool) -> Any:
+        aborted = self._check_abort(observation)
+        status = self.StepStatus.ABORTED if aborted else self._is_episode_end(observation)
+        if not (done or status):  # skips the slow call of an enum class
+            return self.StepStatus.RUNNING
+        if not done:  # the screen is real until upstream quits
+            self._final = tuple(array.copy() for array in observation)
+        return self.StepStatus(done or status)
+
+    def _reward_fn(self, last_observation: Any, action: Any, observation: Any, status: Any) -> Any:
+        if status and self._final is None:  # a death has wiped the screen; this is the one before
+            self._final = last_observation
+        return super()._reward_fn(last_observation, action, observation, status)
+
+    def _get_observation(self, observation: Any) -> Observation:
+        if self._final is not None:
+            for buffer, value in zip(observation, self._final, strict=True):
+                np.copyto(buffer, value)  # pictures are drawn from these buffers too
+        seen = super()._get_observation(observation)
+        return {key: seen[key].copy() for key in self._kept}
+
+    def _get_information(self, end_status: Any) -> dict[str, Any]:
+        return {"end_status": int(end_status)}
+
+
+def make_game(
+    task: str, keys: tuple[str, ...], max_episode_steps: int | None, render_mode: str | None
+) -> Any:
+    """Make a repaired upstream game.
+
+    Args:
+        task: upstream id, e.g. ``"NetHackScore-v0"``.
+        keys: entries of its observations.
+        max_episode_steps: its time limit; None keeps upstream's.
+        render_mode: one of ``RENDER_MODES``, or None.
+
+    Raises:
+        MissingExtraError: NLE or MiniHack is not installed.
+        UnknownNameError: no such task, observation key or render mode.
+        DenseGymError: the task cannot be seeded, or the time limit is not positive.
+    """
+    if render_mode not in _UPSTREAM_MODES:
+        raise unknown("render mode", str(render_mode), RENDER_MODES)
+    upstream = _upstream_class(task)
+    _check_keys(task, keys)
+    shown = ("tty_chars",) if render_mode == "ansi" and "tty_chars" not in keys else ()
+    kwargs: dict[str, Any] = {
+        **gym.spec(task).kwargs,
+        "observation_keys": (*keys, *shown),
+        "render_mode": _UPSTREAM_MODES[render_mode],  # upstream's default prints
+        "fix_moon_phase": True,  # else the date changes luck and monsters under equal seeds
+    }
+    if max_episode_steps is not None:
+        if max_episode_steps < 1:
+            raise DenseGymError(
+                f"max_episode_steps is {max_episode_steps}, but a game lasts at least one step. "
+                "Type a positive number, or leave it out for upstream's limit"
+            )
+        kwargs["max_episode_steps"] = max_episode_steps
+    game = _repaired(upstream)(**kwargs)
+    game._kept = keys
+    return game
+
+
+@functools.cache
+def _repaired(upstream: type) -> Any:
+    return type(f"Repaired{upstream.__name__}", (_RepairedGame, upstream), {})
+
+
+def _upstream_class(task: str) -> type:
+    require("nle", extra="nethack")
+    require("nle.env", extra="nethack")  # registers the NetHack ids
+    if is_minihack(task):
+        import_minihack()
+    known = [name for name in gym.registry if name.startswith(("NetHack", "MiniHack"))]
+    if task not in known:
+        raise unknown("NetHack task", task, known)
+    if task.startswith("NetHackChallenge"):
+        raise DenseGymError(
+            f'"{task}" refuses seeds, so reset(seed=) could not decide its games. '
+            'Type task="NetHack-v0" for all actions, or task="NetHackScore-v0"'
+        )
+    upstream: Any = load_env_creator(str(gym.spec(task).entry_point))
+    return upstream  # type: ignore[no-any-return]  # upstream registers classes only
+
+
+def is_minihack(task: str) -> bool:
+    """Return whether an upstream id belongs to MiniHack."""
+    return task.startswith("MiniHack")
+
+
+def _check_keys(task: str, keys: Sequence[str]) -> None:
+    known = set(require("nle.nethack", extra="nethack").OBSERVATION_DESC)
+    if is_minihack(task):
+        known -= {"program_state", "internal", "misc"}  # MiniHack's observations leave them out
+        known |= {*require("minihack.base", extra="nethack").MINIHACK_SPACE_FUNCS, "pixel"}
+        known -= {"screen_descriptions_crop"}  # upstream returns another shape than it declares
+    for key in keys:
+        if key not in known:
+            raise unknown("observation key", key, known)
