@@ -165,7 +165,8 @@ def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
         f"{'/'.join(map(str, episodes))} deterministic final episodes per seed, interquartile mean "
         "over seeds with 95 % stratified-bootstrap interval [low, high] (runs); lowest: the worst "
         "seed; drawn: mean success with sampled actions; steps to 0.9: Kaplan-Meier median of the "
-        "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed."
+        "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed; CPU and wall seconds "
+        "include evaluations and leave out imports."
         f"{smoke} {', '.join(shown)}. Command: {command}"
     )
 

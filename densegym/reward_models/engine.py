@@ -6,6 +6,7 @@ which stepped; everything that decides a number happens here, so the skins canno
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -197,11 +198,12 @@ class RewardEngine:
         return Outcome(paid, self.keys, columns, credits)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the model's state; lanes start afresh after a checkpoint."""
-        return {"name": self.model.name, "model": self.model.state_dict()}
+        """Return the model's state and usage; lanes start afresh after a checkpoint."""
+        usage = dataclasses.asdict(self.usage)
+        return {"name": self.model.name, "model": self.model.state_dict(), "usage": usage}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the model's state.
+        """Restore the model's state and usage.
 
         Raises:
             RewardError: the state belongs to another reward.
@@ -212,6 +214,7 @@ class RewardEngine:
                 f'"{self.model.name}". Resume with the same --reward.'
             )
         self.model.load_state_dict(state["model"])
+        self.usage = Usage(**state["usage"])
 
     def pop_sums(self) -> dict[str, float]:
         """Return the sum over all rows of every reward key since the last call."""

@@ -97,6 +97,15 @@ def test_sums_cover_every_row_since_they_were_taken() -> None:
     assert engine.pop_sums()["reward/dense"] == 0.0
 
 
+def test_a_checkpoint_keeps_the_model_and_its_usage() -> None:
+    engine, again = begun(Counting(abstains=True)), begun(Counting(abstains=True))
+    for _ in range(3):
+        advance(engine)
+    again.load_state_dict(engine.state_dict())
+    assert again.usage == engine.usage
+    assert advance(again).reward[0] == advance(engine).reward[0] == 4.0
+
+
 def test_a_checkpoint_of_another_reward_is_refused() -> None:
     state = begun(Counting()).state_dict()
     with pytest.raises(RewardError, match='trained on reward "toy/counting-v1"'):
