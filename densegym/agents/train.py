@@ -135,6 +135,9 @@ class _Run:
         if saved is not None:
             checkpoint.restore(checkpoint.load(saved, self.config), self.learner)
             self._take_up()
+        else:  # a run killed before its first checkpoint starts anew, and so do its books
+            for name in ("eval.jsonl", "clocks.json"):
+                (self.work / name).unlink(missing_ok=True)
         model = self.learner.model
         (self.work / "config.toml").write_text(to_toml(self.config.as_dict()), encoding="utf-8")
         model.set_logger(configure(str(self.work / "tensorboard"), ["tensorboard"]))
@@ -234,7 +237,7 @@ class _Run:
             "algo": config.algo,
             "seed": config.seed,
             "steps": config.run.steps,
-            "gamma": float(getattr(self.learner.model, "gamma", float("nan"))),
+            "gamma": getattr(self.learner.model, "gamma", None),
             "terminate_on_success": self.learner.stops_at_success,
             "family": card.family,
             "versions": installed_versions(),

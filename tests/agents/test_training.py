@@ -175,6 +175,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(config: TrainConfig, tmp_pa
     assert points == sorted(set(points))
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_its_books_anew(tmp_path: Path) -> None:
+    config = small()
+    folder = run_folder(tmp_path, config)
+    work = folder.with_name("seed-0.partial")
+    work.mkdir(parents=True)
+    line = {"step": 200, "cpu_s": 1.0, "return_env": [0.0], "success": [0.0], "length": [1]}
+    (work / "eval.jsonl").write_text(json.dumps(line) + "\n")
+    train(config, folder, resume=True)
+    assert [point.step for point in load_run(folder).points] == [128, 256]
+
+
 def test_a_checkpoint_restores_every_parameter(tmp_path: Path) -> None:
     config = small(reward="authored")
     first, second = build_learner(config), build_learner(config)

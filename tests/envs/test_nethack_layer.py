@@ -194,7 +194,8 @@ def test_success_terminates_with_the_last_state(game) -> None:
     assert obs["blstats"].any(), "the screen after quitting would be blank"
     assert env.observation_space.contains(obs)
     assert env.render().any()
-    assert env.reset()[1]["is_success"] == 0.0
+    assert env.reset(seed=0)[1]["is_success"] == 0.0
+    assert env.step(0)[4]["is_success"] == 0.0, "the latch opens with every episode"
 
 
 def test_a_death_terminates_and_shows_the_last_living_state(game) -> None:
@@ -280,6 +281,9 @@ def test_chosen_keys_and_wrong_names(game) -> None:
         game(SCORE, observation_keys=["blstat"])
     with pytest.raises(UnknownNameError, match='"chars_crop"'):
         game(SCORE, observation_keys=["chars_crop"])
+    for key in ("screen_descriptions_crop", "program_state"):  # MiniHack cannot return them right
+        with pytest.raises(UnknownNameError, match=key):
+            game(KEY_ROOM, observation_keys=[key])
     with pytest.raises(UnknownNameError, match='Did you mean "NetHackScore-v0"'):
         game("NetHackScor-v0")
     with pytest.raises(UnknownNameError, match="CartPole"):
