@@ -2,7 +2,7 @@
 # name = "button-press"
 # version = 1
 # task = "DenseGym/ButtonPress-v0"
-# author = "a language model, from the task card; form chosen after three training trials"
+# author = "a language model, from the task card; the form was chosen by trial training runs"
 # date = 2026-11-20
 # summary = "pays metres gained towards the button, then along its travel"
 # stops_at_success = true

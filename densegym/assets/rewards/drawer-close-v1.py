@@ -2,7 +2,7 @@
 # name = "drawer-close"
 # version = 1
 # task = "DenseGym/DrawerClose-v0"
-# author = "a language model, from the task card and trial training runs on seed 0"
+# author = "a language model, from the task card; the form was chosen by trial training runs"
 # date = 2026-11-20
 # summary = "pays metres gained towards the handle, then of the drawer towards shut"
 # stops_at_success = true

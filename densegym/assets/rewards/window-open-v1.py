@@ -2,7 +2,7 @@
 # name = "window-open"
 # version = 1
 # task = "DenseGym/WindowOpen-v0"
-# author = "a language model, from the task card and trial training runs on seed 0"
+# author = "a language model, from the task card; the form was chosen by trial training runs"
 # date = 2026-11-20
 # summary = "pays metres gained towards the handle, then of the window towards open"
 # stops_at_success = true
