@@ -25,6 +25,7 @@ _INK, _PAPER, _FAINT, _ACCENT, _GOOD = (
     (0, 158, 115),
 )
 _STRIP_PICTURES = 6
+_FILM_FPS = 20  # slower than most worlds, whose successes are over in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def write_film(footage: Footage, folder: Path, stem: str) -> list[Path]:
     film, strip = folder / f"{stem}.mp4", folder / f"{stem}.png"
     imageio = require("imageio", extra="vision")
     require("imageio_ffmpeg", extra="vision")
-    fps = min(footage.fps, 50)
+    fps = min(footage.fps, _FILM_FPS)
     with imageio.get_writer(film, fps=fps, codec="libx264", quality=7, macro_block_size=2) as out:
         for page in [*pages, *[pages[-1]] * fps]:  # hold the last picture for a second
             out.append_data(page)
