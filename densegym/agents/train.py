@@ -190,7 +190,7 @@ class _Run:
         }
 
     def _take_up(self) -> None:
-        """Go on from an earlier session: its clocks, and the evaluations before the checkpoint."""
+        """Go on from an earlier call: its clocks, and the evaluations before the checkpoint."""
         clocks = self.work / "clocks.json"
         if clocks.is_file():
             self._earlier = json.loads(clocks.read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ class RewardEntry:
         name: full name with version, e.g. ``"authored/button-press-v1"``.
         target: a factory ``build(*, task, seed, **options)`` or its ``"module:attr"``.
         summary: one line for ``densegym rewards``.
-        owner: who registered it: ``"densegym"``, a distribution, or ``"this session"``.
+        owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
         tasks: the env ids it is made for; empty means any.
     """
 
