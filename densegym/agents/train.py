@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import signal
-import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +24,14 @@ from densegym.agents import checkpoint
 from densegym.agents.config import TrainConfig, to_toml
 from densegym.agents.film import record, write_film
 from densegym.agents.learner import Learner, build_learner, seed_everything
+from densegym.agents.provenance import cpu_model, installed_versions, revision
 from densegym.agents.results import append_jsonl, write_json
+from densegym.agents.stopping import deaf, stoppable
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
 
 EVAL_SEED = 1_000_003  # evaluation placements: the same for every run, never seen in training
-_PACKAGES = (
-    "gymnasium",
-    "mujoco",
-    "metaworld",
-    "gymnasium-robotics",
-    "nle",
-    "minihack",
-    "stable-baselines3",
-    "sb3-contrib",
-    "torch",
-    "numpy",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +127,13 @@ class _Run:
         (self.work / "config.toml").write_text(to_toml(self.config.as_dict()), encoding="utf-8")
         model.set_logger(configure(str(self.work / "tensorboard"), ["tensorboard"]))
         remaining = self.config.run.steps - model.num_timesteps
-        with _stoppable():
+        with stoppable():
             try:
                 if remaining > 0:
                     callback = _Schedule(self)
                     model.learn(remaining, callback=callback, reset_num_timesteps=saved is None)
             except KeyboardInterrupt:
-                with _deaf():  # a second Ctrl-C must not tear the checkpoint
+                with deaf():  # a second Ctrl-C must not tear the checkpoint
                     self.checkpoint()
                 raise Interrupted(
                     f"stopped at step {model.num_timesteps} of {self.config.run.steps}; the run "
@@ -241,7 +226,7 @@ class _Run:
             "terminate_on_success": self.learner.stops_at_success,
             "family": card.family,
             "versions": installed_versions(),
-            "git": _revision(),
+            "git": revision(),
             "cpu": cpu_model(),
             "started": self.started.isoformat(timespec="seconds"),
             **self._clocks(),
@@ -301,67 +286,6 @@ class _Schedule(BaseCallback):
         self._run.evaluate()
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, so both stops leave a checkpoint."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever owns the process handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM for a moment."""
-    try:
-        before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of every package that decides numbers."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def cpu_model() -> str:
-    """Return the processor's model name, as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _revision() -> str | None:
-    home = Path(densegym.__file__).parent
-    command = ["git", "-C", str(home), "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None if done.returncode == 0 else None
-
-
 def run_folder(root: Path, config: TrainConfig) -> Path:
     """Return ``root/<env>/<reward>/<algo>/seed-<n>``, slashes written as dots."""
     reward = label(config.reward, task=task_card(config.env))
@@ -372,8 +296,3 @@ def slug(name: str) -> str:
     """Return a name that is safe as a folder: slashes become dots, braces and spaces dashes."""
     kept = "".join(c if c.isalnum() or c in "._-+" else ("." if c == "/" else "-") for c in name)
     return kept.strip("-.")[:120]
-
-
-def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
-    """Return the same run under another seed."""
-    return replace(config, seed=seed)

@@ -178,7 +178,7 @@ def _sum_credits(credits: Sequence[Float | None]) -> Float | None:
     return np.sum(spoken, axis=0) if spoken else None
 
 
-class Gate(BaseRewardModel):
+class Gate(_Wrapping):
     """Pays ``model`` only while ``gate`` scores above a threshold, judged at the same step.
 
     Args:
@@ -201,14 +201,10 @@ class Gate(BaseRewardModel):
                 f'Gate acts at step time, but "{model.name}" or "{gate.name}" speaks only at the '
                 "end of an episode."
             )
-        self.model, self.gate = model, gate
-        self.threshold, self.latch = float(threshold), latch
-        self.name = model.name
+        super().__init__(model)
+        self.gate = gate
         self.needs = model.needs | gate.needs
-        self.terms = model.terms
-        self.gamma = getattr(model, "gamma", None)
-        self.default_mode = getattr(model, "default_mode", "replace")
-        self.stops_at_success = getattr(model, "stops_at_success", None)
+        self.threshold, self.latch = float(threshold), latch
         self._open = LaneValues()
 
     def begin(self, starts: Starts) -> None:

@@ -13,17 +13,8 @@ import pytest
 from densegym.agents import bench
 from densegym.agents.results import load_results, unfinished
 from densegym.errors import DenseGymError, ResultsError, UnknownNameError
+from tests.small import SMALL
 
-SMALL = [
-    "n_steps=64",
-    "batch_size=64",
-    "n_epochs=1",
-    "n_envs=2",
-    "eval_every=128",
-    "eval_episodes=2",
-    "final_episodes=2",
-    "checkpoint_every=128",
-]
 SUITE = """
 title = "small"
 seeds = [0, 1]

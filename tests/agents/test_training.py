@@ -24,18 +24,9 @@ from densegym.agents.results import load_run
 from densegym.agents.train import Progress, run_folder, train
 from densegym.envs.registration import bare_spec
 from densegym.errors import DenseGymError, Interrupted, ResultsError, RewardError
+from tests.small import SMALL
 
 BUTTON = "DenseGym/ButtonPress-v0"
-SMALL = [
-    "batch_size=64",
-    "n_steps=64",
-    "n_epochs=1",
-    "n_envs=2",
-    "eval_every=128",
-    "eval_episodes=2",
-    "final_episodes=2",
-    "checkpoint_every=128",
-]
 
 
 def small(

@@ -9,16 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.small import SMALL
+
 BUTTON = "DenseGym/ButtonPress-v0"
-SMALL = [
-    "n_steps=64",
-    "batch_size=64",
-    "n_epochs=1",
-    "n_envs=2",
-    "eval_every=128",
-    "eval_episodes=2",
-    "final_episodes=2",
-]
 SETS = [part for text in SMALL for part in ("--set", text)]
 
 

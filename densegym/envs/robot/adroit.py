@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from densegym.envs.robot.base import SparseWorld
-from densegym.envs.robot.goal import make_upstream
+from densegym.envs.robot.robotics import RoboticsWorld
 from densegym.reward_models.types import Float
 
 
-class AdroitEnv(SparseWorld):
+class AdroitEnv(RoboticsWorld):
     """A Shadow hand that pays 1.0 on every step at which the task's rule holds.
 
     Upstream's dense rewards are not offered as experts: in version 1.4.2 door, hammer and
@@ -25,17 +24,6 @@ class AdroitEnv(SparseWorld):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
-
-    def __init__(
-        self,
-        task: str,
-        *,
-        terminate_on_success: bool = True,
-        render_mode: str | None = None,
-        reward: object = None,
-    ) -> None:
-        held = make_upstream(task, render_mode)
-        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from densegym.envs.robot.base import SparseWorld
-from densegym.envs.robot.rendering import choose_backend
-from densegym.errors import require
+from densegym.envs.robot.robotics import RoboticsWorld
 
 FETCH_RADIUS = 0.05  # metres between achieved and desired goal that count as success
 MAZE_RADIUS = 0.45
 
 
-class _GoalWorld(SparseWorld):
+class _GoalWorld(RoboticsWorld):
     """Copies observations, which upstream shares, and passes seeds on."""
 
     def _reset_held(
@@ -57,8 +54,7 @@ class FetchEnv(_GoalWorld):
         render_mode: str | None = None,
         reward: object = None,
     ) -> None:
-        held = make_upstream(task, render_mode)
-        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+        super().__init__(task, terminate_on_success=terminate_on_success, render_mode=render_mode)
 
     def compute_reward(
         self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
@@ -86,38 +82,15 @@ class PointMazeEnv(_GoalWorld):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012
 
-    def __init__(
-        self,
-        task: str,
-        *,
-        terminate_on_success: bool = True,
-        render_mode: str | None = None,
-        reward: object = None,
-    ) -> None:
-        # Upstream would end the episode itself; a continuing task that keeps its goal leaves
-        # that decision to us.
-        held = make_upstream(task, render_mode, continuing_task=True, reset_target=False)
-        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+    # Upstream would end the episode itself; a continuing task that keeps its goal leaves that
+    # decision to us.
+    upstream_kwargs = {"continuing_task": True, "reset_target": False}  # noqa: RUF012
 
     def compute_reward(
         self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
     ) -> npt.NDArray[np.float64]:
         """Return the sparse reward of goals (..., 2): 1.0 within 45 cm, else 0.0."""
         return (_distance(achieved_goal, desired_goal) <= MAZE_RADIUS).astype(np.float64)
-
-
-def make_upstream(task: str, render_mode: str | None, **kwargs: Any) -> gym.Env[Any, Any]:
-    """Make a Gymnasium-Robotics env without the wrappers ``gym.make`` adds.
-
-    Raises:
-        MissingExtraError: Gymnasium-Robotics is not installed.
-    """
-    robotics = require("gymnasium_robotics", extra="robot")
-    gym.register_envs(robotics)
-    if render_mode is not None:
-        choose_backend()
-    made: gym.Env[Any, Any] = gym.make(task, render_mode=render_mode, **kwargs).unwrapped
-    return made
 
 
 def _copied(obs: dict[str, Any]) -> dict[str, Any]:

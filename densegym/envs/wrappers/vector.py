@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
@@ -64,6 +64,16 @@ class InfoRows(Sequence[Info]):
         return len(self._slots)
 
 
+class _Stepped(NamedTuple):
+    """What one step of the host was given and returned; all lanes."""
+
+    actions: Any
+    obs: Any
+    env_reward: Float
+    terminated: Bool
+    truncated: Bool
+
+
 class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
     """Pays a reward specification with one batched model call per vector step.
 
@@ -114,82 +124,58 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step all lanes and return the specified rewards, (num_envs,) float64."""
         obs, env_reward, terminated, truncated, info = self.env.step(actions)
+        stepped = _Stepped(actions, obs, env_reward, terminated, truncated)
         if self.autoreset is AutoresetMode.SAME_STEP:
-            paid = self._same_step(actions, obs, env_reward, terminated, truncated, info)
+            paid = self._same_step(stepped, info)
         else:
-            paid = self._next_step(actions, obs, env_reward, terminated, truncated, info)
+            paid = self._next_step(stepped, info)
         return obs, paid, terminated, truncated, info
 
-    def _next_step(
-        self,
-        actions: Any,
-        obs: Any,
-        env_reward: Float,
-        terminated: Bool,
-        truncated: Bool,
-        info: dict[str, Any],
-    ) -> Float:
+    def _next_step(self, stepped: _Stepped, info: dict[str, Any]) -> Float:
         paid = np.zeros(self.num_envs)
         restarted = np.flatnonzero(self._ended)
         live = np.flatnonzero(~self._ended) if len(restarted) else self.engine.slots
         columns = [info] * len(live)
         if len(live):
-            outcome = self._advance(live, actions, obs, env_reward, terminated, truncated, columns)
+            outcome = self._advance(live, stepped, columns)
             paid[live] = outcome.reward
             self._write(info, live, outcome)
         if len(restarted):
-            self._begin(restarted, obs, info)
+            self._begin(restarted, stepped.obs, info)
         if self.autoreset is AutoresetMode.NEXT_STEP:
-            self._ended = terminated | truncated
+            self._ended = stepped.terminated | stepped.truncated
         return paid
 
-    def _same_step(
-        self,
-        actions: Any,
-        obs: Any,
-        env_reward: Float,
-        terminated: Bool,
-        truncated: Bool,
-        info: dict[str, Any],
-    ) -> Float:
-        ended = np.flatnonzero(terminated | truncated)
+    def _same_step(self, stepped: _Stepped, info: dict[str, Any]) -> Float:
+        ended = np.flatnonzero(stepped.terminated | stepped.truncated)
         columns: list[Mapping[str, Any]] = [info] * self.num_envs
-        true_obs = obs
+        true = stepped
         if len(ended):
             for lane in ended:
                 columns[lane] = info["final_info"]
             if self._batched:
                 finals = [info["final_obs"][lane] for lane in ended]
-                true_obs = replace_rows(obs, ended.tolist(), finals)
+                true = stepped._replace(obs=replace_rows(stepped.obs, ended.tolist(), finals))
         slots = self.engine.slots
-        outcome = self._advance(
-            slots, actions, true_obs, env_reward, terminated, truncated, columns
-        )
+        outcome = self._advance(slots, true, columns)
         if len(ended):
-            self._begin(ended, obs, info)
+            self._begin(ended, stepped.obs, info)
             self._write(info["final_info"], slots, outcome)
         self._write(info, slots, outcome)
         return outcome.reward
 
     def _advance(
-        self,
-        slots: Int,
-        actions: Any,
-        obs: Any,
-        env_reward: Float,
-        terminated: Bool,
-        truncated: Bool,
-        columns: Sequence[Mapping[str, Any]],
+        self, slots: Int, stepped: _Stepped, columns: Sequence[Mapping[str, Any]]
     ) -> Outcome:
         every = slots is self.engine.slots
         infos = InfoRows(columns, slots)
         return self.engine.advance(
             slot=slots,
-            action=_rows(actions, slots, every) if self._batched else None,
-            next_obs=_rows(obs, slots, every) if self._batched else None,
-            env_reward=np.array(env_reward if every else env_reward[slots], dtype=np.float64),
-            terminated=terminated if every else terminated[slots],
-            truncated=truncated if every else truncated[slots],
+            action=_rows(stepped.actions, slots, every) if self._batched else None,
+            next_obs=_rows(stepped.obs, slots, every) if self._batched else None,
+            env_reward=np.array(_rows(stepped.env_reward, slots, every), dtype=np.float64),
+            terminated=_rows(stepped.terminated, slots, every),
+            truncated=_rows(stepped.truncated, slots, every),
             info=infos,
             frame=frames_of(infos, self.engine),
         )
