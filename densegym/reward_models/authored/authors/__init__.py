@@ -1,0 +1,1 @@
+"""Authors of reward programs: with a language model, and the controls without one."""

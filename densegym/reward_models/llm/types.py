@@ -1,0 +1,87 @@
+"""One request to a language model, its reply, and what a client does: nothing provider-specific."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict
+
+from densegym.errors import DenseGymError
+
+
+class LLMError(DenseGymError):
+    """A language model could not be asked, or gave no usable reply."""
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        messages: the conversation.
+        model: as the endpoint names it.
+        temperature: sampling temperature.
+        max_tokens: of the completion, or None.
+        top_p: nucleus, or None.
+        seed: sampling seed where the endpoint takes one, or None.
+        schema: JSON schema the reply must meet, or None for text.
+        stop: strings that end the completion.
+        sample: index among independent samples of the same request; part of the cache key.
+        purpose: what it is asked for, in logs only; not part of the cache key.
+    """
+
+    messages: tuple[Message, ...]
+    model: str
+    temperature: float = 1.0
+    max_tokens: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+    stop: tuple[str, ...] = ()
+    sample: int = 0
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        text: of the completion.
+        finish: ``"stop"``, or ``"length"`` for a truncated one, which is a failed sample.
+        tokens_in: of the prompt.
+        tokens_out: of the completion.
+        usd: price, or None where it is unknown.
+        latency_s: of the call; 0 for a replayed one.
+        cached: whether it was replayed from a record.
+        model: which model answered.
+        key: hash of the request, under which it is recorded.
+    """
+
+    text: str
+    finish: str = "stop"
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = None
+    latency_s: float = 0.0
+    cached: bool = False
+    model: str = ""
+    key: str = ""
+
+
+class Client(Protocol):
+    """Answers requests."""
+
+    def complete(self, request: Request) -> Reply:
+        """Return one reply.
+
+        Raises:
+            LLMError: no usable reply, with the reason.
+        """

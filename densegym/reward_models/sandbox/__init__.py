@@ -1,0 +1,1 @@
+"""Running reward programs that nobody has vetted: allow-list, worker process, limits."""
