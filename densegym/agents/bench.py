@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import multiprocessing
-import os
 import sys
 import time
 import tomllib
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import Any
 from densegym import assets
 from densegym.agents import config as configuration
 from densegym.agents.config import TrainConfig
+from densegym.agents.processes import end_with_parent, one_thread, worker_context
 from densegym.agents.results import load_run, write_json
 from densegym.errors import DenseGymError, Interrupted, ResultsError, unknown
 from densegym.reward_models.spec import RewardSpec
@@ -154,7 +153,7 @@ def run_jobs(
     states = {job.folder: _initial_state(job) for job in jobs}
     waiting = [job for job in jobs if states[job.folder].state == "waiting"]
     running: dict[Path, tuple[Job, BaseProcess]] = {}
-    context = _context()
+    context = worker_context("densegym.agents.train")
     stopped = False
     while waiting or running:
         try:
@@ -190,7 +189,7 @@ def _start(context: Any, job: Job) -> BaseProcess:
     process: BaseProcess = context.Process(
         target=_carry_out, args=(job.config.as_dict(), str(job.folder), job.film), daemon=False
     )
-    with _one_thread():
+    with one_thread():
         process.start()
     return process
 
@@ -199,6 +198,7 @@ def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
     """Train one job in this process; progress and errors go to files in its folder."""
     from densegym.agents.train import Progress, train
 
+    end_with_parent()
     job = Job(configuration.from_dict(config), Path(folder), film)
     job.work.mkdir(parents=True, exist_ok=True)
 
@@ -243,28 +243,6 @@ def _last_line(path: Path, code: int | None) -> str:
     lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
     ending = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     return f"{ending}; {lines[-1] if lines else 'no output'} (see {path})"
-
-
-def _context() -> Any:
-    """Return a start method that forks a clean process with the heavy imports already done."""
-    methods = multiprocessing.get_all_start_methods()
-    if "forkserver" not in methods:
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["densegym.agents.train"])
-    return context
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Give new processes one BLAS thread each; several on small matrices only get in the way."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = before or "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
 
 
 def _many(value: Any) -> list[Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, told apart by colour-blind readers too. Vermilion is the expert's;
 # yellow is too faint on white.
-_PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _CONTROL_COLOURS = {"env": "#7F7F7F", "expert": "#D55E00"}
 _STYLES = ("-", "--", ":", "-.")
 _GRID_POINTS = 200
@@ -171,4 +171,4 @@ def _colours(rewards: Sequence[str]) -> dict[str, str]:
     controls = [reward for reward in CONTROLS if reward in rewards]
     others = [reward for reward in rewards if reward not in CONTROLS]
     table = {reward: _CONTROL_COLOURS[reward] for reward in controls}
-    return table | {r: _PALETTE[i % len(_PALETTE)] for i, r in enumerate(others)}
+    return table | {r: PALETTE[i % len(PALETTE)] for i, r in enumerate(others)}

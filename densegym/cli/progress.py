@@ -56,6 +56,20 @@ def episode_bar(episodes: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def bank_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show the collection of a trajectory bank; nothing appears if it was collected before."""
+    with _bars(MofNCompleteColumn()) as bars:
+        shown: list[Any] = []
+
+        def tell(finished: int, episodes: int) -> None:
+            if not shown:
+                shown.append(bars.add_task("collecting trajectories", total=episodes, note=""))
+            bars.update(shown[0], completed=finished, total=episodes)
+
+        yield tell
+
+
+@contextmanager
 def watch_jobs(title: str) -> Iterator[Callable[[Sequence[Any]], None]]:
     """Show the runs of a suite; the yielded function takes the state of every run.
 

@@ -129,6 +129,8 @@ def _load_shipped() -> None:
     _add("expert", f"{world}:ExpertReward", "the suite's hand-written dense reward")
     _add("delayed", f"{world}:DelayedReward", "the whole return on the last step")
     _add("authored", shipped.build_for_task, "the shipped reward program for the task")
+    file = "densegym.reward_models.authored.file:build_file"
+    _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')
     for header in shipped.headers():
         _add(header.name, shipped.factory(header), header.summary, tasks=(header.task,))
 

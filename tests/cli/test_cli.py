@@ -52,6 +52,7 @@ def test_lists() -> None:
         "env",
         "delayed",
         "authored",
+        "authored/file",
         "authored/hopper-backflip-v1",
     }
 

@@ -65,11 +65,20 @@ class Context(Protocol):
         reply: Reply | None = None,
         note: str = "",
         train: bool = True,
+        prompt_hash: str = "",
     ) -> Row:
         """Check and screen a program now, write it to the ledger, and return its row.
 
         Passing rows with ``train`` take part in the iteration's training. The row's
         ``feedback`` says what was wrong with a failing one.
+
+        Args:
+            source: the program's text.
+            parents: ids of the candidates it was made from.
+            reply: the reply it was taken from; brings its model, key and price.
+            note: what kind of move it was, e.g. ``"repair"``.
+            train: whether it may take part in training.
+            prompt_hash: of the prompt templates.
         """
 
 

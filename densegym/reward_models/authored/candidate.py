@@ -31,8 +31,10 @@ class Row:
         dynamic: facts of the dynamic check: std, min, max, dominance, dead, ...
         screen: facts of the trajectory bank: auc, spearman, loop_gain, idle_gap, ...
         rungs: one entry a rung: fraction, env_steps, seed, F_mean, F_std, success, length,
-            episodes, cpu_s, wall_s, audit (kept only to measure the rung, not promoted).
-        final: entries on fresh seeds: seed, F, success, env_steps, cpu_s.
+            training_success, episodes. Clocks are kept beside the ledger.
+        audit: like rungs, for rungs it was not promoted to and was trained through all the same,
+            to measure what halving missed.
+        final: entries like rungs on fresh seeds and fresh placements.
         components: per term (and ``"fitness"``, ``"episode_length"``): series, max, mean, min
             over evaluation episodes at fixed fractions of training.
         tokens: in and out.
@@ -55,6 +57,7 @@ class Row:
     dynamic: Mapping[str, Any] = field(default_factory=dict)
     screen: Mapping[str, Any] = field(default_factory=dict)
     rungs: Sequence[Mapping[str, Any]] = ()
+    audit: Sequence[Mapping[str, Any]] = ()
     final: Sequence[Mapping[str, Any]] = ()
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tokens: Mapping[str, int] = field(default_factory=lambda: {"in": 0, "out": 0})
@@ -69,7 +72,7 @@ class Row:
 
     @property
     def env_steps(self) -> int:
-        """Environment steps trained for it, rungs and final runs together."""
+        """Environment steps trained for it, rungs and final runs together; audits are not."""
         rungs = int(self.rungs[-1]["env_steps"]) if self.rungs else 0
         return rungs + sum(int(run["env_steps"]) for run in self.final)
 
@@ -95,6 +98,7 @@ def row_from_dict(data: Mapping[str, Any]) -> Row:
                 "status": Status(data["status"]),
                 "parents": tuple(data.get("parents", ())),
                 "rungs": tuple(data.get("rungs", ())),
+                "audit": tuple(data.get("audit", ())),
                 "final": tuple(data.get("final", ())),
             }
         )

@@ -8,27 +8,33 @@ A program file starts with a comment block of TOML between ``# /// densegym-rewa
 - ``potential(feature, ...) -> values``: (N,), paid as shaping γΦ(s') − Φ(s).
 
 The parameter names are features of the task card, ``prev_<feature>`` before the step, or
-``terminated``. Programs are pure: no randomness, no state, inputs left as they are.
+``terminated``. Programs are pure: no randomness, no state of their own. A module constant
+``MEMORY = M`` asks for M numbers a lane that survive until its episode ends: ``compute_reward``
+then takes ``memory`` (N, M), zero at first, and returns ``(total, terms, new_memory)``.
+
+Programs pass the allow-list before they run, and see only the names it knows.
 """
 
 from __future__ import annotations
 
-import inspect
 import tomllib
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from densegym.errors import RewardError
+from densegym.reward_models.authored.runner import LIMIT, LocalRunner, Scored, settle
 from densegym.reward_models.base import BasePotential, BaseRewardModel
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.features import as_steps, blank_steps, reader
+from densegym.reward_models.features import as_steps, blank_steps, feature_names, reader
+from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import Bool, Float, Scores, Starts, Steps, TaskCard
 
 _OPEN, _CLOSE = "# /// densegym-reward", "# ///"
-_F8 = np.dtype(np.float64)
+_FEW = 32
 _REQUIRED = ("name", "version", "task", "author", "date", "summary")
 _OPTIONAL = ("stops_at_success", "notes")
 
@@ -91,37 +97,80 @@ def read_header(source: str, where: str) -> Header:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Function:
-    kind: Literal["compute_reward", "potential"]
-    call: Callable[..., Any]
-    parameters: tuple[str, ...]
+def plain_header(source: str, task: str, name: str) -> Header:
+    """Return the header of a program that carries none, such as a search's candidate.
+
+    Args:
+        source: the program's text.
+        task: env id it is used on.
+        name: full reward name.
+    """
+    return Header(name=name, task=task, author="", date="", summary="", source=source)
 
 
-def _load(header: Header) -> _Function:
-    namespace: dict[str, Any] = {}
-    exec(compile(header.source, f"<{header.name}>", "exec"), namespace)
-    found = [kind for kind in ("compute_reward", "potential") if kind in namespace]
-    if len(found) != 1:
-        raise RewardError(f"{header.name} must define either compute_reward or potential")
-    call = namespace[found[0]]
-    kind: Literal["compute_reward", "potential"] = (
-        "potential" if found[0] == "potential" else "compute_reward"
-    )
-    return _Function(kind, call, tuple(inspect.signature(call).parameters))
+def has_header(source: str) -> bool:
+    """Return whether a program starts with a provenance block."""
+    return source.partition("\n")[0].strip() == _OPEN
 
 
-class ProgramReward(BaseRewardModel):
-    """Pays what a program's ``compute_reward`` returns."""
+class _Program:
+    """What rewards and potentials share: the readers, the limits of the contract, their counts.
 
-    def __init__(self, header: Header, function: _Function, task: TaskCard) -> None:
+    Attributes:
+        clipped: rows whose total was beyond ``runner.LIMIT`` and was clipped to it.
+        non_finite: rows on which the program abstained, because its total was NaN or infinite.
+    """
+
+    def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
         self.name = header.name
         self.header = header
         self.stops_at_success = header.stops_at_success
-        self._call = function.call
-        self._readers = [reader(task, name) for name in function.parameters]
-        trial = self.score(blank_steps(task, rows=2))
-        self.terms = tuple(trial.parts)
+        self.clipped = self.non_finite = 0
+        self._task = task
+        self._runner = runner
+        self._readers = [reader(task, name) for name in runner.parameters]
+
+    def _run(self, steps: Steps, memory: Float | None = None) -> Scored:
+        arguments = [read(steps) for read in self._readers]
+        return self._runner.run(arguments, len(steps.slot), memory)
+
+    def _settle(self, scored: Scored) -> Scores:
+        total = scored.total
+        if _within_limit(total):
+            return Scores(total, all_true(len(total)), scored.parts)
+        settled = settle(scored)
+        self.clipped += settled.clipped
+        self.non_finite += int(np.count_nonzero(~settled.valid))
+        return Scores(settled.total, settled.valid, settled.parts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts."""
+        return {"clipped": self.clipped, "non_finite": self.non_finite}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the counts."""
+        self.clipped, self.non_finite = int(state["clipped"]), int(state["non_finite"])
+
+
+class ProgramReward(_Program, BaseRewardModel):
+    """Pays what a program's ``compute_reward`` returns, within ±``runner.LIMIT``.
+
+    Rows whose total is not finite are abstentions, for which the engine's fallback pays.
+    """
+
+    def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
+        super().__init__(header, runner, task)
+        self._memory: Float = np.zeros((0, runner.memory))
+        self.terms = tuple(self._run(blank_steps(task, rows=2)).parts)
+
+    def begin(self, starts: Starts) -> None:
+        """Empty the memory of lanes that start an episode."""
+        if self._runner.memory:
+            missing = int(starts.slot.max(initial=-1)) + 1 - len(self._memory)
+            if missing > 0:
+                room = np.zeros((missing, self._runner.memory))
+                self._memory = np.concatenate([self._memory, room])
+            self._memory[starts.slot] = 0.0
 
     def score(self, steps: Steps) -> Scores:
         """Return the program's total and terms.
@@ -129,35 +178,30 @@ class ProgramReward(BaseRewardModel):
         Raises:
             RewardError: the program failed, or its result is not (total, {term: value}).
         """
-        result = _run(self.name, self._call, [read(steps) for read in self._readers])
-        rows = len(steps.slot)
-        if type(result) is tuple and len(result) == 2 and isinstance(result[1], dict):
-            total, parts = result
-            columns = (total, *parts.values())
-            if all(
-                type(c) is np.ndarray and c.dtype == _F8 and c.shape == (rows,) for c in columns
-            ):
-                return Scores(total, all_true(rows), parts)
-            total = _column(self.name, "total", total, rows)
-            checked = {term: _column(self.name, term, part, rows) for term, part in parts.items()}
-            return Scores(total, all_true(rows), checked)
-        raise RewardError(
-            f"{self.name}: compute_reward must return (total, {{term: value}}); "
-            f"it returned {type(result).__name__}"
-        )
+        if not self._runner.memory:
+            return self._settle(self._run(steps))
+        scored = self._run(steps, self._memory[steps.slot])
+        self._memory[steps.slot] = scored.memory
+        return self._settle(scored)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts, and the memory of every lane where the program keeps one."""
+        kept = {"memory": self._memory.copy()} if self._runner.memory else {}
+        return super().state_dict() | kept
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the counts and the memory."""
+        super().load_state_dict(state)
+        if self._runner.memory:
+            self._memory = np.array(state["memory"], dtype=np.float64)
 
 
-class ProgramPotential(BasePotential):
+class ProgramPotential(_Program, BasePotential):
     """Values states with a program's ``potential``; pays through ``compose.Shaped``."""
 
-    def __init__(self, header: Header, function: _Function, task: TaskCard) -> None:
-        self.name = header.name
-        self.header = header
-        self.stops_at_success = header.stops_at_success
-        self._call = function.call
-        self._task = task
-        self._readers = [reader(task, name) for name in function.parameters]
-        self.after(blank_steps(task, rows=2))
+    def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
+        super().__init__(header, runner, task)
+        self._run(blank_steps(task, rows=2))
 
     def initial(self, starts: Starts) -> tuple[Float, Bool]:
         """Return Φ of the first states; ``prev_`` features equal the current ones there."""
@@ -165,46 +209,36 @@ class ProgramPotential(BasePotential):
 
     def after(self, steps: Steps) -> tuple[Float, Bool]:
         """Return Φ of the successors."""
-        rows = len(steps.slot)
-        result = _run(self.name, self._call, [read(steps) for read in self._readers])
-        return _column(self.name, "potential", result, rows), all_true(rows)
+        phi, valid, _ = self._settle(self._run(steps))
+        return phi, valid
 
 
 def build_program(header: Header, task: TaskCard) -> ProgramReward | ProgramPotential:
-    """Load a vetted program for a task whose card has the features it reads.
+    """Load a program, to run in this process, for a task whose card has the features it reads.
 
-    Programs run in this process with full rights, so only reviewed ones may come here.
+    The allow-list keeps out what a reward has no use for; a program by a stranger must pass
+    ``verify`` too, which runs it in a worker under limits.
 
     Raises:
-        UnknownNameError: the program reads a feature the card lacks.
-        RewardError: the program is malformed or fails on a batch of zeros.
+        RewardError: the allow-list refuses the program, it defines ``factors``, or it fails on a
+            batch of zeros.
     """
-    function = _load(header)
-    if function.kind == "potential":
-        return ProgramPotential(header, function, task)
-    return ProgramReward(header, function, task)
-
-
-def _run(name: str, call: Callable[..., Any], arguments: list[Any]) -> Any:
-    try:
-        return call(*arguments)
-    except Exception as error:
-        line = error.__traceback__
-        while line is not None and line.tb_next is not None:
-            line = line.tb_next
-        number = line.tb_lineno if line is not None else 0
+    inspection = inspect_source(header.source, known=feature_names(task))
+    if inspection.status is not Status.OK:
+        raise RewardError(f"{header.name}: {inspection.status}: {inspection.feedback}")
+    if inspection.kind == "factors":
         raise RewardError(
-            f"{name} failed at line {number}: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _column(name: str, term: str, values: Any, rows: int) -> Float:
-    if type(values) is np.ndarray and values.dtype == _F8 and values.shape == (rows,):
-        return values
-    column = np.asarray(values, dtype=np.float64)
-    if column.shape != (rows,):
-        raise RewardError(
-            f"{name}: {term} has shape {column.shape} for a batch of {rows} rows; expected "
-            f"({rows},). Reduce vectors with axis=1, and keep one number per row."
+            f"{header.name} defines factors, which pay nothing by themselves: credit/lare learns "
+            "a reward from them. A reward program defines compute_reward or potential."
         )
-    return column
+    runner = LocalRunner(inspection, header.name)
+    if inspection.kind == "potential":
+        return ProgramPotential(header, runner, task)
+    return ProgramReward(header, runner, task)
+
+
+def _within_limit(total: Float) -> bool:
+    """Return whether all totals are surely finite and bounded; NaN compares false."""
+    if len(total) <= _FEW:  # a sum of Python floats starts sooner than a NumPy reduction
+        return bool(sum(map(abs, total.tolist())) <= LIMIT)
+    return bool(np.abs(total).max() <= LIMIT)

@@ -13,6 +13,14 @@ class LLMError(DenseGymError):
     """A language model could not be asked, or gave no usable reply."""
 
 
+class FatalLLMError(LLMError):
+    """Every further call would fail the same way: no budget, wrong key, endpoint down."""
+
+
+class BudgetExceeded(FatalLLMError):
+    """The next call could cost more than is left."""
+
+
 class Message(TypedDict):
     """One turn of a conversation."""
 

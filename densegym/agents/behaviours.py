@@ -1,0 +1,164 @@
+"""Scripted behaviours that fill a trajectory bank: from random actions to experts that cheat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from densegym.envs.registration import bare_spec
+from densegym.envs.robot.experts import expert_policy
+from densegym.envs.robot.gaits import Gait, gaits
+from densegym.envs.tasks import find_world
+from densegym.reward_models.batch import map_leaves
+from densegym.reward_models.types import Bool
+
+Act = Callable[[Any], Any]
+"""From one observation to one action, within one episode."""
+Behaviour = Callable[[np.random.Generator], Act]
+"""Begins an episode with its own random numbers."""
+HOLD = 10  # steps for which a sticky random action is kept
+STOP_STEPS = (5, 45)  # a half-way expert acts for so many steps; experts need 27 or more
+SWING_STEPS = (8, 25)  # steps of an oscillator in one direction
+
+
+class Scripted:
+    """A behaviour as a policy on batches of lanes; episode ``i`` draws from stream ``i``.
+
+    Args:
+        begin: starts the behaviour anew in every episode.
+        seed: of all its random numbers.
+    """
+
+    def __init__(self, begin: Behaviour, seed: int) -> None:
+        self._begin = begin
+        self._streams = np.random.SeedSequence(seed)
+        self._acts: dict[int, Act] = {}
+
+    def __call__(self, obs: Any, fresh: Bool) -> Any:
+        """Return one action per lane."""
+        for lane in np.flatnonzero(fresh).tolist():
+            stream = self._streams.spawn(1)[0]
+            self._acts[lane] = self._begin(np.random.default_rng(stream))
+        return np.stack([self._acts[lane](_lane(obs, lane)) for lane in range(len(fresh))])
+
+
+def action_space(env_id: str) -> spaces.Space[Any]:
+    """Return the actions of a world, which is made for a moment to ask it."""
+    world = gym.make(bare_spec(env_id))
+    space = world.action_space
+    world.close()
+    return space
+
+
+def expert_behaviour(env_id: str) -> Behaviour | None:
+    """Return the scripted expert of a task, or None where none is known."""
+    world = find_world(env_id)
+    if world is not None and world.card.family == "metaworld":
+        act = expert_policy(env_id)
+        return lambda rng: act
+    if env_id in gaits():
+        return lambda rng: Gait(gaits()[env_id])
+    return None
+
+
+def random(space: spaces.Space[Any], hold: int = 1) -> Behaviour:
+    """Return uniform random actions, each kept for ``hold`` steps."""
+
+    def begin(rng: np.random.Generator) -> Act:
+        draw = _drawing(space, rng)
+        kept: list[Any] = []
+
+        def act(obs: Any) -> Any:
+            if not kept:
+                kept.extend([draw()] * hold)
+            return kept.pop()
+
+        return act
+
+    return begin
+
+
+def idle(space: spaces.Space[Any]) -> Behaviour:
+    """Return a behaviour that does nothing: action zero at every step."""
+    zero = np.zeros(space.shape or (), dtype=space.dtype)
+    return lambda rng: lambda obs: zero
+
+
+def noisy(expert: Behaviour, space: spaces.Space[Any], share: float) -> Behaviour:
+    """Return an expert that acts at random in a ``share`` of its steps."""
+
+    def begin(rng: np.random.Generator) -> Act:
+        act, draw = expert(rng), _drawing(space, rng)
+
+        def mixed(obs: Any) -> Any:
+            meant = act(obs)
+            return draw() if rng.random() < share else meant
+
+        return mixed
+
+    return begin
+
+
+def stops_half_way(expert: Behaviour) -> Behaviour:
+    """Return an expert that stands still after a random number of steps."""
+
+    def begin(rng: np.random.Generator) -> Act:
+        act, left = expert(rng), int(rng.integers(*STOP_STEPS))
+
+        def halting(obs: Any) -> Any:
+            nonlocal left
+            left -= 1
+            meant = act(obs)
+            return meant if left >= 0 else np.zeros_like(meant)
+
+        return halting
+
+    return begin
+
+
+def oscillates(expert: Behaviour) -> Behaviour:
+    """Return an expert that takes its first steps, undoes them, and begins again.
+
+    Meta-World's actions are displacements, so a path is undone by the opposite actions in
+    reverse order; the fingers' effort, the last column, stays that of the first step.
+    """
+
+    def begin(rng: np.random.Generator) -> Act:
+        act, steps, t = expert(rng), int(rng.integers(*SWING_STEPS)), -1
+        taken: list[Any] = []
+
+        def swinging(obs: Any) -> Any:
+            nonlocal t
+            t += 1
+            if t < steps:
+                meant = act(obs)
+                meant[-1] = taken[0][-1] if taken else meant[-1]
+                taken.append(meant)
+                return meant
+            phase = t % (2 * steps)
+            if phase < steps:
+                return taken[phase]
+            undone = -taken[2 * steps - 1 - phase]
+            undone[-1] = taken[0][-1]
+            return undone
+
+        return swinging
+
+    return begin
+
+
+def _lane(obs: Any, lane: int) -> Any:
+    return map_leaves(lambda leaf: leaf[lane], obs)
+
+
+def _drawing(space: spaces.Space[Any], rng: np.random.Generator) -> Callable[[], Any]:
+    if isinstance(space, spaces.Box):
+        low, high = space.low, space.high
+        return lambda: rng.uniform(low, high).astype(space.dtype)
+    if isinstance(space, spaces.Discrete):
+        return lambda: int(space.start + rng.integers(space.n))
+    raise TypeError(f"no random actions are known for {space}")

@@ -1,0 +1,394 @@
+"""The verbs under ``densegym author``: search for reward programs, check and audit them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from densegym.cli.author_view import watch_search
+from densegym.cli.progress import bank_bar
+from densegym.envs import tasks
+from densegym.errors import DenseGymError, require
+from densegym.reward_models.authored.authors import AUTHORS, find_author
+from densegym.reward_models.authored.search import SearchConfig
+from densegym.reward_models.types import TaskCard
+
+_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+Task = Annotated[str, typer.Option("--task", help="Environment id, e.g. DenseGym/DoorUnlock-v0.")]
+app = typer.Typer(
+    help="Reward programs: search for them with or without a language model, check, audit.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    root.add_typer(app, name="author")
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="Environment id, e.g. DenseGym/DoorUnlock-v0.")] = "",
+    author: Annotated[str, typer.Option(help="Who writes; see `densegym author authors`.")] = "",
+    candidates: Annotated[int | None, typer.Option(help="Passing candidates an iteration.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Iterations.")] = None,
+    restarts: Annotated[int | None, typer.Option(help="Independent repetitions.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps of a full run.")] = None,
+    rungs: Annotated[
+        str | None, typer.Option(help="Shares of the steps at which halving promotes.")
+    ] = None,
+    final_top: Annotated[int | None, typer.Option(help="How many to confirm.")] = None,
+    final_seeds: Annotated[int | None, typer.Option(help="Fresh seeds of each.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of replies.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of draws and training.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the training preset.")
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--option", help="key=value of the author.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model name as the endpoint knows it.")] = "",
+    base_url: Annotated[
+        str | None, typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:11434/v1.")
+    ] = None,
+    key_env: Annotated[
+        str, typer.Option(help="Environment variable that holds the key.")
+    ] = "OPENAI_API_KEY",
+    max_tokens: Annotated[int | None, typer.Option(help="Longest reply.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="Stop before spending more.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Stop before using more.")] = None,
+    budget_calls: Annotated[int | None, typer.Option(help="Stop before asking more often.")] = None,
+    mailbox: Annotated[
+        Path | None, typer.Option(help="Write prompts into this folder and wait for replies.")
+    ] = None,
+    replay: Annotated[
+        str | None, typer.Option(help="A recorded search: its name or folder; needs no key.")
+    ] = None,
+    retrain: Annotated[bool, typer.Option(help="With --replay: train anew.")] = False,
+    engine: Annotated[str, typer.Option(help="process or ray.")] = "process",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
+    workers: Annotated[int, typer.Option(help="Candidates trained side by side.")] = 2,
+    human: Annotated[bool, typer.Option(help="Ask you for feedback after iterations.")] = False,
+    full: Annotated[
+        bool, typer.Option(help="Also train all candidates in full, to measure halving.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; results/author/... by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Search for a reward program; run it again to go on where it stopped.
+
+    Examples:
+      densegym author run DenseGym/DoorUnlock-v0 --author random --candidates 4
+
+      densegym author run DenseGym/DoorUnlock-v0 --model gpt-4.1 --budget-usd 2
+
+      densegym author run DenseGym/DoorUnlock-v0 --model llama3 --base-url http://localhost:11434/v1
+
+      densegym author run DenseGym/DoorUnlock-v0 --mailbox prompts
+
+      densegym author run --replay eureka-door-unlock
+    """
+    require("stable_baselines3", extra="agents")
+    from densegym.agents import author_folder, authoring
+
+    record = None if replay is None else author_folder.find_record(replay)
+    given = {
+        "task": task or None,
+        "author": author or None,
+        "candidates": candidates,
+        "iterations": iterations,
+        "restarts": restarts,
+        "steps": steps,
+        "fractions": None if rungs is None else _shares(rungs),
+        "final_top": final_top,
+        "final_seeds": final_seeds,
+        "temperature": temperature,
+        "seed": seed,
+        "settings": None if settings is None else tuple(settings),
+        "options": None if options is None else _options(options),
+    }
+    config = _config(given, None if record is None else author_folder.read_config(record))
+    folder = out or Path("results/author") / f"{_short(config.task)}-{config.author}"
+    llm = authoring.language_model(
+        folder=folder,
+        model=model,
+        base_url=base_url,
+        key_env=key_env,
+        mailbox=mailbox,
+        record=record,
+        max_tokens=max_tokens,
+        budget=(budget_usd, budget_tokens, budget_calls),
+    )
+    request = authoring.Request(
+        config=config,
+        folder=folder,
+        llm=llm,
+        engine=authoring.Engine(name=engine, workers=workers, address=address),
+        replay=None if retrain else record,
+        feedback=_feedback(folder, ask=human),
+        full=full,
+    )
+    with bank_bar() as on_bank:
+        bank = authoring.prepare(config.task, on_bank)
+    with watch_search(f"{config.author} on {config.task}") as on_change:
+        found = authoring.run_search(request, bank, on_change=on_change)
+    _conclude(folder, found, record if not retrain else None, as_json)
+
+
+def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> None:
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    if found.stopped:
+        _CONSOLE.print(f"stopped early: {found.stopped}")
+    if found.winner is None:
+        _CONSOLE.print("no candidate was trained; the page says what was wrong with each")
+    else:
+        fresh = [f"{value:.3g}" for value in summary["final_F"]]
+        _CONSOLE.print(
+            f"winner {found.winner.id}: F {summary['winner_F']:.3g} while selecting, on fresh "
+            f"seeds {', '.join(fresh) or 'not confirmed'}"
+        )
+    _CONSOLE.print(
+        f"{summary['candidates']} candidates; {summary['stopped_before_training']} of "
+        f"{summary['failing']} failing ones stopped before training; "
+        f"{summary['search_steps']:,} + {summary['final_steps']:,} steps, {summary['cpu_s']:.0f} "
+        f"CPU s, {_money(summary)}"
+    )
+    if record is not None:
+        from densegym.agents.author_folder import same_ledger
+
+        same = same_ledger(folder, record)
+        _CONSOLE.print(f"ledger {'equals' if same else 'differs from'} the record byte for byte")
+    for name in ("page.html", "winner.py", "ledger.jsonl"):
+        if (folder / name).is_file():
+            _CONSOLE.print(f"wrote {folder / name}")
+    if as_json:
+        print(json.dumps(summary, sort_keys=True))
+    if found.stopped:
+        raise typer.Exit(1)
+
+
+def _money(summary: dict[str, Any]) -> str:
+    tokens = f"{summary['tokens_in']} + {summary['tokens_out']} tokens"
+    price = summary["usd"]
+    return f"{tokens}, {'price unknown' if price is None else f'${price:.2f}'}"
+
+
+def _config(given: dict[str, Any], recorded: SearchConfig | None) -> SearchConfig:
+    """Merge what was typed over a recorded search's settings, or over the defaults."""
+    stated = {key: value for key, value in given.items() if value is not None}
+    if recorded is not None:
+        return dataclasses.replace(recorded, **stated)
+    if "task" not in stated:
+        raise DenseGymError(
+            "which task? Type: densegym author run DenseGym/DoorUnlock-v0 --author random"
+        )
+    tasks.task_card(stated["task"])
+    find_author(stated.get("author", "eureka"))
+    return SearchConfig(**stated)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise DenseGymError(f'--rungs takes shares such as 0.1,0.3,1; given "{text}"') from error
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise DenseGymError(
+                f'--option takes key=value, e.g. --option islands=4; given "{text}"'
+            )
+        try:
+            options[key.strip()] = tomllib.loads(f"value = {value.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            options[key.strip()] = value.strip()
+    return options
+
+
+def _short(task: str) -> str:
+    return task.removeprefix("DenseGym/").removesuffix("-v0").lower()
+
+
+def _feedback(folder: Path, *, ask: bool) -> Callable[[int], str]:
+    """Return what a person says about an iteration: from its file, or asked for once."""
+
+    def about(iteration: int) -> str:
+        path = folder / f"feedback-{iteration:02d}.md"
+        if iteration < 0:
+            return ""
+        if not path.is_file() and ask:
+            told = typer.prompt(
+                f"What should change after iteration {iteration + 1}? (empty: nothing)", default=""
+            )
+            path.write_text(told, encoding="utf-8")
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+    return about
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A reward program.")],
+    task: Task,
+) -> None:
+    """Check a program as a search would: allow-list, worker process, behaviour; prints JSON.
+
+    The exit code is 0 only for status ok.
+
+    Example:
+      densegym author check my_reward.py --task DenseGym/DoorUnlock-v0
+    """
+    from densegym.reward_models.authored.verify import verify
+
+    card = tasks.task_card(task)
+    verdict = verify(_read(file), card, samples=_samples(card))
+    print(json.dumps(verdict.as_dict(), sort_keys=True))
+    if verdict.status != "ok":
+        raise typer.Exit(1)
+
+
+def _samples(card: TaskCard) -> dict[str, Any]:
+    """Return states a program is tried on: of the task's bank, collected on first use."""
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.authoring import prepare
+    from densegym.reward_models.authored.judge import bank_samples
+
+    with bank_bar() as on_bank:
+        return bank_samples(prepare(card.id, on_bank))
+
+
+@app.command()
+def audit(
+    file: Annotated[Path | None, typer.Argument(help="A reward program.")] = None,
+    task: Task = "",
+    expert: Annotated[
+        bool, typer.Option("--expert", help="Audit the suite's hand-written reward instead.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Audit a reward on labelled trajectories: dead, constant, dominating, wrong-sign terms.
+
+    The exit code is 1 where something was found.
+
+    Examples:
+      densegym author audit my_reward.py --task DenseGym/DoorUnlock-v0
+
+      densegym author audit --expert --task DenseGym/ButtonPress-v0
+    """
+    require("stable_baselines3", extra="agents")
+    from densegym.agents import authoring
+
+    if (file is None) != expert:
+        raise DenseGymError("audit takes a FILE or --expert, and --task; see --help")
+    if file is None:
+        found = authoring.audit_program(None, task)
+    else:
+        with bank_bar() as on_bank:
+            bank = authoring.prepare(task, on_bank)
+        found = authoring.audit_program(_read(file), task, bank)
+    if as_json:
+        print(json.dumps(found.as_dict(), sort_keys=True))
+    else:
+        _print_audit(found)
+    if found.findings:
+        raise typer.Exit(1)
+
+
+def _print_audit(found: Any) -> None:
+    table = Table("term", "finding", "measured", "what to do", header_style="bold")
+    for item in found.findings:
+        measured = ", ".join(f"{key} {value:.3g}" for key, value in item.measured.items())
+        table.add_row(item.term or "whole reward", item.kind, measured, item.advice)
+    Console().print(table if found.findings else "nothing found")
+
+
+@app.command()
+def authors() -> None:
+    """List the authors, with and without a language model.
+
+    Example:
+      densegym author authors
+    """
+    table = Table("author", "asks a model", "how it writes", header_style="bold")
+    for name, (_, how) in AUTHORS.items():
+        table.add_row(name, "yes" if find_author(name).asks else "no", how)
+    Console().print(table)
+
+
+@app.command()
+def records() -> None:
+    """List the recorded searches that ship; replay one with `author run --replay NAME`.
+
+    Example:
+      densegym author records
+    """
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.author_folder import list_records
+
+    table = Table("record", "task", "author", "K x N", "steps", "model", header_style="bold")
+    for name, config, model in list_records():
+        shape = f"{config.candidates} x {config.iterations}"
+        table.add_row(name, config.task, config.author, shape, f"{config.steps:,}", model or "-")
+    Console().print(table)
+
+
+@app.command()
+def export(
+    search: Annotated[Path, typer.Argument(help="Folder of a finished search.")],
+    name: Annotated[str, typer.Option(help="Name of the program; the task's by default.")] = "",
+    version: Annotated[int, typer.Option(help="Version of the program.")] = 1,
+    candidate: Annotated[str, typer.Option(help="Candidate id; the winner by default.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the program.")] = Path(),
+) -> None:
+    """Write a candidate as a versioned program file with its provenance.
+
+    Example:
+      densegym author export results/author/doorunlock-eureka --name door-unlock --version 2
+    """
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.author_folder import export_program
+
+    path = export_program(search, out, name=name, version=version, candidate=candidate)
+    _CONSOLE.print(f"wrote {path}")
+
+
+@app.command()
+def compare(
+    searches: Annotated[list[Path], typer.Argument(help="Folders of searches on one task.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the table and the curves.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Compare searches at equal numbers of candidates: best-of-k with 95 % bands, steps, cost.
+
+    Example:
+      densegym author compare results/author/doorunlock-*
+    """
+    require("matplotlib", extra="agents")
+    from densegym.agents.author_compare import compare_searches
+
+    made = compare_searches(searches, out)
+    _CONSOLE.print(made.text)
+    for path in made.files:
+        _CONSOLE.print(f"wrote {path}")
+    if as_json:
+        print(json.dumps(made.data, sort_keys=True))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DenseGymError(f"{path} cannot be read as UTF-8 text: {error}") from error

@@ -1,0 +1,76 @@
+"""Stacks a client from a configuration: record or replay, budget, endpoint or mailbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from densegym.errors import DenseGymError
+from densegym.reward_models.llm.budget import Budget, Budgeted, load_prices
+from densegym.reward_models.llm.endpoint import EndpointClient
+from densegym.reward_models.llm.mailbox import MailboxClient
+from densegym.reward_models.llm.transcript import Mode, Transcript
+from densegym.reward_models.llm.types import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLMConfig:
+    """How a language model is reached.
+
+    Attributes:
+        backend: ``openai``, ``mailbox``, or ``replay`` for recorded replies alone.
+        model: as the endpoint names it.
+        base_url: of the endpoint.
+        key_env: environment variable that holds the key.
+        mailbox: folder for prompts and replies.
+        mode: of the transcript.
+        transcript: file for recorded replies, or None.
+        budget_usd: most USD.
+        budget_tokens: most tokens.
+        budget_calls: most calls.
+        prices: a price table of the user's.
+        n_parallel: calls at a time.
+        timeout_s: of a call to an endpoint.
+        max_tokens: of a reply.
+    """
+
+    backend: Literal["openai", "mailbox", "replay"] = "openai"
+    model: str = ""
+    base_url: str | None = None
+    key_env: str = "OPENAI_API_KEY"
+    mailbox: Path | None = None
+    mode: Mode = "replay_or_live"
+    transcript: Path | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    budget_calls: int | None = None
+    prices: Path | None = None
+    n_parallel: int = 4
+    timeout_s: float = 120.0
+    max_tokens: int | None = None
+
+
+def build_client(config: LLMConfig) -> Client:
+    """Return the client; the transcript is outermost, so a replay needs no key and no budget.
+
+    Raises:
+        DenseGymError: something the back-end needs is missing.
+    """
+    if config.backend == "replay":
+        if config.transcript is None:
+            raise DenseGymError("a replay needs the file of recorded replies")
+        return Transcript(config.transcript, "replay")
+    budget = Budget(usd=config.budget_usd, tokens=config.budget_tokens, calls=config.budget_calls)
+    live = Budgeted(_live(config), budget, load_prices(config.prices))
+    return live if config.transcript is None else Transcript(config.transcript, config.mode, live)
+
+
+def _live(config: LLMConfig) -> Client:
+    if config.backend == "mailbox":
+        if config.mailbox is None:
+            raise DenseGymError("the mailbox back-end needs a folder: --mailbox FOLDER")
+        return MailboxClient(config.mailbox)
+    return EndpointClient(
+        base_url=config.base_url, key_env=config.key_env, timeout_s=config.timeout_s
+    )

@@ -1,0 +1,130 @@
+"""Any OpenAI-compatible endpoint through the ``openai`` SDK, which brings retries and timeouts."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from densegym.errors import require
+from densegym.reward_models.llm.transcript import request_key
+from densegym.reward_models.llm.types import FatalLLMError, LLMError, Reply, Request
+
+_RENAMED = {"max_tokens": "max_completion_tokens"}
+_DROPPABLE = ("temperature", "top_p", "seed", "response_format", "stop", "max_completion_tokens")
+
+
+class EndpointClient:
+    """Asks an endpoint: a vendor, vLLM, Ollama, llama.cpp, LM Studio.
+
+    Parameters that a model refuses by name are renamed or dropped once, and remembered.
+
+    Args:
+        base_url: of the endpoint; None is the SDK's default.
+        key_env: environment variable that holds the key; local servers need none.
+        timeout_s: of a call.
+        max_retries: of the SDK, on 408, 409, 429, 5xx and broken connections.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        key_env: str = "OPENAI_API_KEY",
+        timeout_s: float = 120.0,
+        max_retries: int = 5,
+    ) -> None:
+        self._sdk: Any = require("openai", extra="llm")
+        key = os.environ.get(key_env)
+        if not key and base_url is None:
+            raise FatalLLMError(f"no key: set the environment variable {key_env}, or --base-url")
+        self._where, self._key_env = base_url or "the default endpoint", key_env
+        self._client = self._sdk.OpenAI(
+            api_key=key or "none", base_url=base_url, timeout=timeout_s, max_retries=max_retries
+        )
+        self._refused: dict[str, set[str]] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def complete(self, request: Request) -> Reply:
+        """Ask once.
+
+        Raises:
+            FatalLLMError: the key is wrong, the endpoint is down, or the model is unknown.
+            LLMError: the reply is unusable.
+        """
+        started = time.monotonic()
+        for _ in range(len(_DROPPABLE) + 1):
+            try:
+                said = self._client.chat.completions.create(**self._arguments(request))
+                return self._reply(request, said, time.monotonic() - started)
+            except self._sdk.BadRequestError as error:
+                if not self._learn(request.model, str(error)):
+                    raise LLMError(f"{self._where} refused the request: {_short(error)}") from None
+            except ValueError as error:  # the SDK passes on what its JSON decoder says
+                raise LLMError(f"{self._where} sent no readable JSON: {_short(error)}") from None
+            except self._sdk.APIError as error:
+                raise self._explain(error, request.model) from None
+        raise LLMError(f"{self._where} refuses every form of the request for {request.model}")
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        refused = self._refused.setdefault(request.model, set())
+        given = {
+            "temperature": request.temperature,
+            "max_tokens": request.max_tokens,
+            "top_p": request.top_p,
+            "seed": None if request.seed is None else request.seed + request.sample,
+            "stop": list(request.stop) or None,
+            "response_format": _response_format(request),
+        }
+        named = {_RENAMED[k] if k in refused and k in _RENAMED else k: v for k, v in given.items()}
+        kept = {k: v for k, v in named.items() if v is not None and k not in refused}
+        return {"model": request.model, "messages": list(request.messages), **kept}
+
+    def _learn(self, model: str, told: str) -> bool:
+        """Note a parameter that the endpoint refuses by name; return whether there was one."""
+        refused = self._refused[model]
+        named = [k for k in (*_RENAMED, *_DROPPABLE) if k in told and k not in refused]
+        if "max_tokens" in named and "max_completion_tokens" in named:
+            named.remove("max_completion_tokens")  # "use max_completion_tokens instead"
+        refused.update(named[:1])
+        return bool(named)
+
+    def _reply(self, request: Request, said: Any, seconds: float) -> Reply:
+        choices = getattr(said, "choices", None)
+        if not choices or not getattr(choices[0].message, "content", None):
+            raise LLMError(f"{self._where} sent a reply without text")
+        usage = getattr(said, "usage", None)
+        return Reply(
+            text=choices[0].message.content,
+            finish=choices[0].finish_reason or "stop",
+            tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
+            tokens_out=getattr(usage, "completion_tokens", 0) or 0,
+            latency_s=seconds,
+            model=getattr(said, "model", None) or request.model,
+            key=request_key(request),
+        )
+
+    def _explain(self, error: Any, model: str) -> LLMError:
+        sdk = self._sdk
+        if isinstance(error, sdk.AuthenticationError | sdk.PermissionDeniedError):
+            return FatalLLMError(f"{self._where} refuses the key in {self._key_env}")
+        if isinstance(error, sdk.NotFoundError):
+            return FatalLLMError(f"{self._where} knows no model {model}: {_short(error)}")
+        if isinstance(error, sdk.APITimeoutError):
+            return LLMError(f"{self._where} took too long")
+        if isinstance(error, sdk.APIConnectionError):
+            return FatalLLMError(f"{self._where} cannot be reached; is the server running?")
+        return LLMError(f"{self._where} failed: {_short(error)}")
+
+
+def _response_format(request: Request) -> dict[str, Any] | None:
+    if request.schema is None:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.schema}}
+
+
+def _short(error: Any) -> str:
+    return str(getattr(error, "message", error))[:200]

@@ -1,0 +1,328 @@
+"""The language-model room against a real local server: failures, records, budgets, mailboxes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from densegym.errors import ResultsError
+from densegym.reward_models.llm.budget import Budget, Budgeted, load_prices, price
+from densegym.reward_models.llm.build import LLMConfig, build_client
+from densegym.reward_models.llm.endpoint import EndpointClient
+from densegym.reward_models.llm.mailbox import MailboxClient
+from densegym.reward_models.llm.sampling import sample
+from densegym.reward_models.llm.scripted import ScriptedClient
+from densegym.reward_models.llm.transcript import Transcript, request_key
+from densegym.reward_models.llm.types import (
+    BudgetExceeded,
+    FatalLLMError,
+    LLMError,
+    Reply,
+    Request,
+)
+
+KEY = "sk-secret-of-the-test"
+ASK = Request(messages=({"role": "user", "content": "write"},), model="m", max_tokens=50)
+
+
+class Server:
+    """Speaks the chat-completions protocol; answers come from a list, the last one stays."""
+
+    def __init__(self) -> None:
+        self.answers: list = ["hello"]
+        self.seen: list[dict] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.0"
+
+            def do_POST(self):
+                length = int(self.headers["Content-Length"])
+                outer.seen.append(json.loads(self.rfile.read(length)))
+                answers = outer.answers
+                answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                outer.respond(self, answer)
+
+            def log_message(self, *args):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
+        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def respond(handler, answer):
+        status, body = 200, answer
+        if isinstance(answer, tuple):
+            status, body = answer
+        if body == "sleep":
+            time.sleep(1.0)
+            body = "late"
+        if isinstance(body, str):
+            body = json.dumps(completion(body))
+        elif isinstance(body, dict):
+            body = json.dumps(body)
+        raw = body if isinstance(body, bytes) else body.encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Retry-After", "0")
+        handler.send_header("Content-Length", str(len(raw)))
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+def completion(text, finish="stop"):
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m-1",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+
+
+def refusal(status, told):
+    return (status, {"error": {"message": told, "type": "x", "code": None, "param": None}})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(server, monkeypatch) -> Iterator[EndpointClient]:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    import openai._base_client as sdk
+
+    monkeypatch.setattr(sdk, "INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setattr(sdk, "MAX_RETRY_DELAY", 0.002)
+    made = EndpointClient(base_url=server.url, key_env="TEST_KEY", timeout_s=0.6, max_retries=2)
+    yield made
+    made.close()
+
+
+def test_a_reply_comes_with_its_tokens(server, client):
+    reply = client.complete(ASK)
+    assert (reply.text, reply.tokens_in, reply.tokens_out, reply.model) == ("hello", 7, 3, "m-1")
+    assert server.seen[0]["max_tokens"] == 50
+    assert "n" not in server.seen[0]
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+def test_passing_trouble_is_retried(server, client, status):
+    server.answers = [refusal(status, "busy"), refusal(status, "busy"), "at last"]
+    assert client.complete(ASK).text == "at last"
+    assert len(server.seen) == 3
+
+
+def test_lasting_trouble_is_told(server, client):
+    server.answers = [refusal(500, "broken")]
+    with pytest.raises(LLMError, match=r"failed: .*broken"):
+        client.complete(ASK)
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "told"),
+    [
+        (refusal(401, f"bad key {KEY}"), FatalLLMError, "refuses the key in TEST_KEY"),
+        (refusal(403, "no"), FatalLLMError, "refuses the key"),
+        (refusal(404, "no such model"), FatalLLMError, "knows no model m"),
+        (refusal(400, "too long"), LLMError, "refused the request"),
+        ("sleep", LLMError, "took too long"),
+        (b"{half", LLMError, "."),
+        (b"[]", LLMError, "."),
+        ({"choices": []}, LLMError, "without text"),
+        (completion(None), LLMError, "without text"),
+        (completion(""), LLMError, "without text"),
+    ],
+)
+def test_every_failure_has_its_words_and_none_holds_the_key(server, client, answer, kind, told):
+    server.answers = [answer]
+    with pytest.raises(kind, match=told) as caught:
+        client.complete(ASK)
+    assert KEY not in str(caught.value)
+    assert KEY not in repr(client)
+
+
+def test_a_server_that_is_down_is_named(monkeypatch):
+    client = EndpointClient(base_url="http://127.0.0.1:9/v1", max_retries=0)
+    with pytest.raises(FatalLLMError, match=r"127\.0\.0\.1:9/v1 cannot be reached"):
+        client.complete(ASK)
+    client.close()
+
+
+def test_without_key_and_endpoint_it_says_what_to_set(monkeypatch):
+    monkeypatch.delenv("NO_KEY", raising=False)
+    with pytest.raises(FatalLLMError, match="set the environment variable NO_KEY"):
+        EndpointClient(key_env="NO_KEY")
+
+
+def test_refused_parameters_are_renamed_or_dropped_once(server, client):
+    server.answers = [
+        refusal(400, "max_tokens is not supported, use max_completion_tokens instead"),
+        refusal(400, "temperature does not support 1.0"),
+        "fine",
+    ]
+    assert client.complete(ASK).text == "fine"
+    assert server.seen[-1]["max_completion_tokens"] == 50
+    assert "temperature" not in server.seen[-1]
+    client.complete(ASK)
+    assert len(server.seen) == 4  # it remembers
+
+
+def test_samples_stay_at_their_index(server, client):
+    server.answers = [completion("cut", "length")]
+    replies = sample(client, dataclasses.replace(ASK, seed=100), 3)
+    assert [type(reply) for reply in replies] == [LLMError] * 3
+    assert sorted(item["seed"] for item in server.seen) == [100, 101, 102]
+    scripted = ScriptedClient(lambda r: LLMError("no") if r.sample == 1 else f"reply {r.sample}")
+    replies = sample(scripted, ASK, 3)
+    assert [getattr(reply, "text", None) for reply in replies] == ["reply 0", None, "reply 2"]
+
+
+def test_a_fatal_error_ends_the_sampling():
+    with pytest.raises(FatalLLMError):
+        sample(ScriptedClient([FatalLLMError("wrong key")]), ASK, 2, parallel=1)
+
+
+def test_record_then_replay_without_anybody(tmp_path):
+    path = tmp_path / "t.jsonl"
+    live = ScriptedClient(["a", "b"])
+    recording = Transcript(path, "replay_or_live", live)
+    first = sample(recording, ASK, 2, parallel=1)
+    again = sample(recording, ASK, 2, parallel=1)
+    assert [reply.text for reply in first] == [reply.text for reply in again] == ["a", "b"]
+    assert len(live.requests) == 2
+    replayed = sample(Transcript(path, "replay"), ASK, 2)
+    assert [reply.text for reply in replayed] == ["a", "b"]
+    assert all(reply.cached for reply in replayed)
+    with pytest.raises(FatalLLMError, match="another version of the prompts"):
+        Transcript(path, "replay").complete(dataclasses.replace(ASK, temperature=0.5))
+    with pytest.raises(ResultsError, match="no recorded replies"):
+        Transcript(tmp_path / "none.jsonl", "replay")
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100])
+def test_a_torn_record_goes_on(tmp_path, cut):
+    path = tmp_path / "t.jsonl"
+    sample(Transcript(path, "record", ScriptedClient(["a", "b"])), ASK, 2, parallel=1)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    live = ScriptedClient(["b"])
+    replies = sample(Transcript(path, "replay_or_live", live), ASK, 2, parallel=1)
+    assert [reply.text for reply in replies] == ["a", "b"]
+    assert len(live.requests) == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text("nonsense\n")
+    with pytest.raises(ResultsError, match="line 1 is damaged"):
+        Transcript(path, "replay")
+
+
+def test_threads_record_whole_lines(tmp_path):
+    path = tmp_path / "t.jsonl"
+    recording = Transcript(path, "record", ScriptedClient(lambda r: "x" * 5000 + str(r.sample)))
+    sample(recording, ASK, 40, parallel=8)
+    assert len({json.loads(line)["key"] for line in path.read_text().splitlines()}) == 40
+
+
+@given(st.text(), st.text(), st.integers(0, 5), st.integers(0, 5))
+def test_keys_differ_exactly_where_requests_do(one, two, first, second):
+    a = dataclasses.replace(ASK, messages=({"role": "user", "content": one},), sample=first)
+    b = dataclasses.replace(ASK, messages=({"role": "user", "content": two},), sample=second)
+    assert (request_key(a) == request_key(b)) == ((one, first) == (two, second))
+    assert request_key(a) == request_key(dataclasses.replace(a, purpose="another"))
+
+
+def test_a_budget_is_checked_before_the_call():
+    inner = ScriptedClient(lambda r: Reply(text="x", tokens_in=10, tokens_out=5))
+    client = Budgeted(inner, Budget(calls=2), {})
+    client.complete(ASK)
+    client.complete(ASK)
+    with pytest.raises(BudgetExceeded, match="calls spent to 3"):
+        client.complete(ASK)
+    assert len(inner.requests) == 2
+    assert client.spent == {"usd": 0.0, "tokens": 30.0, "calls": 2.0}
+    with pytest.raises(BudgetExceeded, match="tokens"):
+        Budgeted(inner, Budget(tokens=40), {}).complete(ASK)  # 1 in and 50 out at most
+    with pytest.raises(BudgetExceeded, match="a price for m"):
+        Budgeted(inner, Budget(usd=1.0), {}).complete(ASK)
+    priced = Budgeted(inner, Budget(usd=1.0), {"m": {"in": 1e3, "out": 1e4}})
+    assert priced.complete(ASK).usd == pytest.approx(0.06)
+
+
+def test_prices_go_by_the_longest_beginning(tmp_path):
+    table = {"m": {"in": 1.0, "out": 1.0}, "m-large": {"in": 2.0, "out": 4.0}}
+    assert price(table, "m-large-2", 1_000_000, 1_000_000) == 6.0
+    assert price(table, "other", 1, 1) is None
+    assert load_prices()["whoever answers the mailbox"]["in"] == 0.0
+
+
+def test_a_mailbox_waits_for_a_file(tmp_path):
+    mailbox = MailboxClient(tmp_path, timeout_s=10, poll_s=0.02)
+
+    def answer():
+        while not (waiting := list(tmp_path.glob("*.prompt.md"))):
+            time.sleep(0.01)
+        text = waiting[0].read_text()
+        assert "write" in text
+        assert "reply.md" in text
+        Path(str(waiting[0]).replace("prompt", "reply")).write_text("from a person")
+
+    person = threading.Thread(target=answer)
+    person.start()
+    assert mailbox.complete(dataclasses.replace(ASK, purpose="a try")).text == "from a person"
+    person.join()
+    assert mailbox.complete(dataclasses.replace(ASK, purpose="a try")).text == "from a person"
+
+
+def test_a_mailbox_takes_json_and_tires(tmp_path):
+    mailbox = MailboxClient(tmp_path, timeout_s=0.1, poll_s=0.02)
+    with pytest.raises(FatalLLMError, match="nobody wrote"):
+        mailbox.complete(ASK)
+    (prompt,) = tmp_path.glob("*.prompt.md")
+    reply = {"text": "hi", "model": "person", "tokens_in": 4, "tokens_out": 2}
+    Path(str(prompt).replace(".prompt.md", ".reply.json")).write_text(json.dumps(reply))
+    told = MailboxClient(tmp_path, timeout_s=5, poll_s=0.02).complete(ASK)
+    assert (told.text, told.model, told.tokens_in) == ("hi", "person", 4)
+
+
+def test_a_replay_needs_neither_key_nor_package(tmp_path, monkeypatch):
+    path = tmp_path / "t.jsonl"
+    sample(Transcript(path, "record", ScriptedClient(["a"])), ASK, 1)
+    monkeypatch.setitem(__import__("sys").modules, "openai", None)
+    client = build_client(LLMConfig(backend="replay", transcript=path))
+    assert client.complete(ASK).text == "a"
+
+
+def test_the_key_never_reaches_the_record(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    path = tmp_path / "t.jsonl"
+    client = build_client(LLMConfig(model="m", base_url=server.url, transcript=path))
+    assert client.complete(ASK).text == "hello"
+    assert KEY not in path.read_text()
+    client._live._client.close()
