@@ -36,8 +36,8 @@ def explain(
     if "idle" in failed:
         parts.append(
             "Standing still for a whole episode earns at least as much as the median success. "
-            "Pay for getting closer, not for where the robot is, or make success worth more than "
-            "all the steps it cuts off.\n" + _shown("an idle episode", _first_idle(bank), scored)
+            "Pay for getting closer, not for where the robot is.\n"
+            + _shown("an idle episode", _first_idle(bank), scored)
         )
     if "loop" in failed and circling is not None:
         shown = _shown(f"a {circling.length}-step loop lies in", circling.trajectory, scored)
@@ -67,7 +67,7 @@ def _ranking(bank: Bank, scored: Sequence[Scored], returns: Float) -> str:
     if dawdles and scored[worst].total.mean() > 0.0:
         lines.append(
             "Episodes end at success, so a reward that is positive at every step pays for not "
-            "finishing. Pay differences between steps, or a bonus worth the rest of the episode."
+            "finishing. Pay differences between steps instead."
         )
     return "\n".join(lines)
 
