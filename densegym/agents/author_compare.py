@@ -14,12 +14,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from densegym.agents.author_folder import read_clocks, read_config, read_rows
+from densegym.agents.author_folder import TRANSCRIPT, read_clocks, read_config, read_rows
 from densegym.agents.plots import PALETTE
 from densegym.errors import ResultsError
 from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.search import SearchConfig
 from densegym.reward_models.authored.summary import best_of_k, cost, summarise
+from densegym.reward_models.llm.transcript import spent
 
 _SHOWN_K = (1, 2, 4, 8, 16, 32, 80)
 
@@ -70,8 +71,8 @@ def _measure(folder: Path, config: SearchConfig, rows: Sequence[Row]) -> dict[st
             key: summary[key]
             for key in ("candidates", "stopped_before_training", "search_steps", "final_steps")
         },
-        **{key: summary[key] for key in ("winner", "winner_F", "final_F", "final_success", "usd")},
-        "tokens": summary["tokens_in"] + summary["tokens_out"],
+        **{key: summary[key] for key in ("winner", "winner_F", "final_F", "final_success")},
+        **spent(folder / TRANSCRIPT),
         **cost(read_clocks(folder)),
     }
 
@@ -115,7 +116,15 @@ def _cells(line: Mapping[str, Any], shown: Sequence[int]) -> list[str]:
     fresh = ", ".join(f"{value:.2f}" for value in line["final_F"]) or "-"
     steps, cpu = f"{line['search_steps']:,}", f"{line['cpu_s']:.0f}"
     counts = [str(line["candidates"]), str(line["stopped_before_training"])]
-    return [f"{line['author']}", *counts, *of_k, fresh, steps, cpu, f"{line['tokens']:,}"]
+    return [
+        f"{line['author']}",
+        *counts,
+        *of_k,
+        fresh,
+        steps,
+        cpu,
+        f"{line['tokens_in'] + line['tokens_out']:,}",
+    ]
 
 
 def _write(out: Path, text: str, data: Mapping[str, Any]) -> tuple[Path, ...]:

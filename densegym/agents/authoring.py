@@ -42,6 +42,7 @@ from densegym.reward_models.authored.search import Found, Moment, Search, Search
 from densegym.reward_models.authored.summary import cost, halving_check, summarise
 from densegym.reward_models.authored.workbench import Desk
 from densegym.reward_models.llm.build import LLMConfig, build_client
+from densegym.reward_models.llm.transcript import spent
 from densegym.reward_models.llm.types import LLMError
 from densegym.reward_models.types import TaskCard
 
@@ -270,6 +271,7 @@ def _conclude(request: Request, found: Found, card: TaskCard, failures: list[str
         "stopped": found.stopped,
         "failed_replies": failures,
         **summarise(rows, config.steps),
+        **spent((request.replay or folder) / TRANSCRIPT),
         **cost(read_clocks(folder)),
     }
     if request.full:

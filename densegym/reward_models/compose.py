@@ -39,7 +39,7 @@ def _agreed(values: Sequence[Any], what: str) -> Any:
     return stated.pop() if stated else None
 
 
-class _Wrapping(BaseRewardModel):
+class Wrapping(BaseRewardModel):
     """Forwards everything but the score to one inner model."""
 
     def __init__(self, model: RewardModel) -> None:
@@ -74,7 +74,7 @@ class _Wrapping(BaseRewardModel):
         self.model.load_state_dict(state)
 
 
-class Scale(_Wrapping):
+class Scale(Wrapping):
     """Multiplies an inner model's reward, terms and credits by a constant."""
 
     def __init__(self, model: RewardModel, scale: float) -> None:
@@ -91,7 +91,7 @@ class Scale(_Wrapping):
         return Scores(reward=self._transform(scores.reward), valid=scores.valid, parts=parts)
 
 
-class Clip(_Wrapping):
+class Clip(Wrapping):
     """Bounds an inner model's reward and credits; its terms are shown as they were."""
 
     def __init__(self, model: RewardModel, low: float, high: float) -> None:
@@ -178,7 +178,7 @@ def _sum_credits(credits: Sequence[Float | None]) -> Float | None:
     return np.sum(spoken, axis=0) if spoken else None
 
 
-class Gate(_Wrapping):
+class Gate(Wrapping):
     """Pays ``model`` only while ``gate`` scores above a threshold, judged at the same step.
 
     Args:

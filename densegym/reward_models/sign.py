@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.compose import _Wrapping
+from densegym.reward_models.compose import Wrapping
 from densegym.reward_models.types import Bool, Float, Need, RewardModel, Scores, Steps
 
 TERMS = ("dense", "sparse")
@@ -13,7 +13,7 @@ DENSE_SCALE = 0.1
 SPARSE_SCALE = 1.0
 
 
-class SignConstrained(_Wrapping):
+class SignConstrained(Wrapping):
     """Pays dense_scale · sgn(dense) + sparse_scale · sgn(sparse), with sgn(0) = 0.
 
     With the default scales a reward is one of 0, ±0.1, ±0.9, ±1.0, ±1.1, so no author has to

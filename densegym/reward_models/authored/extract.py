@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import textwrap
 import warnings
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from densegym.reward_models.authored.declarations import Component, parse_components
+from densegym.reward_models.llm.structured import json_object
 
 REWARDS = ("compute_reward", "potential")
 _ENTRIES = (*REWARDS, "factors", "dense", "sparse")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
-_JSON = json.JSONDecoder(strict=False)  # models write line breaks into strings
-
-_TRIES = 1000  # braces at which JSON may begin; a reply of nothing else must end too
 
 
 class Extract(NamedTuple):
@@ -55,25 +52,6 @@ def code(text: str) -> str | None:
     """
     sources = [*_sources(text)]
     return _largest(sources, _ENTRIES) or _largest(sources, None)
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """Return the longest JSON object in a text, whatever stands around it, or None."""
-    longest: dict[str, Any] | None = None
-    size, end = 0, 0
-    for _ in range(_TRIES):
-        start = text.find("{", end)
-        if start < 0:
-            break
-        end = start + 1
-        try:
-            value, end = _JSON.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            pass  # a brace that opens no JSON; the next one may
-        else:
-            if end - start > size:
-                longest, size = value, end - start
-    return longest
 
 
 def _sources(text: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from densegym.reward_models.authored.bank import Bank
 from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.dialogue import FaultyAnswerError
 from densegym.reward_models.authored.runner import open_runner
+from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.sandbox.allowlist import Inspection
 from densegym.reward_models.sandbox.process import SandboxError
@@ -20,7 +21,7 @@ _ENTRY = re.compile(r"^def factors\b", re.MULTILINE)
 
 def factors_source(text: str, key: str) -> str:
     """Return the code of an answer: of its JSON's ``key``, else of its block, else all of it."""
-    data = extract.json_object(text)
+    data = json_object(text)
     code = data.get(key) if data is not None else None
     return extract.code(code if isinstance(code, str) else text) or text
 

@@ -17,10 +17,13 @@ from densegym.reward_models.authored.program import (
 )
 from densegym.reward_models.authored.verify import Verdict, verify
 from densegym.reward_models.sandbox.status import Status
+from densegym.reward_models.sign import SignConstrained
 from densegym.reward_models.types import TaskCard
 
 
-def build_file(*, task: TaskCard, path: str = "") -> ProgramReward | ProgramPotential:
+def build_file(
+    *, task: TaskCard, path: str = "", sign_constrained: bool = False
+) -> ProgramReward | ProgramPotential | SignConstrained:
     """Verify a program file in a worker process, then load it into this one.
 
     The file may carry a provenance header, whose ``stops_at_success`` counts. The model is called
@@ -29,6 +32,8 @@ def build_file(*, task: TaskCard, path: str = "") -> ProgramReward | ProgramPote
     Args:
         task: the task, which needs the features that the program reads.
         path: of the file.
+        sign_constrained: pay only the signs of its terms ``dense`` and ``sparse``; see
+            ``SignConstrained``.
 
     Raises:
         RewardError: the file cannot be read, or the program does not pass; quotes the status and
@@ -43,7 +48,12 @@ def build_file(*, task: TaskCard, path: str = "") -> ProgramReward | ProgramPote
         header = dataclasses.replace(read_header(source, path), name=name)
     else:
         header = plain_header(source, task.id, name)
-    return build_program(header, task)
+    model = build_program(header, task)
+    if not sign_constrained:
+        return model
+    if isinstance(model, ProgramPotential):
+        raise RewardError(f"{path} holds a potential; sign_constrained takes compute_reward")
+    return SignConstrained(model)
 
 
 @lru_cache(maxsize=32)

@@ -1,4 +1,4 @@
-"""What a finished or running search amounts to: counts, cost, best-of-k. Pure functions of rows."""
+"""What a finished or running search amounts to: pure functions of its rows and clocks."""
 
 from __future__ import annotations
 
@@ -40,16 +40,7 @@ def summarise(rows: Sequence[Row], steps: int) -> dict[str, Any]:
         "search_steps": sum(int(row.rungs[-1]["env_steps"]) for row in rows if row.rungs),
         "final_steps": sum(int(run["env_steps"]) for row in rows for run in row.final),
         "steps_of_a_run": steps,
-        "tokens_in": sum(row.tokens["in"] for row in rows),
-        "tokens_out": sum(row.tokens["out"] for row in rows),
-        "usd": price(rows),
     }
-
-
-def price(rows: Sequence[Row]) -> float | None:
-    """Return what the replies behind the rows cost in USD, or None where a price is unknown."""
-    prices = [row.usd for row in rows]
-    return None if any(p is None for p in prices) else float(sum(p or 0.0 for p in prices))
 
 
 def best_of_k(rows: Sequence[Row], *, seed: int = 0) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.llm.budget import Budget, Budgeted, load_prices
 from densegym.reward_models.llm.endpoint import EndpointClient
 from densegym.reward_models.llm.mailbox import MailboxClient
+from densegym.reward_models.llm.structured import Structured
 from densegym.reward_models.llm.transcript import Mode, Transcript
 from densegym.reward_models.llm.types import Client
 
@@ -52,7 +53,7 @@ class LLMConfig:
 
 
 def build_client(config: LLMConfig) -> Client:
-    """Return the client; the transcript is outermost, so a replay needs no key and no budget.
+    """Return the client; the transcript is before the budget, so a replay needs no key.
 
     Raises:
         DenseGymError: something the back-end needs is missing.
@@ -60,10 +61,12 @@ def build_client(config: LLMConfig) -> Client:
     if config.backend == "replay":
         if config.transcript is None:
             raise DenseGymError("a replay needs the file of recorded replies")
-        return Transcript(config.transcript, "replay")
+        return Structured(Transcript(config.transcript, "replay"))
     budget = Budget(usd=config.budget_usd, tokens=config.budget_tokens, calls=config.budget_calls)
     live = Budgeted(_live(config), budget, load_prices(config.prices))
-    return live if config.transcript is None else Transcript(config.transcript, config.mode, live)
+    if config.transcript is None:
+        return Structured(live)
+    return Structured(Transcript(config.transcript, config.mode, live))
 
 
 def _live(config: LLMConfig) -> Client:

@@ -11,13 +11,15 @@ from densegym.reward_models.llm.transcript import request_key
 from densegym.reward_models.llm.types import FatalLLMError, LLMError, Reply, Request
 
 _RENAMED = {"max_tokens": "max_completion_tokens"}
-_DROPPABLE = ("temperature", "top_p", "seed", "response_format", "stop", "max_completion_tokens")
+_DROPPABLE = ("temperature", "top_p", "seed", "stop", "max_completion_tokens")
+_FORMATS = ("json_schema", "json_object", "text")  # in which JSON is asked for, strictest first
 
 
 class EndpointClient:
     """Asks an endpoint: a vendor, vLLM, Ollama, llama.cpp, LM Studio.
 
-    Parameters that a model refuses by name are renamed or dropped once, and remembered.
+    Parameters that a model refuses by name are renamed or dropped once, and remembered; JSON is
+    asked for by schema, then as any object, then in the prompt alone.
 
     Args:
         base_url: of the endpoint; None is the SDK's default.
@@ -43,6 +45,7 @@ class EndpointClient:
             api_key=key or "none", base_url=base_url, timeout=timeout_s, max_retries=max_retries
         )
         self._refused: dict[str, set[str]] = {}
+        self._format: dict[str, int] = {}  # index into _FORMATS
 
     def close(self) -> None:
         """Close the connections."""
@@ -56,7 +59,7 @@ class EndpointClient:
             LLMError: the reply is unusable.
         """
         started = time.monotonic()
-        for _ in range(len(_DROPPABLE) + 1):
+        for _ in range(len(_DROPPABLE) + len(_FORMATS)):
             try:
                 said = self._client.chat.completions.create(**self._arguments(request))
                 return self._reply(request, said, time.monotonic() - started)
@@ -77,7 +80,7 @@ class EndpointClient:
             "top_p": request.top_p,
             "seed": None if request.seed is None else request.seed + request.sample,
             "stop": list(request.stop) or None,
-            "response_format": _response_format(request),
+            "response_format": _response_format(request, self._format.get(request.model, 0)),
         }
         named = {_RENAMED[k] if k in refused and k in _RENAMED else k: v for k, v in given.items()}
         kept = {k: v for k, v in named.items() if v is not None and k not in refused}
@@ -86,6 +89,10 @@ class EndpointClient:
     def _learn(self, model: str, told: str) -> bool:
         """Note a parameter that the endpoint refuses by name; return whether there was one."""
         refused = self._refused[model]
+        level = self._format.get(model, 0)
+        if any(word in told for word in ("response_format", *_FORMATS[:2])):
+            self._format[model] = level + 1
+            return level + 1 < len(_FORMATS)
         named = [k for k in (*_RENAMED, *_DROPPABLE) if k in told and k not in refused]
         if "max_tokens" in named and "max_completion_tokens" in named:
             named.remove("max_completion_tokens")  # "use max_completion_tokens instead"
@@ -120,9 +127,11 @@ class EndpointClient:
         return LLMError(f"{self._where} failed: {_short(error)}")
 
 
-def _response_format(request: Request) -> dict[str, Any] | None:
-    if request.schema is None:
+def _response_format(request: Request, level: int) -> dict[str, Any] | None:
+    if request.schema is None or _FORMATS[level] == "text":
         return None
+    if _FORMATS[level] == "json_object":
+        return {"type": "json_object"}
     return {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.schema}}
 
 

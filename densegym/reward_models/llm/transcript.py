@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from densegym.errors import ResultsError
-from densegym.reward_models.llm.types import Client, FatalLLMError, Reply, Request
+from densegym.reward_models.llm.types import Client, FatalLLMError, LLMError, Reply, Request
 
 Mode = Literal["live", "record", "replay", "replay_or_live"]
 _UNRECORDED = ("cached", "latency_s")
@@ -45,7 +46,7 @@ class Transcript:
     def __init__(self, path: Path, mode: Mode, live: Client | None = None) -> None:
         self._path, self._mode, self._live = path, mode, live
         self._lock = threading.Lock()
-        self._replies: dict[str, Reply] = {}
+        self._known: dict[str, Reply | LLMError] = {}
         if path.is_file():
             self._read()
         elif mode == "replay":
@@ -59,27 +60,37 @@ class Transcript:
             LLMError: whoever was asked failed.
         """
         key = request_key(request)
-        if self._mode in ("replay", "replay_or_live") and key in self._replies:
-            return self._replies[key]
+        if self._mode in ("replay", "replay_or_live") and key in self._known:
+            found = self._known[key]
+            if isinstance(found, LLMError):
+                raise found
+            return found
         if self._live is None or self._mode == "replay":
             raise FatalLLMError(
                 f"{self._path} holds no reply for {request.purpose or 'this request'} (sample "
                 f"{request.sample}, key {key[:12]}): it was recorded with another version of the "
                 "prompts, or on another task"
             )
-        reply = dataclasses.replace(self._live.complete(request), key=key)
-        if self._mode != "live":
-            self._record(key, request, reply)
+        try:
+            reply = dataclasses.replace(self._live.complete(request), key=key)
+        except FatalLLMError:
+            raise
+        except LLMError as error:
+            self._record(key, request, error)
+            raise
+        self._record(key, request, reply)
         return reply
 
-    def _record(self, key: str, request: Request, reply: Reply) -> None:
-        kept = {k: v for k, v in dataclasses.asdict(reply).items() if k not in _UNRECORDED}
-        line = {"key": key, "request": dataclasses.asdict(request), "reply": kept}
+    def _record(self, key: str, request: Request, said: Reply | LLMError) -> None:
+        """Keep a reply or a failure; a failure counts too, or a repeated search would differ."""
+        if self._mode == "live":
+            return
+        line = {"key": key, "request": dataclasses.asdict(request), **_plain(said)}
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
-            self._replies[key] = dataclasses.replace(reply, cached=True, latency_s=0.0)
+            self._known[key] = _said(line)
 
     def _read(self) -> None:
         content = self._path.read_bytes()
@@ -90,8 +101,34 @@ class Transcript:
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 stored: dict[str, Any] = json.loads(line)
-                self._replies[stored["key"]] = Reply(**{**stored["reply"], "cached": True})
+                self._known[stored["key"]] = _said(stored)
             except (ValueError, KeyError, TypeError) as error:
                 raise ResultsError(
                     f"{self._path} line {number} is damaged ({error}); remove the line"
                 ) from error
+
+
+def spent(path: Path) -> dict[str, Any]:
+    """Return calls, tokens and USD behind a file of recorded replies; USD None if unknown."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    replies = [stored["reply"] for stored in map(json.loads, lines) if "reply" in stored]
+    prices = [reply["usd"] for reply in replies]
+    return {
+        "calls": len(lines),
+        "tokens_in": sum(reply["tokens_in"] for reply in replies),
+        "tokens_out": sum(reply["tokens_out"] for reply in replies),
+        "usd": None if None in prices else float(sum(prices)),
+    }
+
+
+def _plain(said: Reply | LLMError) -> dict[str, Any]:
+    if isinstance(said, LLMError):
+        return {"error": str(said)}
+    values = dataclasses.asdict(said)
+    return {"reply": {name: value for name, value in values.items() if name not in _UNRECORDED}}
+
+
+def _said(stored: Mapping[str, Any]) -> Reply | LLMError:
+    if "error" in stored:
+        return LLMError(stored["error"])
+    return Reply(**{**stored["reply"], "cached": True})

@@ -17,6 +17,7 @@ from densegym.reward_models.authored.declarations import (
     declared,
     parse_components,
 )
+from densegym.reward_models.llm.structured import json_object
 
 PROGRAM = """SCALE = 2.0
 
@@ -101,7 +102,7 @@ def test_garbage_never_raises(text):
     found = extract.read(text)
     assert (found.code is None) == bool(found.reason)
     assert extract.code(text) is None or extract.code(text)
-    assert extract.json_object(text) is None or isinstance(extract.json_object(text), dict)
+    assert json_object(text) is None or isinstance(json_object(text), dict)
 
 
 def test_escapes_in_foreign_code_warn_nobody():
@@ -118,9 +119,9 @@ def test_hostile_replies_take_no_time(text):
 
 def test_the_longest_object_is_the_answer():
     text = 'First {"a": 1}, then {"problems": ["x", "y"], "more": {"a": {}}} and {}.'
-    assert extract.json_object(text) == {"problems": ["x", "y"], "more": {"a": {}}}
-    assert extract.json_object("no braces") is None
-    assert extract.json_object("[1, 2]") is None
+    assert json_object(text) == {"problems": ["x", "y"], "more": {"a": {}}}
+    assert json_object("no braces") is None
+    assert json_object("[1, 2]") is None
 
 
 def test_declared_terms_are_read_and_malformed_ones_are_not():

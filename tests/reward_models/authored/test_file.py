@@ -119,3 +119,34 @@ def test_it_is_listed():
     assert "path" in entry.summary
     assert entry.tasks == ()
     assert entry.name not in [header.name for header in shipped.headers()]
+
+
+TWO_TERMS = """
+def compute_reward(height):
+    dense = 7.0 * height
+    sparse = 9.0 * (height > 4.0)
+    return dense + sparse, {"dense": dense, "sparse": sparse}
+"""
+
+
+def test_only_the_signs_of_two_terms_may_be_paid(tmp_path):
+    asked = {**spec(tmp_path / "mine.py", TWO_TERMS), "sign_constrained": True}
+    engine = build_engine(asked, 2, task=CARD)
+    obs = np.array([[0.0, 0.0, -2.0], [0.0, 0.0, 5.0]])
+    engine.begin(engine.slots, obs, [{}, {}])
+    flags = np.zeros(2, bool)
+    paid = engine.advance(
+        slot=engine.slots, action=np.zeros((2, 2)), next_obs=obs, env_reward=np.ones(2),
+        terminated=flags, truncated=flags, info=[{}, {}],
+    ).reward  # fmt: skip
+    np.testing.assert_allclose(paid, [-0.1, 1.1])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(SOURCE, "dense and sparse"), ("def potential(height):\n    return height", "compute_reward")],
+)
+def test_signs_of_other_programs_are_refused(tmp_path, text, told):
+    asked = {**spec(tmp_path / "mine.py", text), "sign_constrained": True}
+    with pytest.raises(RewardError, match=told):
+        build_engine(asked, 2, task=CARD)

@@ -95,7 +95,8 @@ class Clerk:
 
 
 def trained(row, fitness, rungs=1):
-    return row.with_(status=Status.TRAINED, rungs=({"F_mean": fitness},) * rungs)
+    rung = {"F_mean": fitness, "training_success": fitness, "length": 100.0}
+    return row.with_(status=Status.TRAINED, rungs=(rung,) * rungs)
 
 
 def test_random_submits_k_and_screened_random_until_k_pass():

@@ -13,7 +13,6 @@ from densegym.reward_models.authored.halving import best, promoted
 from densegym.reward_models.authored.ledger import Ledger
 from densegym.reward_models.authored.summary import (
     best_of_k,
-    price,
     running_best,
     summarise,
 )
@@ -112,11 +111,6 @@ def test_failing_candidates_count_as_the_worst_and_twins_not_at_all():
     ]
     assert running_best(rows) == [0.5, 0.5, 0.7]
     assert best_of_k([])["k"] == []
-
-
-def test_an_unknown_price_is_not_nothing():
-    assert price([row("a", usd=0.5), row("b", usd=0.25)]) == 0.75
-    assert price([row("a", usd=0.5), row("b", usd=None)]) is None
 
 
 def test_a_summary_counts_what_never_cost_training():

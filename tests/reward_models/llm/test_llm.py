@@ -21,7 +21,8 @@ from densegym.reward_models.llm.endpoint import EndpointClient
 from densegym.reward_models.llm.mailbox import MailboxClient
 from densegym.reward_models.llm.sampling import sample
 from densegym.reward_models.llm.scripted import ScriptedClient
-from densegym.reward_models.llm.transcript import Transcript, request_key
+from densegym.reward_models.llm.structured import Structured
+from densegym.reward_models.llm.transcript import Transcript, request_key, spent
 from densegym.reward_models.llm.types import (
     BudgetExceeded,
     FatalLLMError,
@@ -325,4 +326,72 @@ def test_the_key_never_reaches_the_record(tmp_path, server, monkeypatch):
     client = build_client(LLMConfig(model="m", base_url=server.url, transcript=path))
     assert client.complete(ASK).text == "hello"
     assert KEY not in path.read_text()
-    client._live._client.close()
+    client._client._live._client.close()
+
+
+SCHEMA = {"type": "object", "properties": {"mark": {"type": "number"}}, "required": ["mark"]}
+MARK = dataclasses.replace(ASK, schema=SCHEMA, purpose="marking")
+
+
+def test_json_is_asked_for_by_schema_then_as_an_object_then_in_words(server, client):
+    server.answers = [
+        refusal(400, "response_format of type json_schema is not supported"),
+        refusal(400, "response_format json_object is not supported"),
+        '{"mark": 1}',
+    ]
+    client.complete(MARK)
+    client.complete(MARK)
+    asked = [item.get("response_format", {}).get("type") for item in server.seen]
+    assert asked == ["json_schema", "json_object", None, None]
+    assert server.seen[0]["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+def test_a_reply_that_does_not_meet_its_schema_is_repaired_twice_at_most(server, client):
+    server.answers = ["no idea", 'Sure: {"mark": "high"}', '```json\n{"mark": 3}\n```', '{"x": 1}']
+    asked = Structured(client)
+    reply = asked.complete(MARK)
+    assert json.loads(reply.text) == {"mark": 3}
+    assert (reply.tokens_in, reply.tokens_out) == (21, 9)
+    told = [item["messages"][-1]["content"] for item in server.seen[1:]]
+    assert "no JSON object" in told[0]
+    assert "$.mark: 'high' is not of type 'number'" in told[1]
+    with pytest.raises(LLMError, match=r"after 2 repairs.*'mark' is a required property"):
+        asked.complete(MARK)
+    assert len(server.seen) == 6
+
+
+def test_a_request_without_schema_passes_through(server, client):
+    server.answers = ["anything"]
+    assert Structured(client).complete(ASK).text == "anything"
+
+
+class Costing:
+    """Fails for odd samples, and says what the others cost."""
+
+    def __init__(self, usd):
+        self.usd, self.asked = usd, 0
+
+    def complete(self, request):
+        self.asked += 1
+        if request.sample % 2:
+            raise LLMError("took too long")
+        return Reply(text="x", tokens_in=10, tokens_out=5, usd=self.usd)
+
+
+def test_failures_are_recorded_too_so_that_a_repeated_search_is_the_same(tmp_path):
+    path, live = tmp_path / "t.jsonl", Costing(0.5)
+    first = sample(Transcript(path, "replay_or_live", live), ASK, 4)
+    for mode in ("replay_or_live", "replay"):
+        again = sample(Transcript(path, mode, live), ASK, 4)
+        assert [type(item) for item in again] == [type(item) for item in first]
+        assert str(again[1]) == "took too long"
+    assert live.asked == 4
+
+
+def test_what_was_spent_is_read_from_the_record(tmp_path):
+    path = tmp_path / "t.jsonl"
+    assert spent(path) == {"calls": 0, "tokens_in": 0, "tokens_out": 0, "usd": 0.0}
+    sample(Transcript(path, "record", Costing(0.5)), ASK, 4)
+    assert spent(path) == {"calls": 4, "tokens_in": 20, "tokens_out": 10, "usd": 1.0}
+    sample(Transcript(path, "record", Costing(None)), ASK, 1)
+    assert spent(path)["usd"] is None

@@ -20,6 +20,7 @@ AUTHORS: dict[str, tuple[str, str]] = {
     "random": ("uniform:Uniform", "control: uniform programs of the grammar"),
     "random-screen": ("uniform:ScreenedUniform", "control: the same, screened before training"),
     "gp": ("genetic:Genetic", "control: genetic programming over the grammar"),
+    "cmaes": ("cmaes:WeightSearch", "control: CMA-ES on the weights of fixed cost terms"),
 }
 
 

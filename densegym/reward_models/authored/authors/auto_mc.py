@@ -33,6 +33,7 @@ from densegym.reward_models.authored.dialogue import (
 from densegym.reward_models.authored.drafting import passed_checks
 from densegym.reward_models.authored.endings import failed_endings
 from densegym.reward_models.authored.halving import best
+from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Message, Reply
 
 ROUNDS = 3
@@ -132,7 +133,7 @@ class _Design:
         reply = ask_one(self._context, [user(question)], temperature=None, purpose="critic")
         if reply is None:
             return []
-        data = extract.json_object(reply.text)
+        data = json_object(reply.text)
         problems = data.get("problems") if data is not None else None
         if not isinstance(problems, list):
             return [reply.text]
@@ -186,5 +187,5 @@ def _analysis(context: Context, parent: Row) -> str:
     reply = ask_one(context, [user(question)], temperature=None, purpose="analyzer")
     if reply is None:
         return ""
-    data: Mapping[str, Any] = extract.json_object(reply.text) or {"request": reply.text}
+    data: Mapping[str, Any] = json_object(reply.text) or {"request": reply.text}
     return "\n".join(str(data[key]) for key in ("cause", "request") if key in data)

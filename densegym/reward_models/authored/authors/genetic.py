@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.authors.uniform import TRIES, ScreenedUniform
+from densegym.reward_models.authored.authors.uniform import ScreenedUniform, until_passing
 from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.grammar import Grammar, Tree, program, tree_of
 
@@ -30,13 +30,13 @@ class Genetic:
         if not parents:
             ScreenedUniform().propose(context)
             return
-        grammar, passed = Grammar(context.card, context.bank), 0
-        for _ in range(TRIES * context.candidates):
+        grammar = Grammar(context.card, context.bank)
+
+        def bred() -> Row:
             tree, born_of = _child(grammar, parents, context.rng)
-            row = context.submit(program(tree), parents=born_of, note="crossover, mutation")
-            passed += not row.duplicate_of and dict(row.screen).get("status") == "ok"
-            if passed == context.candidates:
-                return
+            return context.submit(program(tree), parents=born_of, note="crossover, mutation")
+
+        until_passing(context, bred)
 
 
 def _population(rows: Sequence[Row]) -> list[tuple[Row, Tree]]:

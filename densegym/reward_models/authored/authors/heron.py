@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import extract, prompts
+from densegym.reward_models.authored import prompts
 from densegym.reward_models.authored.author import Context
 from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.dialogue import (
@@ -37,6 +37,7 @@ from densegym.reward_models.authored.halving import best
 from densegym.reward_models.authored.preference import Fit, fit_preference
 from densegym.reward_models.authored.printing import array, literal
 from densegym.reward_models.features import feature_names
+from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Message, Reply
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.types import Float
@@ -169,7 +170,7 @@ def _fitted(
     """
     source = factors_source(reply.text, "factors")
     row = submit_factors(context, source, reply, prompt_hash=prompts.prompt_hash(*_PROMPTS))
-    ranking = given or _ranking(extract.json_object(reply.text) or {})
+    ranking = given or _ranking(json_object(reply.text) or {})
     inspection = inspect_source(source, known=feature_names(context.card))
     values = _ranked(factors_on_bank(context.bank, inspection), ranking)
     larger = [item.larger for item in ranking]

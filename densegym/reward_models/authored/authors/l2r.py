@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import extract, prompts
+from densegym.reward_models.authored import prompts
 from densegym.reward_models.authored.author import Context
 from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.cost_terms import (
@@ -30,7 +31,6 @@ from densegym.reward_models.authored.cost_terms import (
 from densegym.reward_models.authored.dialogue import (
     SHARED,
     FaultyAnswerError,
-    ask_one,
     assistant,
     refuse_unknown_options,
     told_feedback,
@@ -39,6 +39,7 @@ from densegym.reward_models.authored.dialogue import (
 )
 from densegym.reward_models.authored.halving import best
 from densegym.reward_models.authored.printing import literal
+from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Message, Reply
 
 TEMPERATURE = 0.3
@@ -118,7 +119,8 @@ def _submit(
         context.submit(described.reply.text, reply=described.reply, note="no form", train=False)
         return
     asked = [user(_coding(library, described.value))]
-    coded = ask_one(context, asked, temperature=TEMPERATURE, purpose="coder")
+    schema = _schema(library)
+    coded = context.ask(asked, temperature=TEMPERATURE, schema=schema, purpose="coder")[0]
     if coded is None:
         return
     settings = until_usable(
@@ -169,6 +171,15 @@ def _coding(library: Library, description: str) -> str:
     )
 
 
+def _schema(library: Library) -> dict[str, Any]:
+    """Return the JSON schema of the coder's reply: terms of the library with their numbers."""
+    number = {"type": "number"}
+    entry = {
+        "anyOf": [number, {"type": "object", "properties": {"weight": number, "target": number}}]
+    }
+    return {"type": "object", "properties": dict.fromkeys(library.terms, entry)}
+
+
 def _told(term: CostTerm) -> str:
     told = f"- `{term.name}` [{term.unit}]: {term.meaning}; weight {literal(term.weight)}"
     if term.target is None:
@@ -178,7 +189,7 @@ def _told(term: CostTerm) -> str:
 
 
 def _chosen(library: Library, text: str, *, equal: bool) -> list[Chosen]:
-    data = extract.json_object(text)
+    data = json_object(text)
     if not isinstance(data, Mapping):
         raise FaultyAnswerError("there is no JSON object in it")
     chosen = choose(library, data, equal=equal)

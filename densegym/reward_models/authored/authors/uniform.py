@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from densegym.reward_models.authored.author import Context
+from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.grammar import Grammar, program
 
 TRIES = 50  # per wanted candidate
@@ -29,14 +32,16 @@ class ScreenedUniform:
 
     def propose(self, context: Context) -> None:
         """Submit the candidates of one iteration."""
-        grammar, passed = Grammar(context.card, context.bank), 0
-        for _ in range(TRIES * context.candidates):
-            row = context.submit(program(grammar.tree(context.rng)))
-            passed += row.ast_hash != "" and not row.duplicate_of and _passed_checks(row.screen)
-            if passed == context.candidates:
-                return
+        grammar = Grammar(context.card, context.bank)
+        until_passing(context, lambda: context.submit(program(grammar.tree(context.rng))))
 
 
-def _passed_checks(screen: object) -> bool:
-    """Return whether the screens passed, whatever became of the candidate in training."""
-    return isinstance(screen, dict) and screen.get("status") == "ok"
+def until_passing(context: Context, submit: Callable[[], Row]) -> None:
+    """Submit until K new programs have passed every check and screen, 50 tries each at most."""
+    passed = 0
+    for _ in range(TRIES * context.candidates):
+        row = submit()
+        # Of a search that goes on, the row may say more: what became of it in training.
+        passed += not row.duplicate_of and dict(row.screen).get("status") == "ok"
+        if passed == context.candidates:
+            return
