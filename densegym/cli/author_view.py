@@ -15,6 +15,7 @@ from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.halving import best
 
 _SHOWN = 14  # candidates; older failing ones give way
+_FEEDBACK = 160  # characters of it in a log; the ledger has it all
 
 
 @contextmanager
@@ -75,7 +76,8 @@ class _Log:
         for row in moment.rows:
             if self._known.get(row.id) != row:
                 self._known[row.id] = row
-                self._say("  " + "  ".join(_cells(row)) + f"  {row.feedback}".rstrip())
+                told = row.feedback.partition("\n")[0][:_FEEDBACK]
+                self._say("  " + "  ".join(_cells(row)) + f"  {told}".rstrip())
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""A web shop to act in: catalogue, search, goals and scoring."""
