@@ -12,6 +12,7 @@ from typing import Any
 
 from densegym import assets
 from densegym.agents.config import to_toml
+from densegym.envs.robot.fitness import evaluation_kwargs
 from densegym.errors import DenseGymError, ResultsError, unknown
 from densegym.reward_models.authored.candidate import Row
 from densegym.reward_models.authored.export import header_text
@@ -117,7 +118,8 @@ def _shipped() -> dict[str, Path]:
 
 def same_ledger(folder: Path, record: Path) -> bool:
     """Return whether two searches left the same ledger, byte for byte."""
-    return (folder / LEDGER).read_bytes() == (record / LEDGER).read_bytes()
+    paths = [folder / LEDGER, record / LEDGER]
+    return all(path.is_file() for path in paths) and len({p.read_bytes() for p in paths}) == 1
 
 
 def export_program(
@@ -149,6 +151,9 @@ def export_program(
 def program_text(row: Row, config: SearchConfig, *, name: str, version: int = 1) -> str:
     """Return a candidate as a program file with its provenance header."""
     known = [run["F_mean"] for run in row.final]
+    terms = row.dynamic.get("terms") or ["a potential"]
+    # It was found under the endings that the task's own score is measured with.
+    ends = evaluation_kwargs(config.task).get("terminate_on_success", True)
     told = f"F on fresh seeds after {config.steps} steps: {known}; while selecting: {row.fitness}"
     return header_text(
         row.source,
@@ -158,7 +163,8 @@ def program_text(row: Row, config: SearchConfig, *, name: str, version: int = 1)
             "task": config.task,
             "author": f"{config.author} search by {row.author.get('model', 'no model')}",
             "date": datetime.now(UTC).date(),
-            "summary": f"candidate {row.id} of {config.candidates} x {config.iterations}",
-            "notes": told,
+            "summary": f"pays {', '.join(terms)}; the best of a search over reward programs",
+            "stops_at_success": bool(ends),
+            "notes": f"candidate {row.id}; {told}",
         },
     )

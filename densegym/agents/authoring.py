@@ -42,7 +42,7 @@ from densegym.reward_models.authored.search import Found, Moment, Search, Search
 from densegym.reward_models.authored.summary import cost, halving_check, summarise
 from densegym.reward_models.authored.workbench import Desk
 from densegym.reward_models.llm.build import LLMConfig, build_client
-from densegym.reward_models.llm.transcript import spent
+from densegym.reward_models.llm.transcript import first_request, spent
 from densegym.reward_models.llm.types import LLMError
 from densegym.reward_models.types import TaskCard
 
@@ -129,7 +129,14 @@ def language_model(
         replies = record / TRANSCRIPT
         if not replies.is_file():
             return None  # an author without a model was recorded
-        return LLMConfig(backend="replay", mode="replay", transcript=replies, model=model)
+        asked = first_request(replies)
+        return LLMConfig(
+            backend="replay",
+            mode="replay",
+            transcript=replies,
+            model=asked["model"],
+            max_tokens=asked["max_tokens"],
+        )
     if not model and mailbox is None:
         return None
     return LLMConfig(
@@ -261,6 +268,12 @@ def _clock(path: Path) -> Callable[[Job, Outcome], None]:
     return note
 
 
+def _transcript(request: Request) -> Path:
+    """Return where the replies of a search lie: with its record, or in its own folder."""
+    known = request.llm.transcript if request.llm else None
+    return known or request.folder / TRANSCRIPT
+
+
 def _conclude(request: Request, found: Found, card: TaskCard, failures: list[str]) -> None:
     folder, config = request.folder, request.config
     rows = Ledger(folder / LEDGER).rows()
@@ -271,7 +284,7 @@ def _conclude(request: Request, found: Found, card: TaskCard, failures: list[str
         "stopped": found.stopped,
         "failed_replies": failures,
         **summarise(rows, config.steps),
-        **spent((request.replay or folder) / TRANSCRIPT),
+        **spent(_transcript(request)),
         **cost(read_clocks(folder)),
     }
     if request.full:

@@ -16,6 +16,7 @@ from densegym.agents.behaviours import Behaviour, Scripted
 from densegym.agents.evaluate import Policy
 from densegym.agents.provenance import installed_versions
 from densegym.agents.recording import Player
+from densegym.cache import cache_folder
 from densegym.envs.robot.fitness import STEP_SECONDS, evaluation_kwargs
 from densegym.envs.tasks import find_world, task_card
 from densegym.errors import DenseGymError
@@ -179,7 +180,7 @@ def bank_path(env_id: str, *, episodes: int = EPISODES, seed: int = 0) -> Path:
     }
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     name = env_id.replace("/", "-")
-    return _cache_folder() / "banks" / f"{name}-{digest}.npz"
+    return cache_folder() / "banks" / f"{name}-{digest}.npz"
 
 
 def bank_steps(env_id: str) -> int | None:
@@ -282,11 +283,3 @@ def _apportion(parts: list[int], episodes: int) -> list[int]:
     for i in by_remainder[: episodes - sum(counts)]:
         counts[i] += 1
     return counts
-
-
-def _cache_folder() -> Path:
-    chosen = os.environ.get("DENSEGYM_CACHE")
-    if chosen:
-        return Path(chosen)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "densegym"

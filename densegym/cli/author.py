@@ -347,7 +347,7 @@ def records() -> None:
 
 @app.command()
 def export(
-    search: Annotated[Path, typer.Argument(help="Folder of a finished search.")],
+    search: Annotated[str, typer.Argument(help="Folder of a search, or a recorded one.")],
     name: Annotated[str, typer.Option(help="Name of the program; the task's by default.")] = "",
     version: Annotated[int, typer.Option(help="Version of the program.")] = 1,
     candidate: Annotated[str, typer.Option(help="Candidate id; the winner by default.")] = "",
@@ -356,18 +356,22 @@ def export(
     """Write a candidate as a versioned program file with its provenance.
 
     Example:
-      densegym author export results/author/doorunlock-eureka --name door-unlock --version 2
+      densegym author export results/author/doorunlock-eureka --name door-unlock --version 3
+
+      densegym author export eureka-door-unlock --out my-rewards
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents.author_folder import export_program
+    from densegym.agents.author_folder import export_program, find_record
 
-    path = export_program(search, out, name=name, version=version, candidate=candidate)
+    path = export_program(find_record(search), out, name=name, version=version, candidate=candidate)
     _CONSOLE.print(f"wrote {path}")
 
 
 @app.command()
 def compare(
-    searches: Annotated[list[Path], typer.Argument(help="Folders of searches on one task.")],
+    searches: Annotated[
+        list[str], typer.Argument(help="Folders or recorded searches, all on one task.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the curves.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
 ) -> None:
@@ -375,11 +379,14 @@ def compare(
 
     Example:
       densegym author compare results/author/doorunlock-*
+
+      densegym author compare eureka-door-unlock random-door-unlock gp-door-unlock --out compare
     """
     require("matplotlib", extra="agents")
     from densegym.agents.author_compare import compare_searches
+    from densegym.agents.author_folder import find_record
 
-    made = compare_searches(searches, out)
+    made = compare_searches([find_record(name) for name in searches], out)
     _CONSOLE.print(made.text)
     for path in made.files:
         _CONSOLE.print(f"wrote {path}")

@@ -121,6 +121,8 @@ class Workbench:
         """
         if self._desk.client is None:
             raise LLMError("this author asks a language model; give --model, --mailbox or --replay")
+        if samples > _ITERATION_SAMPLES:
+            raise LLMError(f"at most {_ITERATION_SAMPLES} replies a question; asked for {samples}")
         offset = self._restart * _RESTART_SAMPLES + self.iteration * _ITERATION_SAMPLES
         request = Request(
             messages=tuple(messages),

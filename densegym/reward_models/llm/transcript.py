@@ -108,6 +108,20 @@ class Transcript:
                 ) from error
 
 
+def first_request(path: Path) -> dict[str, Any]:
+    """Return the first recorded request, whose model and limits the others share.
+
+    Raises:
+        ResultsError: the file is missing, empty or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            request: dict[str, Any] = json.loads(file.readline())["request"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{path} holds no recorded request: {error}") from error
+    return request
+
+
 def spent(path: Path) -> dict[str, Any]:
     """Return calls, tokens and USD behind a file of recorded replies; USD None if unknown."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
