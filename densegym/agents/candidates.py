@@ -6,6 +6,7 @@ written beside it, so a job that was finished once is never carried out again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
@@ -31,6 +32,7 @@ from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.sandbox.status import Status
 
+PROGRAM = "program.py"
 POINTS = 10  # term series are recorded at tenths of a full run
 POINT_EPISODES = 4  # enough for the mean of a term; F takes the job's own number of episodes
 MOST_ABSTENTIONS = 1e-3  # of training steps without a finite reward
@@ -64,15 +66,15 @@ def _carry_out(job: Job) -> Outcome:
     done = finished(job)
     if done is not None:
         return done
-    folder = Path(job.folder)
+    folder = Path(job.folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / "program.py"
-    program.write_text(job.source, encoding="utf-8")
+    (folder / PROGRAM).write_text(job.source, encoding="utf-8")
     cpu, wall = time.process_time(), time.perf_counter()
     try:
-        with warnings.catch_warnings():
+        # A path inside the folder, so that checkpoints of a search that was moved still fit.
+        with contextlib.chdir(folder), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*primarily intended to run on the CPU.*")
-            outcome = _train(job, folder, program)
+            outcome = _train(job, folder)
     except DenseGymError as error:
         outcome = {"status": str(Status.RUNTIME_ERROR), "feedback": str(error)}
     clocks = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
@@ -80,8 +82,8 @@ def _carry_out(job: Job) -> Outcome:
     return Outcome(**outcome, clocks=clocks)
 
 
-def _train(job: Job, folder: Path, program: Path) -> dict[str, Any]:
-    reward = {"model": "authored/file", "path": str(program)}
+def _train(job: Job, folder: Path) -> dict[str, Any]:
+    reward = {"model": "authored/file", "path": PROGRAM}
     # Training episodes end where those behind F do, which is also what authors are told.
     ends = [f"env.{key}={toml_value(value)}" for key, value in evaluation_kwargs(job.task).items()]
     config = resolve(

@@ -119,3 +119,15 @@ def _count(states: Sequence[Any]) -> str:
 def _note(state: Any) -> str:
     success = "" if state.success is None else f", success {state.success:.2f}"
     return f"{state.phase if state.state == 'running' else state.state}{success}"
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Show how many things were done where their number is not known before."""
+    with Progress(
+        TextColumn("{task.completed:,.0f} " + what),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda done: bars.update(task, completed=done)

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from densegym.envs import tasks
 from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.robot import cards as robot_cards
+from densegym.envs.shop import cards as shop_cards
 from densegym.envs.tasks import World
 from densegym.envs.wrappers.vector import DenseRewardVector
 from densegym.reward_models.spec import RewardSpec
@@ -34,7 +35,7 @@ def register_world(world: World) -> None:
 
 def register_all() -> None:
     """Register every shipped world; runs once, on ``import densegym``."""
-    for world in (*robot_cards.worlds(), *nethack_cards.worlds()):
+    for world in (*robot_cards.worlds(), *nethack_cards.worlds(), *shop_cards.worlds()):
         register_world(world)
 
 

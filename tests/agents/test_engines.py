@@ -48,9 +48,11 @@ def job(**changes) -> Job:
     return Job(**{**plain, **changes})
 
 
-def test_a_rung_goes_on_where_the_last_one_ended(tmp_path: Path):
-    with PooledEvaluator(tmp_path / "two", workers=1) as pool:
+def test_a_rung_goes_on_where_the_last_one_ended_even_in_a_moved_folder(tmp_path: Path):
+    with PooledEvaluator(tmp_path / "one", workers=1) as pool:
         pool.evaluate([job()], lambda *_: None)
+    (tmp_path / "one").rename(tmp_path / "two")
+    with PooledEvaluator(tmp_path / "two", workers=1) as pool:
         (second,) = pool.evaluate([job(until=384)], lambda *_: None)
         (once,) = pool.evaluate([job(until=384, candidate="00-01")], lambda *_: None)
     assert second.status == "trained"

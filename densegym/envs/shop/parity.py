@@ -1,7 +1,8 @@
 """Does this shop agree with the original? Checks against fixture files, one summary.
 
 Fixture files are found by the beginning of their names (``reward_parity*``, ``lucene_parity*``,
-``lucene_termvectors*``, ``goals_synthetic*``, ``human_trajs*``), JSON lines, plain or gzip.
+``lucene_termvectors*``, ``goals_synthetic*``, ``human_trajs*``, ``page_parity*``), JSON lines,
+plain or gzip.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from densegym.envs.shop.goals import build_goals, from_original
 from densegym.envs.shop.json_stream import JsonStream
 from densegym.envs.shop.option_rules import webshop_met
 from densegym.envs.shop.original import read_products
+from densegym.envs.shop.page_parity import differences
 from densegym.envs.shop.scoring import combined, score, type_reward
 from densegym.envs.shop.store import Store, build_store, open_store
 from densegym.errors import DenseGymError
@@ -177,22 +179,27 @@ def check_human_sessions(context: Context) -> dict[str, Any]:
     return summary(len(cases), failures)
 
 
+def check_pages(context: Context) -> dict[str, Any]:
+    """Compare the text, clickables, address and reward of every page, byte for byte."""
+    cases, failures = context.records("page_parity"), []
+    for number, case in enumerate(cases):
+        failures += [{"episode": number, **told} for told in differences(context.store, case)]
+    pages = sum(len(case["steps"]) for case in cases)
+    return summary(pages, failures, episodes=len(cases))
+
+
 _CHECKS: dict[str, Check] = {
     "rewards": check_rewards,
     "search": check_search,
     "term_vectors": check_term_vectors,
     "goals": check_goals,
     "human_sessions": check_human_sessions,
+    "pages": check_pages,
 }
 
 
-def register(name: str, check: Check) -> None:
-    """Add a check, e.g. ``register("pages", check_pages)``; it reports through ``summary``."""
-    _CHECKS[name] = check
-
-
 def check(data: Path, fixtures: Path) -> dict[str, Any]:
-    """Run every registered check.
+    """Run every check.
 
     Args:
         data: folder with the original's product files.

@@ -15,15 +15,9 @@ PREFIXES = (
     "lucene_termvectors",
     "goals_synthetic",
     "human_trajs",
+    "page_parity",
 )
-CHECKS = ("rewards", "search", "term_vectors", "goals", "human_sessions")
-
-
-@pytest.fixture
-def checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only this file's own checks run, and what a test registers is forgotten."""
-    kept = {name: check for name, check in parity._CHECKS.items() if name in CHECKS}
-    monkeypatch.setattr(parity, "_CHECKS", kept)
+CHECKS = ("rewards", "search", "term_vectors", "goals", "human_sessions", "pages")
 
 
 def data(folder: Path) -> Path:
@@ -42,7 +36,6 @@ def data(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("checks")
 def test_all_of_the_original_is_matched(webshop: Path) -> None:
     report = parity.check(webshop, webshop)
     assert report["passed"] is True
@@ -54,6 +47,7 @@ def test_all_of_the_original_is_matched(webshop: Path) -> None:
         "term_vectors": 1_000,
         "goals": 20,
         "human_sessions": 9,
+        "pages": 92,
     }
     assert json.loads(json.dumps(report)) == report
 
@@ -65,13 +59,16 @@ def _spoil(record: dict[str, Any], name: str) -> dict[str, Any]:
         "lucene_termvectors": {"tf": {}},
         "goals_synthetic": {"price_upper": 1.0},
         "human_trajs": {},
+        "page_parity": {},
     }
     if name == "human_trajs":
         record["steps"][-1]["reward"] += 0.01
+    if name == "page_parity":
+        for step in record["steps"]:
+            step["obs"] += " "
     return {**record, **changes[name]}
 
 
-@pytest.mark.usefixtures("checks")
 def test_every_check_can_fail(webshop: Path, tmp_path: Path) -> None:
     for prefix in PREFIXES:
         (path,) = webshop.glob(f"{prefix}*")
@@ -86,7 +83,6 @@ def test_every_check_can_fail(webshop: Path, tmp_path: Path) -> None:
         assert 0 < len(part["failures"]) <= 10
 
 
-@pytest.mark.usefixtures("checks")
 def test_absent_fixtures_are_said_and_prove_nothing(tmp_path: Path) -> None:
     report = parity.check(data(tmp_path), tmp_path)
     assert report["passed"] is False
@@ -94,29 +90,6 @@ def test_absent_fixtures_are_said_and_prove_nothing(tmp_path: Path) -> None:
     assert "no fixture" in report["checks"]["rewards"]["skipped"]
 
 
-@pytest.mark.usefixtures("checks")
-def test_other_checks_can_be_added(tmp_path: Path) -> None:
-    seen: list[parity.Context] = []
-
-    def pages(context: parity.Context) -> dict[str, Any]:
-        seen.append(context)
-        assert context.store.product(0).title == "Lamp"
-        return parity.summary(len(context.records("page_parity")), [])
-
-    (tmp_path / "page_parity_2.jsonl").write_text("{}\n{}\n")
-    parity.register("pages", pages)
-    report = parity.check(data(tmp_path), tmp_path)
-    assert report["passed"] is True
-    assert report["checks"]["pages"]["cases"] == 2
-    assert seen[0].fixtures == tmp_path
-    assert not seen[0].store.info.folder.exists()
-    parity.register("pages", lambda context: parity.summary(3, ["page 2"], errors=1))
-    report = parity.check(data(tmp_path), tmp_path)
-    assert report["passed"] is False
-    assert report["checks"]["pages"]["errors"] == 1
-
-
-@pytest.mark.usefixtures("checks")
 def test_fixtures_of_another_form_are_named(tmp_path: Path) -> None:
     (tmp_path / "reward_parity_x.jsonl").write_text('{"asin": "A1"}')
     with pytest.raises(DenseGymError, match='of the check "rewards" has another form'):

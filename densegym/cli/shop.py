@@ -1,0 +1,202 @@
+"""``densegym shop``: build a catalogue, play it, serve it, compare it with the original."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.prompt import Prompt
+from rich.table import Table
+
+from densegym.cli.progress import counting
+from densegym.errors import require
+
+app = typer.Typer(no_args_is_help=True, help="A web shop: build, play, serve, measure.")
+_CONSOLE = Console()
+_DEMOS = Path("results/shop/demos")
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    root.add_typer(app, name="shop")
+
+
+StoreName = Annotated[
+    str, typer.Option(help="synthetic-1k, -10k, -100k (-level2 to 4), webshop-1k, or a folder.")
+]
+Goals = Annotated[str, typer.Option(help="auto, human or synthetic.")]
+Split = Annotated[str, typer.Option(help="train, dev, test or all.")]
+Scoring = Annotated[str, typer.Option(help="strict, webshop or success.")]
+
+
+def _world(**setting: Any) -> Any:
+    require("rapidfuzz", extra="shop")
+    from densegym.envs.shop.text import make_setting
+    from densegym.envs.shop.world import ShopWorld
+
+    return ShopWorld(make_setting(setting))
+
+
+@app.command()
+def build(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the original's files; none: made-up products.")
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Folder for the store.")] = Path("shop-store"),
+    products: Annotated[int, typer.Option(help="How many made-up products, or at most.")] = 0,
+    level: Annotated[int, typer.Option(help="Level of the made-up catalogue, 1 to 4.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the made-up catalogue and of drawn prices.")] = 0,
+) -> None:
+    """Build a memory-mapped store from the original's files or from made-up products.
+
+    Examples:
+      densegym shop build --data ~/webshop-data --store webshop-store
+
+      densegym shop build --products 100000 --store big-store
+    """
+    from densegym.envs.shop.original import find_files, read_products
+    from densegym.envs.shop.store import build_store
+    from densegym.envs.shop.synthetic import SyntheticCatalogue
+
+    made: Any
+    if data is None:
+        made = SyntheticCatalogue(products or 1_000, seed=seed, level=level)
+    else:
+        made = read_products(find_files(data), limit=products or None)
+    with counting("products") as on_progress:
+        info = build_store(made, store, seed=seed, on_progress=on_progress)
+    size = info.bytes / 2**20
+    _CONSOLE.print(f"{info.products:,} products, {info.terms:,} terms, {size:,.1f} MiB in {store}")
+
+
+@app.command()
+def play(
+    goal: Annotated[int | None, typer.Option(help="Number of a request; drawn without.")] = None,
+    store: StoreName = "synthetic-1k",
+    goals: Goals = "auto",
+    split: Split = "all",
+    scoring: Scoring = "strict",
+    out: Annotated[Path, typer.Option(help="Folder for recorded sessions.")] = _DEMOS,
+) -> None:
+    """Go shopping in the terminal; the session is recorded as a demonstration.
+
+    Examples:
+      densegym shop play
+
+      densegym shop play --goal 17 --store synthetic-1k-level2
+    """
+    import numpy as np
+
+    from densegym.envs.shop.core import ShopCore
+    from densegym.envs.shop.demos import Recorder
+    from densegym.envs.shop.play import play as play_episode
+
+    world = _world(store=store, goals=goals, split=split, scoring=scoring, max_steps=100)
+    core = ShopCore(world.shop)
+    core.begin(world.goal(np.random.default_rng()) if goal is None else world.find_goal(goal))
+    path = out / f"terminal-{secrets.token_hex(4)}.jsonl"
+    paid = play_episode(
+        core,
+        Recorder(path, world),
+        lambda text: Prompt.ask(f"[bold]{text}[/] (q to leave)", console=_CONSOLE, default=""),
+        lambda line: _CONSOLE.print(line, highlight=False),
+        max_steps=world.max_steps,
+    )
+    if paid is not None:
+        _CONSOLE.print(f"[bold]score {100 * paid:.1f} of 100[/]")
+    _CONSOLE.print(f"recorded in {path}")
+
+
+@app.command()
+def serve(
+    store: StoreName = "synthetic-1k",
+    goals: Goals = "auto",
+    split: Split = "all",
+    scoring: Scoring = "strict",
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+    host: Annotated[str, typer.Option(help="The loopback, by one of its names.")] = "127.0.0.1",
+    out: Annotated[Path, typer.Option(help="Folder for recorded sessions.")] = _DEMOS,
+) -> None:
+    """Serve the shop to a browser on this machine; sessions are recorded.
+
+    Example:
+      densegym shop serve --port 3000
+    """
+    from densegym.envs.shop.server import serve as serve_shop
+
+    world = _world(store=store, goals=goals, split=split, scoring=scoring)
+    _CONSOLE.print(f"open http://{host}:{port}/ (Ctrl-C to stop)")
+    serve_shop(world, out, host=host, port=port)
+
+
+@app.command()
+def demos(
+    files: Annotated[list[Path], typer.Argument(help="Recorded sessions.")],
+    store: StoreName = "synthetic-1k",
+    goals: Goals = "auto",
+    split: Split = "all",
+    scoring: Scoring = "strict",
+) -> None:
+    """Play recorded sessions again and check that they lead where they say.
+
+    Example:
+      densegym shop demos results/shop/demos/*.jsonl
+    """
+    from densegym.envs.shop.demos import load_demos
+
+    world = _world(store=store, goals=goals, split=split, scoring=scoring)
+    table = Table("file", "request", "steps", "score", header_style="bold")
+    for path in files:
+        for demo in load_demos(path, world):
+            steps = str(len(demo.steps) - 1)
+            table.add_row(path.name, demo.goal.instruction, steps, f"{100 * demo.reward:.1f}")
+    _CONSOLE.print(table)
+
+
+@app.command()
+def parity(
+    data: Annotated[Path, typer.Option(help="Folder with the original's files.")],
+    fixtures: Annotated[Path | None, typer.Option(help="Folder with fixture files.")] = None,
+) -> None:
+    """Compare rewards, pages, search and goals with recordings of the original; prints JSON.
+
+    The exit code is 0 only where every bar holds.
+
+    Example:
+      densegym shop parity --data ~/webshop-data --fixtures ~/webshop-fixtures
+    """
+    require("rapidfuzz", extra="shop")
+    from densegym.envs.shop.parity import check
+
+    report = check(data, fixtures or data)
+    print(json.dumps(report, sort_keys=True, ensure_ascii=False))
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    store: StoreName = "synthetic-1k",
+    goals: Goals = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Measure steps per CPU second, resets, searches, start-up and memory.
+
+    Example:
+      densegym shop bench --store synthetic-1k --json
+    """
+    require("rapidfuzz", extra="shop")
+    from densegym.envs.shop.speed import measure
+
+    found = measure(store, goals=goals)
+    if as_json:
+        print(json.dumps(found, sort_keys=True))
+        return
+    table = Table("figure", "measured", header_style="bold")
+    for name, value in found.items():
+        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else str(value))
+    _CONSOLE.print(table)

@@ -1,0 +1,269 @@
+"""The shop's one state machine: what actions do, who may do them, and what buying is worth.
+
+Every front end (text, choice, vector, web, terminal) plays through this class, so a person and an
+agent see the same shop. Gymnasium is not needed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from densegym.envs.shop.actions import parse
+from densegym.envs.shop.goals import Goal
+from densegym.envs.shop.pages import Click, Pages, View
+from densegym.envs.shop.scoring import Outcome, ScoringRule, score
+from densegym.envs.shop.state import State, with_option
+from densegym.envs.shop.store import Store
+from densegym.errors import DenseGymError
+
+CACHED_OUTCOMES = 32_768
+SHOWN_WEIGHT = 0.5  # of a listed product in the potential, beside one whose page is open
+REASONS = {
+    "syntax": "write search[words] or click[target]",
+    "unknown_target": "there is no such button, product or option on this page",
+    "no_search_here": "this page has no search box; click[back to search] first",
+    "empty_query": "a search needs words, such as search[red shoes]",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a shop is played by.
+
+    Attributes:
+        scoring: how a purchase is judged.
+        original: keep the original's action grammar, collisions, and search from any page.
+        results_per_page: products listed at a time.
+        top_k: hits of a search.
+        attributes_page: whether items have the ``attributes`` section.
+    """
+
+    scoring: ScoringRule = "strict"
+    original: bool = False
+    results_per_page: int = 10
+    top_k: int = 50
+    attributes_page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What an action did.
+
+    Attributes:
+        reward: the purchase's worth; 0 for every other action.
+        terminated: whether something was bought.
+        invalid: why nothing happened, a key of ``REASONS``; "" for a valid action.
+    """
+
+    reward: float = 0.0
+    terminated: bool = False
+    invalid: str = ""
+
+
+class Shop:
+    """A store with its rules: what all sessions on it share, safe to share.
+
+    Args:
+        store: the catalogue.
+        rules: what it is played by.
+    """
+
+    def __init__(self, store: Store, rules: Rules | None = None) -> None:
+        self.store, self.rules = store, rules or Rules()
+        self.pages = Pages(
+            store,
+            results_per_page=self.rules.results_per_page,
+            top_k=self.rules.top_k,
+            attributes_page=self.rules.attributes_page,
+            original=self.rules.original,
+        )
+        self._judged = lru_cache(maxsize=CACHED_OUTCOMES)(self._judge)
+
+    def outcome(self, goal: Goal, product: int, options: tuple[tuple[str, str], ...]) -> Outcome:
+        """Return what buying a product with options would be worth for a goal."""
+        return self._judged(goal, product, options)
+
+    def _judge(self, goal: Goal, product: int, options: tuple[tuple[str, str], ...]) -> Outcome:
+        bought, chosen = self.store.product(product), dict(options)
+        price = bought.price_with(chosen, self.store.price(product))
+        return score(goal, bought, chosen, price, rule=self.rules.scoring)
+
+
+class ShopCore:
+    """One shopper with one goal.
+
+    Args:
+        shop: where; any number of shoppers may share one.
+    """
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self._goal: Goal | None = None
+        self.state = State()
+        self.outcome: Outcome | None = None
+
+    def begin(self, goal: Goal) -> None:
+        """Start an episode on the index page."""
+        self._goal, self.state, self.outcome = goal, State(), None
+
+    @property
+    def goal(self) -> Goal:
+        """Return what is to be bought.
+
+        Raises:
+            DenseGymError: no episode has begun.
+        """
+        if self._goal is None:
+            raise DenseGymError("no episode has begun; call begin(goal), or reset() of the env")
+        return self._goal
+
+    @property
+    def over(self) -> bool:
+        """Return whether something was bought."""
+        return self.state.page == "done"
+
+    @property
+    def view(self) -> View:
+        """Return the page on which the shopper stands."""
+        return self.shop.pages.view(self.state)
+
+    def act(self, text: str) -> Transition:
+        """Carry out an action; one that is invalid changes nothing but the number of steps.
+
+        Raises:
+            DenseGymError: the episode is over, or none has begun.
+        """
+        if self.over:
+            raise DenseGymError("the episode is over: something was bought. Begin a new one")
+        goal = self.goal
+        verb, argument = parse(text, original=self.shop.rules.original)
+        invalid = self._refusal(verb, argument)
+        self.state = replace(self.state, steps=self.state.steps + 1)
+        if invalid:
+            return Transition(invalid=invalid)
+        if verb == "search":
+            self.state = self._moved(page="results", query=argument)
+            return Transition()
+        click = self._target(argument)
+        assert click is not None
+        if click.move != "buy":
+            self.state = self._clicked(click)
+            return Transition()
+        self.outcome = self.shop.outcome(goal, self.state.product, self.state.options)
+        self.state = replace(self.state, page="done")
+        return Transition(reward=self.outcome.reward, terminated=True)
+
+    def valid_actions(self) -> list[str]:
+        """Return actions that would be carried out, in page order.
+
+        Where one may search, the words of the request stand for any others.
+        """
+        if self.over:
+            return []
+        if self.state.page == "index":
+            return [f"search[{request_words(self.goal)}]"]
+        return [f"click[{target}]" for target in self.view.clickables]
+
+    def potential(self) -> float:
+        """Return how much of the reward is in reach (privileged: it reads the goal).
+
+        On an item or section page what buying now would pay; on results half of the best listed
+        product's worth without options; 0 on the index and at the end.
+        """
+        state = self.state
+        if state.page in ("item", "section"):
+            return self.shop.outcome(self.goal, state.product, state.options).reward
+        if state.page != "results":
+            return 0.0
+        worth = (self.shop.outcome(self.goal, index, ()).reward for index in self.view.shown)
+        return SHOWN_WEIGHT * max(worth, default=0.0)
+
+    def progress(self) -> dict[str, float]:
+        """Return which parts of the goal hold here (privileged): sub-goals as 0 or 1, or shares.
+
+        ``type``, ``attributes``, ``options`` and ``price`` are of the open product, 0 on pages
+        without one; ``target_listed`` and ``target_open`` ask for the very target.
+        """
+        state, goal = self.state, self.goal
+        told = dict.fromkeys(("type", "attributes", "options", "price"), 0.0)
+        if state.product >= 0:
+            judged = self.shop.outcome(goal, state.product, state.options)
+            told["type"] = float(judged.r_type)
+            told["attributes"] = judged.r_att
+            told["options"] = 1.0 if judged.r_option is None else judged.r_option
+            told["price"] = float(judged.r_price)
+        told["target_open"] = float(state.product == goal.product)
+        told["target_listed"] = float(told["target_open"] or goal.product in self.view.shown)
+        return told
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values from which the episode goes on."""
+        return {"goal": self.goal.id, "state": self.state.as_dict()}
+
+    def load_state_dict(self, values: Mapping[str, Any], goal: Goal) -> None:
+        """Go on from ``state_dict``, with the goal that it names.
+
+        Raises:
+            DenseGymError: it is no such dict, or of another goal.
+        """
+        if values.get("goal") != goal.id:
+            raise DenseGymError(f"the state is of goal {values.get('goal')}, not of {goal.id}")
+        self._goal, self.state = goal, State.from_dict(dict(values["state"]))
+        bought = self.over
+        self.outcome = (
+            self.shop.outcome(goal, self.state.product, self.state.options) if bought else None
+        )
+
+    def copy(self) -> ShopCore:
+        """Return another shopper at the same point; neither sees what the other does."""
+        twin = ShopCore(self.shop)
+        twin._goal, twin.state, twin.outcome = self._goal, self.state, self.outcome
+        return twin
+
+    def _refusal(self, verb: str, argument: str) -> str:
+        if not verb:
+            return "syntax"
+        if verb == "search":
+            if not argument:
+                return "empty_query"
+            if self.state.page != "index" and not self.shop.rules.original:
+                return "no_search_here"
+            return ""
+        return "" if self._target(argument) else "unknown_target"
+
+    def _target(self, argument: str) -> Click | None:
+        view = self.view
+        found = view.clicks.get(argument)
+        if found is None and not self.shop.rules.original:
+            found = view.aliases.get(argument)
+        return found
+
+    def _clicked(self, click: Click) -> State:
+        state, move = self.state, click.move
+        if move == "back":
+            return State(steps=state.steps)
+        if move == "next":
+            return self._moved(page="results", query=state.query, number=state.number + 1)
+        if move == "previous" and state.page == "section":
+            return replace(state, page="item", section="")
+        if move == "previous":
+            number = state.number - (state.page == "results")
+            return self._moved(page="results", query=state.query, number=number)
+        if move == "open":
+            opened = state.opened | {click.product}
+            return replace(state, page="item", product=click.product, opened=opened)
+        if move == "section":
+            return replace(state, page="section", section=click.name)
+        return replace(state, options=with_option(state.options, click.name, click.value))
+
+    def _moved(self, **fields: Any) -> State:
+        """Return a fresh page: product, section and options are left behind."""
+        return State(opened=self.state.opened, steps=self.state.steps, **fields)
+
+
+def request_words(goal: Goal) -> str:
+    """Return the request as search words: without the price, in lower case."""
+    return goal.instruction.partition(", and price lower than")[0].replace("[", " ").lower()

@@ -1,0 +1,102 @@
+"""How fast the shop is: steps, resets, searches in CPU time of one core; start-up and memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from densegym.envs.shop.stores import find_store, shared_store
+from densegym.envs.shop.text import ShopEnv
+
+_RESETS = 5_000
+_QUERIES = 300
+_FRESH = r"""
+import json, re, sys, time
+from pathlib import Path
+began = time.perf_counter()
+from densegym.envs.shop.text import ShopEnv
+env = ShopEnv(store=sys.argv[1], split="all", goals=sys.argv[2])
+_, info = env.reset(seed=0)
+ready = time.perf_counter() - began
+for _ in range(200):
+    _, _, terminated, truncated, info = env.step(info["valid_actions"][0])
+    if terminated or truncated:
+        _, info = env.reset()
+# Not ru_maxrss, which counts what the parent held when it forked.
+peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+print(json.dumps({"start_s": ready, "peak_mb": peak}))
+"""
+
+
+def measure(
+    store: str | Path = "synthetic-1k", *, goals: str = "auto", steps: int = 30_000
+) -> dict[str, Any]:
+    """Measure the text environment on a store.
+
+    Args:
+        store: see ``stores.find_store``; built before the clock runs.
+        goals: style of the goals.
+        steps: of random valid play.
+
+    Returns:
+        ``steps_per_cpu_s`` (resets included), ``reset_ms``, ``start_s`` and ``peak_mb`` of a fresh
+        process (imports included), ``query_ms`` of searches never made before, ``products``.
+    """
+    folder = find_store(store)
+    env = ShopEnv(store=folder, split="all", goals=goals)
+    return {
+        "store": str(store),
+        "products": len(shared_store(folder)),
+        "steps_per_cpu_s": _steps(env, steps),
+        "reset_ms": _resets(env),
+        "query_ms": _queries(env),
+        **_fresh(folder, goals),
+    }
+
+
+def _steps(env: ShopEnv, steps: int) -> float:
+    rng = random.Random(0)
+    _, info = env.reset(seed=0)
+    began = time.process_time()
+    for _ in range(steps):
+        _, _, terminated, truncated, info = env.step(rng.choice(info["valid_actions"]))
+        if terminated or truncated:
+            _, info = env.reset()
+    return steps / (time.process_time() - began)
+
+
+def _resets(env: ShopEnv) -> float:
+    began = time.process_time()
+    for _ in range(_RESETS):
+        env.reset()
+    return (time.process_time() - began) * 1e3 / _RESETS
+
+
+def _queries(env: ShopEnv) -> float:
+    """Return the mean time of searches for pairs of words that nobody asked for before."""
+    goals, search = env.world.goals, env.world.shop.store.search
+    rng = random.Random(1)
+    texts = [
+        f"{rng.choice(goals).instruction[:60]} {rng.choice(goals).name[:40]}"
+        for _ in range(_QUERIES)
+    ]
+    began = time.process_time()
+    for words in texts:
+        search.scores(words)
+    return (time.process_time() - began) * 1e3 / _QUERIES
+
+
+def _fresh(folder: Path, goals: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", _FRESH, str(folder), goals],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
