@@ -22,7 +22,7 @@ from densegym.reward_models.authored.search import SearchConfig
 from densegym.reward_models.authored.summary import best_of_k, cost, summarise
 from densegym.reward_models.llm.transcript import spent
 
-_SHOWN_K = (1, 2, 4, 8, 16, 32, 80)
+_SHOWN_K = (1, 4, 12, 80)
 
 
 @dataclass(frozen=True, slots=True)
