@@ -30,6 +30,7 @@ def register_world(world: World) -> None:
         kwargs=dict(world.kwargs),
         max_episode_steps=world.max_episode_steps,
         additional_wrappers=(_SKIN,),
+        vector_entry_point=world.vector_entry_point,
     )
 
 
@@ -84,15 +85,19 @@ def make_vec(
         num_envs: number of lanes.
         reward: a reward specification; None is the world's own outcome.
         seed: seed of the first reset and of reward models that draw random numbers.
-        vectorization_mode: ``"sync"`` (faster up to 0.3 ms per step) or ``"async"``.
+        vectorization_mode: ``"sync"`` (faster up to 0.3 ms per step), ``"async"``, or
+            ``"vector_entry_point"`` for worlds that step many lanes at once by themselves.
         autoreset_mode: when ended lanes begin again.
         **kwargs: for the world's constructor.
     """
+    own = vectorization_mode == "vector_entry_point"
+    mode: dict[str, Any] = {"autoreset_mode": autoreset_mode}
     inner = gym.make_vec(
         bare_spec(env_id),
         num_envs=num_envs,
         vectorization_mode=vectorization_mode,
-        vector_kwargs={"autoreset_mode": autoreset_mode},
+        vector_kwargs={} if own else mode,
+        **(mode if own else {}),
         **kwargs,
     )
     return DenseRewardVector(inner, reward, tasks.task_card(env_id), seed)

@@ -28,12 +28,14 @@ class World:
         entry_point: ``"module:Class"``, imported on first use.
         kwargs: constructor arguments, JSON-friendly.
         max_episode_steps: time limit, or None where the world keeps its own clock.
+        vector_entry_point: ``"module:Class"`` of a vector environment of its own, or None.
     """
 
     card: TaskCard
     entry_point: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
+    vector_entry_point: str | None = None
 
 
 _WORLDS: dict[str, World] = {}

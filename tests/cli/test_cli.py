@@ -41,7 +41,7 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
 
 def test_lists() -> None:
     cards = json.loads(densegym("envs", "--json")[0])
-    assert len(cards) == 73
+    assert len(cards) == 74
     shown = densegym("envs", BUTTON)[0]
     assert "hand_position" in shown
     assert "at most 2 cm" in shown

@@ -21,6 +21,9 @@ class Action(NamedTuple):
     verb: str
     argument: str
 
+    def __str__(self) -> str:
+        return f"{self.verb}[{self.argument}]"
+
 
 NO_ACTION = Action("", "")
 

@@ -26,15 +26,21 @@ _PROVENANCE = "DenseGym's own shop after WebShop (arXiv 2207.01206); own synthet
 def worlds() -> list[World]:
     """Return the shop's worlds; they keep their own clocks."""
     return [
+        World(card=_card("DenseGym/Shop-v0"), entry_point="densegym.envs.shop.text:ShopEnv"),
         World(
-            card=TaskCard(
-                id="DenseGym/Shop-v0",
-                family="shop",
-                goal=_GOAL,
-                success=_SUCCESS,
-                provenance=_PROVENANCE,
-                features=_FEATURES,
-            ),
-            entry_point="densegym.envs.shop.text:ShopEnv",
-        )
+            card=_card("DenseGym/ShopChoice-v0"),
+            entry_point="densegym.envs.shop.choice:ShopChoiceEnv",
+            vector_entry_point="densegym.envs.shop.vector:ShopVectorEnv",
+        ),
     ]
+
+
+def _card(env_id: str) -> TaskCard:
+    return TaskCard(
+        id=env_id,
+        family="shop",
+        goal=_GOAL,
+        success=_SUCCESS,
+        provenance=_PROVENANCE,
+        features=_FEATURES,
+    )

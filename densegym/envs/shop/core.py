@@ -7,11 +7,11 @@ agent see the same shop. Gymnasium is not needed here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from densegym.envs.shop.actions import parse
+from densegym.envs.shop.actions import Action, parse
 from densegym.envs.shop.goals import Goal
 from densegym.envs.shop.pages import Click, Pages, View
 from densegym.envs.shop.scoring import Outcome, ScoringRule, score
@@ -61,6 +61,9 @@ class Transition:
     reward: float = 0.0
     terminated: bool = False
     invalid: str = ""
+
+
+_NOTHING = Transition()
 
 
 class Shop:
@@ -131,6 +134,10 @@ class ShopCore:
         return self.shop.pages.view(self.state)
 
     def act(self, text: str) -> Transition:
+        """Carry out an action string; see ``perform``."""
+        return self.perform(parse(text, original=self.shop.rules.original))
+
+    def perform(self, action: Action) -> Transition:
         """Carry out an action; one that is invalid changes nothing but the number of steps.
 
         Raises:
@@ -138,22 +145,23 @@ class ShopCore:
         """
         if self.over:
             raise DenseGymError("the episode is over: something was bought. Begin a new one")
-        goal = self.goal
-        verb, argument = parse(text, original=self.shop.rules.original)
-        invalid = self._refusal(verb, argument)
-        self.state = replace(self.state, steps=self.state.steps + 1)
+        goal, state, click = self.goal, self.state, None
+        if action.verb == "click":
+            click = self._target(action.argument)
+            invalid = "" if click else "unknown_target"
+        else:
+            invalid = self._refused_search(action)
         if invalid:
+            self.state = state._replace(steps=state.steps + 1)
             return Transition(invalid=invalid)
-        if verb == "search":
-            self.state = self._moved(page="results", query=argument)
-            return Transition()
-        click = self._target(argument)
-        assert click is not None
+        if click is None:
+            self.state = self._moved(page="results", query=action.argument)
+            return _NOTHING
         if click.move != "buy":
             self.state = self._clicked(click)
-            return Transition()
-        self.outcome = self.shop.outcome(goal, self.state.product, self.state.options)
-        self.state = replace(self.state, page="done")
+            return _NOTHING
+        self.outcome = self.shop.outcome(goal, state.product, state.options)
+        self.state = state._replace(page="done", steps=state.steps + 1)
         return Transition(reward=self.outcome.reward, terminated=True)
 
     def valid_actions(self) -> list[str]:
@@ -223,16 +231,14 @@ class ShopCore:
         twin._goal, twin.state, twin.outcome = self._goal, self.state, self.outcome
         return twin
 
-    def _refusal(self, verb: str, argument: str) -> str:
-        if not verb:
+    def _refused_search(self, action: Action) -> str:
+        if not action.verb:
             return "syntax"
-        if verb == "search":
-            if not argument:
-                return "empty_query"
-            if self.state.page != "index" and not self.shop.rules.original:
-                return "no_search_here"
-            return ""
-        return "" if self._target(argument) else "unknown_target"
+        if not action.argument:
+            return "empty_query"
+        if self.state.page != "index" and not self.shop.rules.original:
+            return "no_search_here"
+        return ""
 
     def _target(self, argument: str) -> Click | None:
         view = self.view
@@ -242,26 +248,27 @@ class ShopCore:
         return found
 
     def _clicked(self, click: Click) -> State:
-        state, move = self.state, click.move
+        state, move, steps = self.state, click.move, self.state.steps + 1
         if move == "back":
-            return State(steps=state.steps)
+            return State(steps=steps)
         if move == "next":
             return self._moved(page="results", query=state.query, number=state.number + 1)
         if move == "previous" and state.page == "section":
-            return replace(state, page="item", section="")
+            return state._replace(page="item", section="", steps=steps)
         if move == "previous":
             number = state.number - (state.page == "results")
             return self._moved(page="results", query=state.query, number=number)
         if move == "open":
             opened = state.opened | {click.product}
-            return replace(state, page="item", product=click.product, opened=opened)
+            return state._replace(page="item", product=click.product, opened=opened, steps=steps)
         if move == "section":
-            return replace(state, page="section", section=click.name)
-        return replace(state, options=with_option(state.options, click.name, click.value))
+            return state._replace(page="section", section=click.name, steps=steps)
+        options = with_option(state.options, click.name, click.value)
+        return state._replace(options=options, steps=steps)
 
     def _moved(self, **fields: Any) -> State:
         """Return a fresh page: product, section and options are left behind."""
-        return State(opened=self.state.opened, steps=self.state.steps, **fields)
+        return State(opened=self.state.opened, steps=self.state.steps + 1, **fields)
 
 
 def request_words(goal: Goal) -> str:

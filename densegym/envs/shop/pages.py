@@ -99,7 +99,9 @@ class Pages:
 
     def view(self, state: State) -> View:
         """Return the page on which a state stands."""
-        return self._cached(state.page, state.query, state.number, state.product, state.section)
+        if state.page == "results":
+            return self._cached("results", state.query, state.number, -1, "")
+        return self._cached(state.page, "", 1, state.product, state.section)
 
     def hits(self, query: str) -> tuple[int, ...]:
         """Return the products a search finds, best first."""

@@ -10,11 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from densegym.envs.shop.stores import find_store, shared_store
 from densegym.envs.shop.text import ShopEnv
+from densegym.envs.shop.vector import ShopVectorEnv
 
 _RESETS = 5_000
 _QUERIES = 300
+_LANES, _CHOICE_STEPS = 64, 1_000
 _FRESH = r"""
 import json, re, sys, time
 from pathlib import Path
@@ -44,8 +48,10 @@ def measure(
         steps: of random valid play.
 
     Returns:
-        ``steps_per_cpu_s`` (resets included), ``reset_ms``, ``start_s`` and ``peak_mb`` of a fresh
-        process (imports included), ``query_ms`` of searches never made before, ``products``.
+        ``steps_per_cpu_s`` (resets included); ``choice_steps_per_cpu_s`` of 64 lanes at random
+        choices once pages and features of this play are cached; ``reset_ms``; ``start_s`` and
+        ``peak_mb`` of a fresh process (imports included); ``query_ms`` of searches never made
+        before; ``products``.
     """
     folder = find_store(store)
     env = ShopEnv(store=folder, split="all", goals=goals)
@@ -55,6 +61,7 @@ def measure(
         "steps_per_cpu_s": _steps(env, steps),
         "reset_ms": _resets(env),
         "query_ms": _queries(env),
+        "choice_steps_per_cpu_s": _choice_steps(folder, goals),
         **_fresh(folder, goals),
     }
 
@@ -89,6 +96,21 @@ def _queries(env: ShopEnv) -> float:
     for words in texts:
         search.scores(words)
     return (time.process_time() - began) * 1e3 / _QUERIES
+
+
+def _choice_steps(folder: Path, goals: str) -> float:
+    """Return the steps of 64 lanes, in the second of two equal plays."""
+    env = ShopVectorEnv(_LANES, store=folder, split="all", goals=goals)
+    speed = 0.0
+    for _ in range(2):
+        rng = np.random.default_rng(0)
+        env.reset(seed=0)
+        began = time.process_time()
+        for _ in range(_CHOICE_STEPS):
+            mask = env.action_masks()
+            env.step((rng.random(mask.shape) * mask).argmax(axis=1))
+        speed = _LANES * _CHOICE_STEPS / (time.process_time() - began)
+    return speed
 
 
 def _fresh(folder: Path, goals: str) -> dict[str, float]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from densegym.errors import DenseGymError
 
@@ -11,8 +10,7 @@ PageName = Literal["index", "results", "item", "section", "done"]
 PAGES = ("index", "results", "item", "section", "done")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """A page of the shop and what led to it.
 
     Attributes:
@@ -37,7 +35,7 @@ class State:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**asdict(self), "opened": sorted(self.opened)}
+        return {**self._asdict(), "opened": sorted(self.opened)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> State:

@@ -225,6 +225,8 @@ def test_a_person_buys_with_the_mouse_and_with_the_keyboard(
     browser.set_window_size(width, 900)
     browser.get(f"{url}/play/{name}?goal={goal.id}")
     browser.switch_to.active_element.send_keys(goal.name, Keys.ENTER)  # focus is in the box
+    listed = happens.presence_of_element_located((By.CSS_SELECTOR, ".products button"))
+    WebDriverWait(browser, 10).until(listed)
     shots = [shot(browser, tmp_path, f"{name}-results")]
     press(f'[value="click[{goal.asin.lower()}]"]', Keys.ENTER)
     for value in goal.options.values():
