@@ -35,6 +35,7 @@ def confine(parent: int, memory_bytes: int) -> str:
         could not be set, if any.
     """
     os.rmdir(os.getcwd())
+    _hear_limits()
     cut = _leave_network()
     _leave_files_and_root()
     missing = _limit(memory_bytes)
@@ -54,6 +55,12 @@ def renew_cpu_time() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     bounded = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
     resource.setrlimit(resource.RLIMIT_CPU, (bounded, hard))
+
+
+def _hear_limits() -> None:
+    """Let the signals of limits and hang-ups end this process; NetHack makes its host deaf."""
+    for name in (signal.SIGXCPU, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)
 
 
 def _libc() -> ctypes.CDLL:

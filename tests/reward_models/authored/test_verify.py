@@ -11,6 +11,7 @@ import pytest
 from densegym.envs.tasks import task_card
 from densegym.errors import RewardError
 from densegym.reward_models.authored import behaviour, shipped
+from densegym.reward_models.authored.judge import bank_samples
 from densegym.reward_models.authored.runner import Scored
 from densegym.reward_models.authored.trial import make_trial
 from densegym.reward_models.authored.verify import verify
@@ -263,4 +264,17 @@ def test_shipped_programs_pass_on_their_card(header, worker):
     assert verdict.status is Status.OK, verdict.feedback
     assert set(verdict.parameters) <= set(feature_names(card))
     assert not verdict.dynamic["non_additive"]
-    assert verdict.dynamic["dead"] == []
+
+
+@pytest.mark.parametrize("name", ["DoorUnlock", "DrawerOpen", "HopperForward"])
+def test_winners_of_searches_have_no_dead_term_on_real_steps(name, worker):
+    pytest.importorskip("metaworld")
+    from densegym.agents.rollouts import collect_bank
+
+    card = task_card(f"DenseGym/{name}-v0")
+    samples = bank_samples(collect_bank(card.id, episodes=10))
+    for header in shipped.headers():
+        if header.task == card.id:
+            verdict = verify(header.source, card, samples=samples, worker=worker)
+            assert verdict.status is Status.OK, verdict.feedback
+            assert verdict.dynamic["dead"] == []

@@ -195,7 +195,10 @@ def test_what_a_worker_reports_is_one_short_line(hire):
         ("read(); os.close(1); time.sleep(60)", Status.RUNTIME_ERROR),
         ("read(); os._exit(0)", Status.RUNTIME_ERROR),
         ("read(); os.kill(os.getpid(), 9)", Status.OOM),
-        ("read(); os.kill(os.getpid(), 24)", Status.TIMEOUT),
+        (
+            "read(); import signal; signal.signal(24, signal.SIG_DFL); os.kill(os.getpid(), 24)",
+            Status.TIMEOUT,
+        ),
         ("read(); os.kill(os.getpid(), 11)", Status.RUNTIME_ERROR),
     ],
 )

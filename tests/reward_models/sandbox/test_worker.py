@@ -338,6 +338,19 @@ def test_limits_are_set_and_the_network_is_cut(worker):
     assert os.getpgid(worker._channel.pid) == os.getsid(worker._channel.pid) == worker._channel.pid
 
 
+@linux
+def test_a_deaf_owner_has_a_worker_that_hears():
+    """NetHack leaves SIGHUP and SIGXCPU ignored in its process, and children inherit that."""
+    before = signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    try:
+        with Worker() as worker:
+            lines = (process_of(worker) / "status").read_text().splitlines()
+    finally:
+        signal.signal(signal.SIGXCPU, before or signal.SIG_DFL)
+    ignored = int(next(line for line in lines if line.startswith("SigIgn")).split()[1], 16)
+    assert not ignored & (1 << (signal.SIGXCPU - 1))
+
+
 # Ends.
 
 
