@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from densegym.cli.author_view import watch_search
 from densegym.cli.progress import bank_bar
@@ -338,10 +338,11 @@ def records() -> None:
     require("stable_baselines3", extra="agents")
     from densegym.agents.author_folder import list_records
 
-    table = Table("record", "task", "author", "K x N", "steps", "model", header_style="bold")
+    name_column = Column("record", no_wrap=True)  # it is there to be typed
+    table = Table(name_column, "author", "K x N", "steps", "model", header_style="bold")
     for name, config, model in list_records():
         shape = f"{config.candidates} x {config.iterations}"
-        table.add_row(name, config.task, config.author, shape, f"{config.steps:,}", model or "-")
+        table.add_row(name, config.author, shape, f"{config.steps:,}", model or "-")
     Console().print(table)
 
 
