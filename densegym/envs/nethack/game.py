@@ -8,7 +8,8 @@ the unrepaired classes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import importlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -17,7 +18,9 @@ import numpy.typing as npt
 from gymnasium.envs.registration import load_env_creator
 
 from densegym.envs.nethack.compatibility import import_minihack
-from densegym.errors import DenseGymError, require, unknown
+from densegym.envs.nethack.crops import Crops
+from densegym.envs.nethack.messages import Lines
+from densegym.errors import DenseGymError, MissingExtraError, require, unknown
 
 if TYPE_CHECKING:
     _Upstream = Any
@@ -26,6 +29,29 @@ else:
 
 Observation = dict[str, npt.NDArray[Any]]
 RENDER_MODES = ("rgb_array", "ansi")
+# Tasks that neither NLE nor MiniHack registers, or that MiniHack cannot make.
+OWN_TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    **{
+        f"ONI-Staircase-Lvl{level}{mode}": (
+            "densegym.envs.nethack.oni:StaircaseLevel",
+            {"level": level, "continual": bool(mode)},
+        )
+        for level in (2, 3, 4)
+        for mode in ("", "-Continual")
+    },
+    "ONI-Oracle": ("densegym.envs.nethack.oni:Oracle", {}),
+    "ONI-Oracle-Sober": ("densegym.envs.nethack.oni:Oracle", {"sober": True}),
+    "MiniHack-KeyRoom-S10-v0": ("densegym.envs.nethack.study:KeyRoomS10", {}),
+    **{
+        f"MiniHack-LavaCrossingS19N{rivers}-v0": (
+            "densegym.envs.nethack.study:LavaCrossing",
+            {"rivers": rivers},
+        )
+        for rivers in (13, 17)
+    },
+}
+_GRID_SEEDS = 2**31  # MiniGrid's seeds are smaller than the game's
+_NO_OPTIONS = {"wizkit_items": None}  # without the entry upstream crashes
 _UPSTREAM_MODES = {"rgb_array": "pixel", "ansi": "ansi", None: "ansi"}
 
 
@@ -34,12 +60,34 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
 
     _final: Sequence[npt.NDArray[Any]] | None = None
     _kept: tuple[str, ...] = ()
+    _crops: Crops | None = None
+    lines: Lines
+
+    def hear(self) -> None:
+        """Keep every line of the game from now on."""
+        raw, buffers = self.nethack._pynethack, self.nethack._obs
+        lines = Lines(buffers[self._message_index], buffers[self._program_state_index])
+
+        def step(key: int) -> tuple[Any, bool]:
+            raw.step(key)
+            lines.listen()
+            return buffers, raw.done()
+
+        # On the instance, because upstream makes its game where no subclass can be put.
+        self.nethack.step, self.lines = step, lines
 
     def start(self, core: int, display: int, options: dict[str, Any] | None) -> Observation:
         """Start the game that two seeds below 2**63 decide, and return its first observation."""
         self._final = None
-        self.seed(core, display, reseed=False)  # holds for the next game only
-        observation: Observation = self.reset(options=options)[0]
+        # Past upstream's own methods, of which the Challenge's refuses and MiniGrid's crashes.
+        # Holds for the next game only.
+        type(self.nethack).set_initial_seeds(self.nethack, core, display, False, None)
+        grid = getattr(self, "minigrid_env", None)
+        if grid is not None:
+            grid.reset(seed=core % _GRID_SEEDS)
+        self.lines.clear()
+        observation: Observation = self.reset(options=options or dict(_NO_OPTIONS))[0]
+        self.lines.listen()
         self._final = None
         return observation
 
@@ -47,6 +95,22 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
         """Return the terminal's 24 lines of 80 characters."""
         lines = self.last_observation[self._observation_keys.index("tty_chars")]
         return "\n".join(line.tobytes().decode("latin-1") for line in lines)
+
+    @property
+    def ascended(self) -> int:
+        """Return how a won game is said to have ended."""
+        return int(require("nle", extra="nethack").nethack.ASCENDED)
+
+    @property
+    def blstats(self) -> npt.NDArray[np.int64]:
+        """The bottom line's numbers now, (27,) int64."""
+        numbers: npt.NDArray[np.int64] = self.last_observation[self._blstats_index]
+        return numbers
+
+    def step(self, action: int) -> Any:
+        """Play one action."""
+        self.lines.clear()
+        return super().step(action)
 
     def _get_end_status(self, observation: Any, done: bool) -> Any:
         aborted = self._check_abort(observation)
@@ -66,6 +130,8 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
         if self._final is not None:
             for buffer, value in zip(observation, self._final, strict=True):
                 np.copyto(buffer, value)  # pictures are drawn from these buffers too
+        if self._crops is not None:
+            return self._crops.observe(observation)
         seen = super()._get_observation(observation)
         return {key: seen[key].copy() for key in self._kept}
 
@@ -87,16 +153,17 @@ def make_game(
     Raises:
         MissingExtraError: NLE or MiniHack is not installed.
         UnknownNameError: no such task, observation key or render mode.
-        DenseGymError: the task cannot be seeded, or the time limit is not positive.
+        DenseGymError: the time limit is not positive.
     """
     if render_mode not in _UPSTREAM_MODES:
         raise unknown("render mode", str(render_mode), RENDER_MODES)
-    upstream = _upstream_class(task)
+    upstream, own = _upstream_class(task)
     _check_keys(task, keys)
-    shown = ("tty_chars",) if render_mode == "ansi" and "tty_chars" not in keys else ()
+    drawn = keys if is_minihack(task) else tuple(Crops.whole(key) for key in keys)
+    shown = ("tty_chars",) if render_mode == "ansi" else ()
     kwargs: dict[str, Any] = {
-        **gym.spec(task).kwargs,
-        "observation_keys": (*keys, *shown),
+        **own,
+        "observation_keys": tuple(dict.fromkeys((*drawn, *shown))),
         "render_mode": _UPSTREAM_MODES[render_mode],  # upstream's default prints
         "fix_moon_phase": True,  # else the date changes luck and monsters under equal seeds
     }
@@ -107,8 +174,14 @@ def make_game(
                 "Type a positive number, or leave it out for upstream's limit"
             )
         kwargs["max_episode_steps"] = max_episode_steps
-    game = _repaired(upstream)(**kwargs)
+    try:
+        game = _repaired(upstream)(**kwargs)
+    except ModuleNotFoundError as error:  # MiniHack imports MiniGrid where it needs it
+        raise MissingExtraError(f"{error}. Type: pip install 'densegym[nethack]'") from error
     game._kept = keys
+    if all(Crops.can(key, game._observation_keys) for key in keys):
+        game._crops = Crops(keys, game._observation_keys)
+    game.hear()
     return game
 
 
@@ -117,21 +190,22 @@ def _repaired(upstream: type) -> Any:
     return type(f"Repaired{upstream.__name__}", (_RepairedGame, upstream), {})
 
 
-def _upstream_class(task: str) -> type:
+def _upstream_class(task: str) -> tuple[type, dict[str, Any]]:
+    """Return the class behind a task and its constructor arguments."""
     require("nle", extra="nethack")
     require("nle.env", extra="nethack")  # registers the NetHack ids
     if is_minihack(task):
         import_minihack()
+    if task in OWN_TASKS:
+        target, kwargs = OWN_TASKS[task]
+        module, _, name = target.partition(":")
+        return getattr(importlib.import_module(module), name), dict(kwargs)
     known = [name for name in gym.registry if name.startswith(("NetHack", "MiniHack"))]
     if task not in known:
-        raise unknown("NetHack task", task, known)
-    if task.startswith("NetHackChallenge"):
-        raise DenseGymError(
-            f'"{task}" refuses seeds, so reset(seed=) could not decide its games. '
-            'Type task="NetHack-v0" for all actions, or task="NetHackScore-v0"'
-        )
-    upstream: Any = load_env_creator(str(gym.spec(task).entry_point))
-    return upstream  # type: ignore[no-any-return]  # upstream registers classes only
+        raise unknown("NetHack task", task, [*known, *OWN_TASKS])
+    spec = gym.spec(task)
+    upstream: Any = load_env_creator(str(spec.entry_point))
+    return upstream, dict(spec.kwargs)
 
 
 def is_minihack(task: str) -> bool:
@@ -145,6 +219,8 @@ def _check_keys(task: str, keys: Sequence[str]) -> None:
         known -= {"program_state", "internal", "misc"}  # MiniHack's observations leave them out
         known |= {*require("minihack.base", extra="nethack").MINIHACK_SPACE_FUNCS, "pixel"}
         known -= {"screen_descriptions_crop"}  # upstream returns another shape than it declares
+    else:
+        known |= {f"{name}_crop" for name in ("glyphs", "chars", "colors", "specials")}
     for key in keys:
         if key not in known:
             raise unknown("observation key", key, known)

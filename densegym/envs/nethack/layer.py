@@ -10,12 +10,14 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from densegym.envs.nethack.game import RENDER_MODES, Observation, is_minihack, make_game
+from densegym.envs.nethack.crops import SIZE, Crops
+from densegym.envs.nethack.game import RENDER_MODES, Observation, make_game
+from densegym.envs.nethack.progression import Progress
 from densegym.errors import DenseGymError
 
 ABORTED = -1
 SUCCESSFUL = 2
-DEFAULT_KEYS = ("glyphs", "blstats", "message")
+DEFAULT_KEYS = ("glyphs", "chars_crop", "blstats", "message")
 _SEED_LIMIT = 2**62
 # Far above any number of the game, and exact in the float64 that Box.sample draws.
 _BLSTATS_LIMIT = 2**53
@@ -41,17 +43,18 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
 
     Args:
         task: upstream id, e.g. ``"NetHackScore-v0"``.
-        observation_keys: which entries the Dict observation has; None is glyphs, blstats and
-            message, and for MiniHack chars_crop too.
+        observation_keys: which entries the Dict observation has; None is glyphs, chars_crop,
+            blstats and message. NLE's maps can be cropped as MiniHack's.
         max_episode_steps: the world's own time limit; None keeps upstream's.
         max_steps: the same, under a name that ``gym.make`` hands through.
+        contexts: play only this many different games, as the bonus study does; None is no bound.
         render_mode: ``"rgb_array"``, (336, 1264, 3) uint8; ``"ansi"``, 24 lines; or None.
         reward: ignored; the skin around the world pays it.
 
     Raises:
         MissingExtraError: NLE or MiniHack is not installed.
         UnknownNameError: no such task, observation key or render mode.
-        DenseGymError: the task cannot be seeded, or the time limit is given twice or not positive.
+        DenseGymError: the time limit is given twice, or it or the contexts are not positive.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 42}  # noqa: RUF012
@@ -63,19 +66,29 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         observation_keys: Sequence[str] | None = None,
         max_episode_steps: int | None = None,
         max_steps: int | None = None,
+        contexts: int | None = None,
         render_mode: str | None = None,
         reward: object = None,
     ) -> None:
-        keys = _default_keys(task) if observation_keys is None else tuple(observation_keys)
+        keys = DEFAULT_KEYS if observation_keys is None else tuple(observation_keys)
         limit = _one_limit(max_episode_steps, max_steps)
+        if contexts is not None and contexts < 1:
+            raise DenseGymError(f"contexts is at least 1; given {contexts}")
         RecordConstructorArgs.__init__(
-            self, task=task, observation_keys=keys, max_steps=limit, render_mode=render_mode
+            self,
+            task=task,
+            observation_keys=keys,
+            max_steps=limit,
+            contexts=contexts,
+            render_mode=render_mode,
         )
+        self._contexts = contexts
         self.render_mode = render_mode
         self.game: Any = make_game(task, keys, limit, render_mode)
         self.observation_space = spaces.Dict({key: self._space(key) for key in keys})
         self.action_space = spaces.Discrete(int(self.game.action_space.n))
-        self._succeeded = 0.0
+        self._succeeded, self._progress = 0.0, Progress()
+        self._ascended = self.game.ascended
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -85,20 +98,20 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         Of the options only NLE's ``wizkit_items`` means something.
         """
         super().reset(seed=seed)
-        core, display = self.np_random.integers(_SEED_LIMIT, size=2).tolist()
+        core, display = draw_seeds(self.np_random, self._contexts)
         wishes = options if options and "wizkit_items" in options else None
-        self._succeeded = 0.0
-        info = {"end_status": 0, "success_now": 0.0, "is_success": 0.0}
-        return self.game.start(core, display, wishes), info
+        self._succeeded, self._progress = 0.0, Progress()
+        obs = self.game.start(core, display, wishes)
+        return obs, self._told({"end_status": 0}, 0.0)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action."""
         obs, reward, ended, _, info = self.game.step(int(action))
         status = info["end_status"]
-        succeeded = 1.0 if status == SUCCESSFUL else 0.0
-        self._succeeded = self._succeeded or succeeded
-        info["success_now"], info["is_success"] = succeeded, self._succeeded
         aborted = status == ABORTED
+        if ended and not aborted and self.game.nethack.how_done() == self._ascended:
+            self._progress.ascend()
+        self._told(info, 1.0 if status == SUCCESSFUL else 0.0)
         return obs, reward, ended and not aborted, aborted, info
 
     def render(self) -> Any:
@@ -111,15 +124,33 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         """End the game; may be called twice."""
         self.game.close()
 
+    def _told(self, info: dict[str, Any], succeeded: float) -> dict[str, Any]:
+        self._succeeded = self._succeeded or succeeded
+        lines = self.game.lines.texts()
+        progress = self._progress
+        info["milestones"] = progress.update(self.game.blstats, lines)
+        info["captions"] = lines
+        info["progression"], info["depth"] = progress.value, float(progress.depth)
+        info["success_now"], info["is_success"] = succeeded, self._succeeded
+        return info
+
     def _space(self, key: str) -> spaces.Box:
-        space: spaces.Box = self.game.observation_space.spaces[key]
+        known = self.game.observation_space.spaces
+        if key not in known:  # NLE knows no crops
+            whole = known[Crops.whole(key)]
+            return spaces.Box(0, int(whole.high.max()), (SIZE, SIZE), whole.dtype.type)
+        space: spaces.Box = known[key]
         if key == "blstats":  # upstream declares int32 bounds for int64 numbers
             return spaces.Box(-_BLSTATS_LIMIT, _BLSTATS_LIMIT, space.shape, np.int64)
         return space
 
 
-def _default_keys(task: str) -> tuple[str, ...]:
-    return (*DEFAULT_KEYS, "chars_crop") if is_minihack(task) else DEFAULT_KEYS
+def draw_seeds(rng: np.random.Generator, contexts: int | None) -> tuple[int, int]:
+    """Return the two seeds of the next game, drawn from a generator of games."""
+    if contexts is not None:
+        rng = np.random.default_rng((contexts, int(rng.integers(contexts))))
+    core, display = rng.integers(_SEED_LIMIT, size=2).tolist()
+    return core, display
 
 
 def _one_limit(max_episode_steps: int | None, max_steps: int | None) -> int | None:

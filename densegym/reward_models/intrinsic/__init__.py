@@ -1,0 +1,1 @@
+"""Rewards for novelty and for what the world says of a step."""
