@@ -128,6 +128,9 @@ def _load_shipped() -> None:
     _add("env", f"{world}:EnvReward", "the world's own, honest outcome (the default)")
     _add("expert", f"{world}:ExpertReward", "the suite's hand-written dense reward")
     _add("delayed", f"{world}:DelayedReward", "the whole return on the last step")
+    marks = "densegym.reward_models.intrinsic.milestone"
+    _add("milestone", f"{marks}:MilestoneReward", "1 when a milestone is first reached; a gate")
+    _add("progression", f"{marks}:ProgressionReward", "the rise of NetHack's progression metric")
     _add("authored", shipped.build_for_task, "the shipped reward program for the task")
     file = "densegym.reward_models.authored.file:build_file"
     _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')

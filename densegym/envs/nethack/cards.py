@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from densegym import assets
 from densegym.envs.tasks import World
 from densegym.reward_models.types import Feature, TaskCard
 
@@ -22,42 +27,27 @@ _FEATURES = tuple(
     Feature(name, (), unit, "game", meaning, key="blstats", columns=(index, index + 1))
     for name, index, unit, meaning in _COUNTERS
 )
-# id, upstream id, goal, success rule, upstream's time limit in steps, licence
-_TASKS = (
-    (
-        "NetHackScore",
-        "NetHackScore-v0",
-        "Play NetHack for the highest score.",
-        "none: judge return/env, the score gained (is_success stays 0)",
-        5000,
-        "NLE 1.3, NetHack General Public License",
-    ),
-    (
-        "MiniHack-KeyRoom-S5",
-        "MiniHack-KeyRoom-S5-v0",
-        "Find the key, unlock the door of the closet, and step onto the stairs down.",
-        "the agent stands on the stairs down",
-        200,
-        "MiniHack 1.0, Apache-2.0, on NLE 1.3",
-    ),
-)
+_ENDLESS = "none: judge return/env (is_success stays 0)"
 
 
 def worlds() -> list[World]:
-    """Return every NetHack world; they keep their own clocks."""
-    return [
-        World(
-            card=TaskCard(
-                id=f"DenseGym/{name}-v0",
-                family="nethack",
-                goal=goal,
-                success=success,
-                provenance=f"{upstream}, {licence}; {steps} steps; "
-                "pays -0.01 when the game clock stands still",
-                features=_FEATURES,
-            ),
-            entry_point="densegym.envs.nethack.layer:NetHackEnv",
-            kwargs={"task": upstream},
-        )
-        for name, upstream, goal, success, steps, licence in _TASKS
-    ]
+    """Return every NetHack world of ``assets/tasks/nethack.toml``; they keep their own clocks."""
+    table = tomllib.loads(assets.text("tasks/nethack.toml"))
+    return [_world(group, task) for group in table["group"] for task in group["tasks"]]
+
+
+def _world(group: Mapping[str, Any], task: Mapping[str, Any]) -> World:
+    told = {**group, **task}
+    name = told["name"]
+    return World(
+        card=TaskCard(
+            id=f"DenseGym/{name}-v0",
+            family="nethack" if name.startswith(("NetHack", "ONI")) else "minihack",
+            goal=told["goal"],
+            success=told["success"] or _ENDLESS,
+            provenance=f"{name}-v0, {told['licence']}; {told['steps']} steps; {told['reward']}",
+            features=_FEATURES,
+        ),
+        entry_point="densegym.envs.nethack.layer:NetHackEnv",
+        kwargs={"task": name if name.startswith("ONI") else f"{name}-v0"},
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from gymnasium.envs.registration import load_env_creator
 from densegym.envs.nethack.compatibility import import_minihack
 from densegym.envs.nethack.crops import Crops
 from densegym.envs.nethack.messages import Lines
+from densegym.envs.nethack.progression import TURN
 from densegym.errors import DenseGymError, MissingExtraError, require, unknown
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ _UPSTREAM_MODES = {"rgb_array": "pixel", "ansi": "ansi", None: "ansi"}
 class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class known at run time
     """Goes before an upstream class; returns copies, and the last screen instead of a blank one."""
 
+    _frozen_steps: int
     _final: Sequence[npt.NDArray[Any]] | None = None
     _kept: tuple[str, ...] = ()
     _crops: Crops | None = None
@@ -73,8 +76,15 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
             lines.listen()
             return buffers, raw.done()
 
+        begin = type(self.nethack).reset
+
+        def reset(*args: Any, **kwargs: Any) -> Any:
+            begun = begin(self.nethack, *args, **kwargs)
+            lines.listen()
+            return begun
+
         # On the instance, because upstream makes its game where no subclass can be put.
-        self.nethack.step, self.lines = step, lines
+        self.nethack.step, self.nethack.reset, self.lines = step, reset, lines
 
     def start(self, core: int, display: int, options: dict[str, Any] | None) -> Observation:
         """Start the game that two seeds below 2**63 decide, and return its first observation."""
@@ -87,7 +97,6 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
             grid.reset(seed=core % _GRID_SEEDS)
         self.lines.clear()
         observation: Observation = self.reset(options=options or dict(_NO_OPTIONS))[0]
-        self.lines.listen()
         self._final = None
         return observation
 
@@ -125,6 +134,14 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
         if status and self._final is None:  # a death has wiped the screen; this is the one before
             self._final = last_observation
         return super()._reward_fn(last_observation, action, observation, status)
+
+    def _get_time_penalty(self, last_observation: Any, observation: Any) -> Any:
+        if self.penalty_mode != "constant" or self.penalty_time:
+            return super()._get_time_penalty(last_observation, observation)
+        at = self._blstats_index  # upstream's numbers, without NumPy's slow scalars
+        frozen = last_observation[at].item(TURN) == observation[at].item(TURN)
+        self._frozen_steps = self._frozen_steps + 1 if frozen else 0
+        return self.penalty_step if frozen else 0
 
     def _get_observation(self, observation: Any) -> Observation:
         if self._final is not None:
@@ -175,7 +192,10 @@ def make_game(
             )
         kwargs["max_episode_steps"] = max_episode_steps
     try:
-        game = _repaired(upstream)(**kwargs)
+        with warnings.catch_warnings():
+            # MiniHack asks for version 0 of a MiniGrid env, and we play MiniHack's tasks.
+            warnings.filterwarnings("ignore", message=".*MiniGrid-MultiRoom-.* is out of date")
+            game = _repaired(upstream)(**kwargs)
     except ModuleNotFoundError as error:  # MiniHack imports MiniGrid where it needs it
         raise MissingExtraError(f"{error}. Type: pip install 'densegym[nethack]'") from error
     game._kept = keys

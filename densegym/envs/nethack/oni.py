@@ -8,11 +8,16 @@ a level of the next number, so falling through a trap door does not count either
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nle import nethack
 from nle.env.tasks import TASK_ACTIONS, NetHackOracle, NetHackStaircase
+
+if TYPE_CHECKING:
+    _Upstream = Any
+else:
+    _Upstream = object
 
 REWARD = 50.0
 ACTIONS = (
@@ -28,26 +33,28 @@ _PROMPTS = (b"What do you want to eat? [", b"What do you want to drink? [")
 _YES, _ESCAPE = ord("y"), 27
 
 
-class _Goal:
+class _Goal(_Upstream):  # type: ignore[misc]  # put in front of NLE's classes
     """Pays 50 for success and nothing else; answers what to eat or drink.
 
     At such a prompt the key ``y`` picks the first thing offered and any other key cancels.
     """
 
+    actions: Any
+
     def step(self, action: int) -> Any:
-        observation = self.last_observation  # type: ignore[has-type]
-        if observation[self._internal_index][_IN_QUESTION]:  # type: ignore[attr-defined]
-            message = observation[self._message_index].tobytes()  # type: ignore[attr-defined]
+        observation = self.last_observation
+        if observation[self._internal_index][_IN_QUESTION]:
+            message = observation[self._message_index].tobytes()
             if message.startswith(_PROMPTS):
                 return self._answer(action, message)
-        return super().step(action)  # type: ignore[misc]
+        return super().step(action)
 
     def _answer(self, action: int, message: bytes) -> Any:
         offered = message[message.index(b"[") + 1]
-        key = offered if self.actions[action] == _YES else _ESCAPE  # type: ignore[has-type]
+        key = offered if self.actions[action] == _YES else _ESCAPE
         actions, self.actions = self.actions, {action: key}
         try:
-            return super().step(action)  # type: ignore[misc]
+            return super().step(action)
         finally:
             self.actions = actions
 
@@ -56,14 +63,14 @@ class _Goal:
         return REWARD if status == 2 else 0.0
 
     def _perform_known_steps(self, observation: Any, done: bool, exceptions: bool = True) -> Any:
-        asked = not done and observation[self._internal_index][_IN_QUESTION]  # type: ignore[attr-defined]
-        message = observation[self._message_index].tobytes() if asked else b""  # type: ignore[attr-defined]
+        asked = not done and observation[self._internal_index][_IN_QUESTION]
+        message = observation[self._message_index].tobytes() if asked else b""
         if exceptions and message.startswith(_PROMPTS):
             return observation, done
-        return super()._perform_known_steps(observation, done, exceptions)  # type: ignore[misc]
+        return super()._perform_known_steps(observation, done, exceptions)
 
 
-class StaircaseLevel(_Goal, NetHackStaircase):
+class StaircaseLevel(_Goal, NetHackStaircase):  # type: ignore[misc]  # NLE ships no types
     """Take the stairs down to dungeon level ``level``.
 
     Args:
@@ -95,7 +102,7 @@ class StaircaseLevel(_Goal, NetHackStaircase):
         return REWARD if self._arrived else 0.0
 
 
-class Oracle(_Goal, NetHackOracle):
+class Oracle(_Goal, NetHackOracle):  # type: ignore[misc]  # NLE ships no types
     """Stand next to the Oracle.
 
     Args:

@@ -8,7 +8,7 @@ nle-progress package. It never falls within an episode.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -50,9 +50,9 @@ def _mark(table: tuple[int, ...], level: int) -> float:
 
 
 @lru_cache(maxsize=1 << 16)
-def milestones_of(line: str) -> tuple[str, ...]:
-    """Return the milestones that one raw line of the game tells of."""
-    return tuple(name for name, said in _SAID if said.search(line))
+def milestones_of(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the milestones that the raw lines of a step tell of."""
+    return tuple(name for name, said in _SAID if any(map(said.search, lines)))
 
 
 class Progress:
@@ -72,15 +72,15 @@ class Progress:
         self._place: tuple[int, int, int] | None = None
         self._experience = 1
 
-    def update(self, blstats: Any, lines: Iterable[str] = ()) -> tuple[str, ...]:
+    def update(self, blstats: Any, lines: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Take note of a state and of what was said; return milestones met for the first time."""
         place = (blstats.item(DEPTH), blstats.item(EXPERIENCE), blstats.item(DUNGEON))
-        if place == self._place and not lines:
-            return ()
-        found = [name for line in lines for name in milestones_of(line)]
+        found = milestones_of(lines) if lines else ()
         if place != self._place:
             self._place = place
-            found += self._move(*place)
+            found = (*found, *self._move(*place))
+        elif not found:
+            return ()
         fresh = tuple(name for name in dict.fromkeys(found) if name not in self.reached)
         self.reached.update(fresh)
         return fresh

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 from minihack.envs.keyroom import MiniHackKeyRoom
 from minihack.envs.minigrid import MiniGridHack
-from nle.env.base import gym
 
 
-class KeyRoomS10(MiniHackKeyRoom):
+class KeyRoomS10(MiniHackKeyRoom):  # type: ignore[misc]  # MiniHack ships no types
     """Find the key, open the closet, in a room of 10 x 10 with a closet of 3 x 3."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -21,11 +21,11 @@ class KeyRoomS10(MiniHackKeyRoom):
         super().__init__(*args, room_size=10, subroom_size=3, lit=True, **kwargs)
 
 
-class LavaCrossing(MiniGridHack):
+class LavaCrossing(MiniGridHack):  # type: ignore[misc]  # MiniHack ships no types
     """Cross 19 x 19 cells with ``rivers`` rivers of lava, each with one gap."""
 
     def __init__(self, *args: Any, rivers: int, **kwargs: Any) -> None:
-        name = f"MiniGrid-LavaCrossingS19N{rivers}-v0"
+        name = f"MiniGrid-SquareLavaCrossingS19N{rivers}-v0"  # the plain name is taken
         if name not in gym.registry:
             gym.register(
                 name,
@@ -36,7 +36,7 @@ class LavaCrossing(MiniGridHack):
 
 
 def _crossing(*, rivers: int, width: int = 19, height: int = 19, **kwargs: Any) -> Any:
-    from minigrid.envs import CrossingEnv
+    from minigrid.envs.crossing import CrossingEnv
 
     del width, height  # MiniHack asks for the terminal's; the game's field is square
     return CrossingEnv(size=19, num_crossings=rivers, **kwargs)
