@@ -175,4 +175,4 @@ class Brightness(BaseRewardModel):
 
     def score(self, steps: Steps) -> Scores:
         assert steps.frame is not None
-        return Scores(steps.frame.mean(axis=(1, 2, 3)), all_true(len(steps.slot)))
+        return Scores(steps.frame.mean(axis=(1, 2, 3, 4)), all_true(len(steps.slot)))

@@ -21,7 +21,7 @@ from densegym.agents.config import TrainConfig
 from densegym.agents.evaluate import Evaluation, Evaluator
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
-from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.envs.wrappers.common import with_frames
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, RewardError
@@ -181,12 +181,10 @@ def _lanes(
         kwargs["terminate_on_success"] = stops
     if config.run.episode_steps is not None:
         kwargs["max_episode_steps"] = config.run.episode_steps
-    if engine.needs_frames:
-        kwargs["render_mode"] = "rgb_array"
+    card = task_card(config.env)
 
     def lane() -> gym.Env[Any, Any]:
-        env = gym.make(spec, **kwargs)
-        return FrameInInfo(env) if engine.needs_frames else env
+        return with_frames(gym.make(spec, **kwargs), engine, card)
 
     return LaneVecEnv([lane] * config.run.n_envs)
 

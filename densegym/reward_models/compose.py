@@ -17,6 +17,7 @@ from densegym.reward_models.types import (
     Episode,
     Float,
     Need,
+    Pictures,
     PotentialModel,
     RewardModel,
     Scores,
@@ -35,8 +36,12 @@ def short_name(name: str) -> str:
 def _agreed(values: Sequence[Any], what: str) -> Any:
     stated = {value for value in values if value is not None}
     if len(stated) > 1:
-        raise RewardError(f"the parts of one reward disagree on {what}: {sorted(stated)}")
+        raise RewardError(f"the parts of one reward disagree on {what}: {sorted(map(str, stated))}")
     return stated.pop() if stated else None
+
+
+def _pictures(model: Any) -> Pictures | None:
+    return getattr(model, "pictures", None)
 
 
 class Wrapping(BaseRewardModel):
@@ -50,6 +55,7 @@ class Wrapping(BaseRewardModel):
         self.gamma = getattr(model, "gamma", None)
         self.default_mode = getattr(model, "default_mode", "replace")
         self.stops_at_success = getattr(model, "stops_at_success", None)
+        self.pictures = _pictures(model)
 
     def begin(self, starts: Starts) -> None:
         """Begin the inner model."""
@@ -126,6 +132,7 @@ class Sum(BaseRewardModel):
             for name in ([f"{label}.{term}" for term in model.terms] or [label])
         )
         self.gamma = _agreed([getattr(model, "gamma", None) for model in self.models], "gamma")
+        self.pictures = _agreed([_pictures(model) for model in self.models], "pictures")
         wishes = [getattr(model, "stops_at_success", None) for model in self.models]
         self.stops_at_success = False if False in wishes else (True if True in wishes else None)
 
@@ -204,6 +211,7 @@ class Gate(Wrapping):
         super().__init__(model)
         self.gate = gate
         self.needs = model.needs | gate.needs
+        self.pictures = _agreed([_pictures(model), _pictures(gate)], "pictures")
         self.threshold, self.latch = float(threshold), latch
         self._open = LaneValues()
 
@@ -272,7 +280,8 @@ class Shaped(BaseRewardModel):
         self.potential = potential
         self.name = potential.name
         self.needs = potential.needs
-        self.terms = ("shaping",)
+        self.pictures = _pictures(potential)
+        self.terms = ("shaping", *getattr(potential, "terms", ()))
         self.gamma = float(gamma)
         self.stops_at_success = getattr(potential, "stops_at_success", None)
         self._terminal_truncation = truncation == "terminal"
@@ -296,7 +305,8 @@ class Shaped(BaseRewardModel):
         shaping = self.gamma * after - before
         self._phi.values[steps.slot] = after
         spoke = valid | ended
-        return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts={"shaping": shaping})
+        parts = {"shaping": shaping, **getattr(self.potential, "told", {})}
+        return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts=parts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the kept potentials and the potential's own state."""
@@ -320,7 +330,8 @@ class AdditiveUnsafe(BaseRewardModel):
         self.potential = potential
         self.name = potential.name
         self.needs = potential.needs
-        self.terms = ("potential",)
+        self.pictures = _pictures(potential)
+        self.terms = ("potential", *getattr(potential, "terms", ()))
 
     def begin(self, starts: Starts) -> None:
         """Let the potential see the first states."""
@@ -329,7 +340,8 @@ class AdditiveUnsafe(BaseRewardModel):
     def score(self, steps: Steps) -> Scores:
         """Return Φ of the successor."""
         phi, valid = self.potential.after(steps)
-        return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts={"potential": phi})
+        parts = {"potential": phi, **getattr(self.potential, "told", {})}
+        return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts=parts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the potential's own state."""

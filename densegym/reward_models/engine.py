@@ -26,6 +26,7 @@ from densegym.reward_models.types import (
     Info,
     Int,
     Need,
+    Pictures,
     RewardModel,
     Scores,
     Starts,
@@ -126,8 +127,13 @@ class RewardEngine:
 
     @property
     def needs_frames(self) -> bool:
-        """Whether the host must render every state."""
+        """Whether the host must render states; ``pictures`` says which."""
         return Need.FRAME in self.model.needs
+
+    @property
+    def pictures(self) -> Pictures:
+        """Which pictures the model looks at."""
+        return getattr(self.model, "pictures", None) or Pictures()
 
     def begin(
         self, slot: Int, obs: Any, info: Sequence[Info], frame: Frames | None = None

@@ -33,11 +33,34 @@ class Need(enum.Flag):
     OBS = enum.auto()
     """Observations and actions; without it ``Steps.obs`` and ``Steps.next_obs`` are None."""
     FRAME = enum.auto()
-    """A picture of each state, (B, H, W, 3) uint8."""
+    """Pictures of the states, (B, V, H, W, 3) uint8; which ones, says the model's ``pictures``."""
     TASK = enum.auto()
     """The task's sentence, per row, at the start of an episode."""
     EPISODE = enum.auto()
     """Whole episodes for ``finish``; paid by relabelling, never at step time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Which pictures a model with ``Need.FRAME`` looks at.
+
+    Attributes:
+        cameras: V cameras by name; empty means those of the task card.
+        size: height and width, pixels.
+        every: a picture is taken of the first state, of every ``every``-th after it and of the
+            last one of an episode.
+        pretty: with shadows, smooth edges and the whole robot, for judges that learnt elsewhere.
+    """
+
+    cameras: tuple[str, ...] = ()
+    size: int = 64
+    every: int = 1
+    pretty: bool = False
+
+    def due(self, t: Int, ended: Bool) -> Bool:
+        """Return (B,) whether a picture is taken after step ``t`` (0-based) of an episode."""
+        due: Bool = ended | ((t + 1) % self.every == 0)
+        return due
 
 
 class Starts(NamedTuple):
@@ -48,7 +71,7 @@ class Starts(NamedTuple):
         obs: first observation, leading axis B (array, dict of arrays, or list for text); None
             unless the model needs ``Need.OBS``.
         info: B mappings returned by ``reset``.
-        frame: (B, H, W, 3) uint8, or None.
+        frame: (B, V, H, W, 3) uint8, one picture per camera, or None.
         task: B sentences, or empty unless the model needs ``Need.TASK``.
     """
 
@@ -72,7 +95,7 @@ class Steps(NamedTuple):
         terminated: (B,) bool, the world ended.
         truncated: (B,) bool, the clock ended; when both are true, termination wins.
         info: B mappings returned by ``step``.
-        frame: (B, H, W, 3) uint8 picture of ``next_obs``, or None.
+        frame: (B, V, H, W, 3) uint8 pictures of ``next_obs``, zeros where none was due, or None.
     """
 
     slot: Int
@@ -113,7 +136,7 @@ class Episode:
         dense_reward: (T,) float64, what was paid at step time.
         terminated: whether the world (not the clock) ended it.
         info: T mappings.
-        frames: (T + 1, H, W, 3) uint8, or None.
+        frames: (T + 1, V, H, W, 3) uint8, or None.
         task: the task's sentence.
     """
 
@@ -222,6 +245,8 @@ class TaskCard:
         provenance: upstream package, id and licence.
         features: what reward programs may read.
         expert: what ``reward="expert"`` is, or None where no trustworthy one exists.
+        cameras: what progress judges look through, by name; empty means the world's one picture.
+        hidden: bodies left out of the pictures of judges, because they only cost time.
     """
 
     id: str
@@ -231,3 +256,5 @@ class TaskCard:
     provenance: str = ""
     features: tuple[Feature, ...] = ()
     expert: str | None = None
+    cameras: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from densegym.envs.robot.rendering import draw_plainly
+from densegym.reward_models.types import Frames, Pictures
 
 
 class SparseWorld(gym.Env[Any, Any]):
@@ -56,6 +58,27 @@ class SparseWorld(gym.Env[Any, Any]):
         if self.render_mode is None:
             return None
         return np.ascontiguousarray(self.held.render(), dtype=np.uint8)
+
+    def draw(self, request: Pictures, *, hidden: Sequence[str] = ()) -> Frames:
+        """Return (V, size, size, 3) uint8 pictures for a judge, whatever the render mode.
+
+        Args:
+            request: cameras, size and style; without cameras the world's own one.
+            hidden: bodies left out of plain pictures.
+
+        Raises:
+            UnknownNameError: no such camera or body.
+            DenseGymError: nothing to render with; says what to install.
+        """
+        from densegym.envs.robot.pictures import draw
+
+        held = getattr(self.held, "point_env", self.held)
+        cameras = request.cameras or self._own_cameras()
+        return draw(held.model, held.data, request, cameras=cameras, hidden=hidden)
+
+    def _own_cameras(self) -> tuple[str, ...]:
+        """Return the camera of ``render``; the model's first unless overridden."""
+        return (getattr(self.held, "point_env", self.held).model.camera(0).name,)
 
     def close(self) -> None:
         """Close the held env."""

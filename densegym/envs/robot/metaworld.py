@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import mujoco
@@ -14,7 +15,7 @@ from gymnasium.envs.mujoco import MujocoEnv
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.errors import require, unknown
-from densegym.reward_models.types import Float
+from densegym.reward_models.types import Float, Frames, Pictures
 
 _PLACED = ("body_pos", "body_quat", "site_pos", "site_quat", "geom_pos", "geom_quat", "jnt_range")
 _UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
@@ -74,7 +75,7 @@ class MetaWorldEnv(SparseWorld):
             height=height,
             reward_function_version=expert_version,
         )
-        self._turned = camera in _UPSIDE_DOWN
+        self._camera, self._turned = camera, camera in _UPSIDE_DOWN
         self._placed = {name: getattr(self.sawyer.model, name).copy() for name in _PLACED}
         super().__init__(
             self.sawyer, terminate_on_success=terminate_on_success, render_mode=render_mode
@@ -86,6 +87,17 @@ class MetaWorldEnv(SparseWorld):
         if picture is None or not self._turned:
             return picture
         return np.ascontiguousarray(picture[::-1, ::-1])
+
+    def draw(self, request: Pictures, *, hidden: Sequence[str] = ()) -> Frames:
+        """Return pictures for a judge, upright whatever the camera."""
+        pictures = super().draw(request, hidden=hidden)
+        for view, camera in enumerate(request.cameras or self._own_cameras()):
+            if camera in _UPSIDE_DOWN:
+                pictures[view] = pictures[view, ::-1, ::-1].copy()
+        return pictures
+
+    def _own_cameras(self) -> tuple[str, ...]:
+        return (self._camera,)
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None

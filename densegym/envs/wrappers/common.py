@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.reward_models.engine import Outcome, RewardEngine
 from densegym.reward_models.spec import RewardSpec, build_engine
 from densegym.reward_models.types import Need, TaskCard
@@ -27,10 +29,31 @@ def wants_transitions(engine: RewardEngine) -> bool:
 
 
 def frames_of(infos: Any, engine: RewardEngine) -> Any:
-    """Return the stacked ``info["frame"]`` pictures, or None when nobody looks at them."""
+    """Return ``info["frame"]`` of every row, zeros where none was due; None where nobody looks."""
     if not engine.needs_frames:
         return None
-    return np.stack([info["frame"] for info in infos])
+    taken = [info.get("frame") for info in infos]
+    blank = next((np.zeros_like(frame) for frame in taken if frame is not None), None)
+    if blank is None:
+        return None
+    return np.stack([blank if frame is None else frame for frame in taken])
+
+
+def with_frames(
+    env: gym.Env[Any, Any], engine: RewardEngine, task: TaskCard | None
+) -> gym.Env[Any, Any]:
+    """Return a world that shows what the engine's model looks at, through the card's cameras."""
+    if not engine.needs_frames:
+        return env
+    wanted = engine.pictures
+    return FrameInInfo(
+        env,
+        cameras=wanted.cameras or (task.cameras if task is not None else ()),
+        size=wanted.size,
+        every=wanted.every,
+        pretty=wanted.pretty,
+        hidden=task.hidden if task is not None else (),
+    )
 
 
 def write_rows(infos: Sequence[dict[str, Any]], outcome: Outcome) -> None:

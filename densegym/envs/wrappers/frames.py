@@ -1,46 +1,105 @@
-"""Renders each state once and hands the picture to everybody through ``info["frame"]``."""
+"""Renders the states a reward looks at, once, and hands the pictures on in ``info["frame"]``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from densegym.errors import RewardError
-from densegym.reward_models.types import Frames
+from densegym.errors import RewardError, require
+from densegym.reward_models.types import Frames, Pictures
 
 
 class FrameInInfo(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Puts ``info["frame"]``, (H, W, 3) uint8, into every step and reset.
+    """Puts ``info["frame"]``, (V, H, W, 3) uint8, into resets and into the steps that are due.
 
-    The picture is taken inside the step, so the last one of an episode shows its last state even
-    under hosts that reset at once.
+    The pictures are taken inside the step, so the last ones of an episode show its last state even
+    under hosts that reset at once. Worlds with a ``draw`` method (all robots) are asked for
+    exactly what the reward wants; of others ``render()`` is resized, which gives one view. A video
+    recorder outside that asks for the same state gets the first view of the picture already taken.
+
+    Args:
+        env: the world.
+        cameras: V cameras by name; empty means the world's own one.
+        size: height and width, pixels.
+        every: steps between pictures; the first and the last state always have one.
+        pretty: with shadows, smooth edges and the whole robot.
+        hidden: bodies left out of plain pictures.
 
     Raises:
-        RewardError: the env was not made with ``render_mode="rgb_array"``.
+        RewardError: the env can draw nothing, or is asked for cameras it cannot name.
     """
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
-        RecordConstructorArgs.__init__(self)
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        *,
+        cameras: Sequence[str] = (),
+        size: int = 64,
+        every: int = 1,
+        pretty: bool = False,
+        hidden: Sequence[str] = (),
+    ) -> None:
+        RecordConstructorArgs.__init__(
+            self, cameras=cameras, size=size, every=every, pretty=pretty, hidden=hidden
+        )
         gym.Wrapper.__init__(self, env)
+        self._request = Pictures(tuple(cameras), size, every, pretty)
+        self._hidden = tuple(hidden)
+        self._draw = getattr(env.unwrapped, "draw", None)
+        self._t, self._shown = 0, np.zeros((0, 0, 0, 3), dtype=np.uint8)
+        if self._draw is None:
+            self._check_rendering(env)
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Reset and show the first state."""
+        obs, info = self.env.reset(**kwargs)
+        self._t = 0
+        return obs, {**info, "frame": self._take()}
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step and show the successor if its picture is due."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self._t += 1
+        self._shown = self._shown[:0]
+        if terminated or truncated or self._t % self._request.every == 0:
+            info = {**info, "frame": self._take()}
+        return obs, reward, terminated, truncated, info
+
+    def render(self) -> Any:
+        """Return the first view of this state's picture if there is one, else the world's."""
+        if self.env.render_mode == "rgb_array" and len(self._shown):
+            return self._shown[0]
+        return self.env.render()
+
+    def _take(self) -> Frames:
+        if self._draw is not None:
+            self._shown = self._draw(self._request, hidden=self._hidden)
+            return self._shown
+        picture: Any = self.env.render()
+        self._shown = _resized(np.asarray(picture, dtype=np.uint8), self._request.size)[None]
+        return self._shown
+
+    def _check_rendering(self, env: gym.Env[Any, Any]) -> None:
         if env.render_mode != "rgb_array":
             raise RewardError(
                 "this reward looks at pictures, but the environment was made with "
                 f'render_mode={env.render_mode!r}. Make it with render_mode="rgb_array".'
             )
+        if self._request.cameras:
+            raise RewardError(
+                f"this reward looks through the cameras {', '.join(self._request.cameras)}, but "
+                f"{type(env.unwrapped).__name__} can only render() one view. Give the reward "
+                '"cameras": [].'
+            )
 
-    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Reset and show the first state."""
-        obs, info = self.env.reset(**kwargs)
-        return obs, {**info, "frame": self._frame()}
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step and show the successor."""
-        obs, reward, terminated, truncated, info = self.env.step(action)
-        return obs, reward, terminated, truncated, {**info, "frame": self._frame()}
-
-    def _frame(self) -> Frames:
-        picture: Any = self.env.render()
-        return np.asarray(picture, dtype=np.uint8)
+def _resized(picture: Frames, size: int) -> Frames:
+    if picture.shape[:2] == (size, size):
+        return picture
+    cv2 = require("cv2", extra="vision")
+    resized: Frames = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    return resized

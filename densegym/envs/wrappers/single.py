@@ -8,8 +8,14 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions, write_rows
-from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.common import (
+    engine_for,
+    frames_of,
+    wants_transitions,
+    with_frames,
+    write_rows,
+)
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
@@ -49,9 +55,7 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             reward = spec.kwargs.get("reward")
         env_id = None if spec is None else spec.id
         self.engine = engine_for(reward, 1, env_id=env_id, task=task, seed=seed)
-        if self.engine.needs_frames:
-            env = FrameInInfo(env)
-        gym.Wrapper.__init__(self, env)
+        gym.Wrapper.__init__(self, with_frames(env, self.engine, task or find_card(env_id)))
         self._batched = wants_transitions(self.engine)
 
     def reset(

@@ -1,0 +1,1 @@
+"""Rewards that see progress: judges of pairs of pictures, and the potential they add up to."""

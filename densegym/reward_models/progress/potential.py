@@ -1,0 +1,253 @@
+"""Φ of an episode from a judge's hops: the potential that ``compose.Shaped`` pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from densegym.errors import RewardError, unknown
+from densegym.reward_models.base import LaneValues
+from densegym.reward_models.progress.accumulate import VIEWS, Fusion, View, fuse
+from densegym.reward_models.progress.judge import Judge, Seen, Verdict
+from densegym.reward_models.types import Bool, Float, Frames, Int, Need, Pictures, Starts, Steps
+
+CAP = 0.9  # of Φ until the judge says the task is done
+DONE = 0.9  # probability from which a picture counts as done
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is remembered of the episode in one lane."""
+
+    judge: Judge
+    start: Seen
+    last: Seen
+    text: str = ""
+
+
+class Asked(NamedTuple):
+    """One picture a judge must be asked about, with the pictures it is compared to.
+
+    Attributes:
+        judge: who is asked; the one the episode began with.
+        start: first picture of the episode.
+        last: the picture before this one.
+        now: this picture.
+        text: the task's sentence.
+    """
+
+    judge: Judge
+    start: Seen
+    last: Seen
+    now: Seen
+    text: str
+
+
+@dataclass(slots=True)
+class Answers:
+    """What judges said of B pictures; ``done`` is NaN where they abstained.
+
+    Attributes:
+        hops: (B,) per view.
+        heard: (B,) bool per view.
+        done: (B,) probability that the task is completed.
+    """
+
+    hops: dict[View, Float]
+    heard: dict[View, Bool]
+    done: Float = field(default_factory=lambda: np.zeros(0))
+
+
+class ProgressPotential:
+    """Fuses a judge's hops into Φ in [0, 1], one lane per sub-environment.
+
+    Φ(s₀) is 0, the anchor of every hop. Between pictures, and where the judge abstains, Φ keeps
+    its value. A judge that is replaced (``use``) takes over a lane when its next episode begins,
+    so every number of an episode comes from one judge.
+
+    Args:
+        judge: compares pictures.
+        name: e.g. ``"progress/local"``.
+        fusion: how hops become Φ; see ``accumulate``.
+        every: steps between pictures.
+        curve: k ≥ 0 bends Φ to (exp(kΦ) − 1) / (exp(k) − 1), which is the discounted time to
+            success rather than the time itself; 0 leaves it straight.
+        gate: keep Φ below 0.9 until the judge says the task is done; ignored by judges that
+            abstain on ``done``.
+        smooth: share of the old Φ kept at every picture, in [0, 1).
+        cameras: instead of the judge's own.
+
+    Raises:
+        UnknownNameError: no such fusion.
+        RewardError: a fusion that needs a goal, and a judge that has none.
+    """
+
+    needs = Need.FRAME | Need.TASK
+    stops_at_success: bool | None = True
+    terms = ("phi", "hop", "done")
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        name: str,
+        fusion: Fusion = "mean",
+        every: int = 1,
+        curve: float = 0.0,
+        gate: bool = True,
+        smooth: float = 0.0,
+        cameras: Sequence[str] = (),
+    ) -> None:
+        if fusion not in VIEWS:
+            raise unknown("fusion", str(fusion), VIEWS)
+        if "goal" in VIEWS[fusion] and judge.goal is None:
+            raise RewardError(
+                f'fusion="{fusion}" compares with a picture of the goal, and judge "{judge.name}" '
+                'has none. Use fusion="incremental" or "forward".'
+            )
+        if every < 1 or curve < 0 or not 0 <= smooth < 1:
+            raise RewardError(
+                f"every is at least 1, curve at least 0 and smooth in [0, 1); given every={every}, "
+                f"curve={curve}, smooth={smooth}"
+            )
+        self.name, self.judge, self.fusion = name, judge, fusion
+        self.curve, self.gate, self.smooth = float(curve), gate, float(smooth)
+        own = judge.pictures
+        self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
+        self.told: Mapping[str, Float] = {}
+        self._lanes: dict[int, _Lane] = {}
+        self._phi, self._hop, self._done = LaneValues(), LaneValues(), LaneValues()
+
+    def use(self, judge: Judge) -> None:
+        """Let another judge begin the episodes to come."""
+        self.judge = judge
+
+    def initial(self, starts: Starts) -> tuple[Float, Bool]:
+        """Open an episode per row; Φ(s₀) = 0."""
+        frame = self._frames(starts.frame)
+        seen = self.judge.see(frame)
+        texts = starts.task or [""] * len(starts.slot)
+        for row, slot in enumerate(starts.slot.tolist()):
+            self._lanes[slot] = _Lane(self.judge, seen[row], seen[row], texts[row])
+        for values in (self._phi, self._hop, self._done):
+            values.reset(starts.slot)
+        return np.zeros(len(starts.slot)), np.ones(len(starts.slot), dtype=np.bool_)
+
+    def after(self, steps: Steps) -> tuple[Float, Bool]:
+        """Return Φ of the successors; rows without a picture keep theirs."""
+        rows = np.flatnonzero(self.pictures.due(steps.t, steps.terminated | steps.truncated))
+        valid = np.ones(len(steps.slot), dtype=np.bool_)
+        if len(rows):
+            asked = self.ask(steps.slot[rows], self._frames(steps.frame)[rows])
+            valid[rows] = self.hear(steps.slot[rows], self.answer(asked))
+        slot = steps.slot
+        phi = self.bend(self._phi.values[slot])
+        self.told = {"phi": phi, "hop": self._hop.values[slot], "done": self._done.values[slot]}
+        return phi, valid
+
+    def ask(self, slot: Int, frame: Frames) -> list[Asked]:
+        """Note new pictures (B, V, H, W, 3) of lanes ``slot``; return the questions they raise."""
+        lanes = [self._lanes[lane] for lane in slot.tolist()]
+        asked = []
+        for lane, now in zip(lanes, _see(lanes, frame), strict=True):
+            asked.append(Asked(lane.judge, lane.start, lane.last, now, lane.text))
+            lane.last = now
+        return asked
+
+    def answer(self, asked: Sequence[Asked]) -> Answers:
+        """Let the judges answer any number of questions, one batch per judge and view."""
+        count, views = len(asked), VIEWS[self.fusion]
+        answers = Answers(
+            {view: np.zeros(count) for view in views},
+            {view: np.zeros(count, dtype=np.bool_) for view in views},
+            np.full(count, np.nan),
+        )
+        for judge, rows in _by_judge([question.judge for question in asked]):
+            batch = _Batch(judge, [asked[row] for row in rows])
+            for view in views:
+                verdict = batch.hop(view)
+                answers.hops[view][rows] = np.clip(verdict.value, -1.0, 1.0)
+                answers.heard[view][rows] = verdict.valid
+            if self.gate:
+                sure = judge.done(batch.now, batch.text)
+                answers.done[rows] = np.where(sure.valid, sure.value, np.nan)
+        return answers
+
+    def hear(self, slot: Int, answers: Answers) -> Bool:
+        """Move Φ of lanes ``slot`` by one answer each; return (B,) whether a judge spoke."""
+        before = self._phi.values[slot]
+        phi, spoke = fuse(self.fusion, before, answers.hops, answers.heard)
+        phi = self.smooth * before + (1.0 - self.smooth) * phi
+        if self.gate:
+            phi = np.where(answers.done <= DONE, np.minimum(phi, CAP), phi)
+        self._phi.values[slot] = phi
+        self._hop.values[slot] = next(iter(answers.hops.values()))
+        self._done.values[slot] = np.nan_to_num(answers.done)
+        return spoke
+
+    def bend(self, phi: Float) -> Float:
+        """Apply the curve to Φ."""
+        if self.curve == 0.0:
+            return phi.copy()
+        bent: Float = np.expm1(self.curve * phi) / np.expm1(self.curve)
+        return bent
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the judge's state; lanes start afresh after a checkpoint."""
+        return {"judge": self.judge.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the judge's state."""
+        self.judge.load_state_dict(state["judge"])
+
+    def _frames(self, frame: Frames | None) -> Frames:
+        if frame is None:
+            raise RewardError(f'"{self.name}" looks at pictures, and the host rendered none.')
+        return frame
+
+
+class _Batch:
+    """Questions to one judge as arrays."""
+
+    def __init__(self, judge: Judge, asked: Sequence[Asked]) -> None:
+        self._judge = judge
+        self.start, self.last, self.now = (
+            np.stack(rows)
+            for rows in zip(*((one.start, one.last, one.now) for one in asked), strict=True)
+        )
+        self.text = [one.text for one in asked]
+
+    def hop(self, view: View) -> Verdict:
+        """Return the hops of one view; those from several goals are averaged."""
+        judge, goal = self._judge, self._judge.goal
+        if view != "goal":
+            first = self.last if view == "step" else self.start
+            shown = None if goal is None else np.stack([goal[0]] * len(self.now))
+            return judge.hop(first, self.now, self.start, shown, self.text)
+        assert goal is not None
+        every = [
+            judge.hop(shown, self.now, self.start, shown, self.text)
+            for shown in (np.stack([one] * len(self.now)) for one in goal)
+        ]
+        valid = np.stack([verdict.valid for verdict in every])
+        total = np.where(valid, np.stack([verdict.value for verdict in every]), 0.0).sum(axis=0)
+        spoke: Bool = np.any(valid, axis=0)
+        return Verdict(total / np.maximum(valid.sum(axis=0), 1), spoke)
+
+
+def _see(lanes: Sequence[_Lane], frame: Frames) -> list[Seen]:
+    seen: list[Any] = [None] * len(lanes)
+    for judge, rows in _by_judge([lane.judge for lane in lanes]):
+        for row, picture in zip(rows, judge.see(frame[rows]), strict=True):
+            seen[row] = picture
+    return seen
+
+
+def _by_judge(judges: Sequence[Judge]) -> list[tuple[Judge, list[int]]]:
+    groups: dict[int, tuple[Judge, list[int]]] = {}
+    for row, judge in enumerate(judges):
+        groups.setdefault(id(judge), (judge, []))[1].append(row)
+    return list(groups.values())

@@ -1,0 +1,147 @@
+"""Φ of an episode and what is paid for it; nothing pays better than finishing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from densegym.errors import RewardError, UnknownNameError
+from densegym.reward_models.compose import AdditiveUnsafe, Shaped
+from tests.reward_models.progress.reading import LEVELS, Reading, potential, starts, steps
+
+GAMMA = 0.99
+
+
+def paid(model, path, *, terminated, success, gamma):
+    """Return the discounted sum of a shaped (or unsafe) reward plus the world's own."""
+    model.begin(starts(0.0))
+    total = 0.0
+    for t, phi in enumerate(path):
+        last = t == len(path) - 1
+        batch = steps(
+            phi,
+            t,
+            terminated=last and terminated,
+            truncated=last and not terminated,
+            env_reward=last and success,
+        )
+        total += gamma**t * (model.score(batch).reward[0] + batch.env_reward[0])
+    return total
+
+
+def shaped(gamma, **options):
+    return Shaped(potential(gate=False, fusion="incremental", **options), gamma=gamma)
+
+
+@given(
+    gamma=st.floats(0.05, 1.0),
+    steps_to_finish=st.integers(1, 30),
+    idle=st.integers(0, 60),
+    every=st.integers(1, 7),
+)
+def test_lingering_near_the_goal_never_pays_more_than_finishing(
+    gamma, steps_to_finish, idle, every
+) -> None:
+    near = np.linspace(0.0, 0.9, 10)[1:].tolist()
+    rise = np.linspace(0.9, 1.0, steps_to_finish + 1)[1:].tolist()
+    limit = steps_to_finish + idle + 1
+
+    def earn(path, success):
+        return paid(
+            shaped(gamma, every=every), path, terminated=success, success=success, gamma=gamma
+        )
+
+    finish = earn([*near, *rise], True)
+    linger = earn([*near, *[0.9] * limit], False)
+    later = earn([*near, *[0.9] * idle, *rise], True)
+    assert linger < finish + 1e-12
+    assert later <= finish + 1e-12
+
+
+@given(
+    path=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=25),
+    gamma=st.floats(0.5, 1.0),
+    every=st.integers(1, 6),
+    smooth=st.sampled_from([0.0, 0.7]),
+    curve=st.sampled_from([0.0, 3.0]),
+    terminated=st.booleans(),
+    silent=st.sets(st.integers(0, LEVELS), max_size=80),
+)
+def test_what_is_paid_telescopes(path, gamma, every, smooth, curve, terminated, silent) -> None:
+    model = Shaped(potential(Reading(silent), every=every, smooth=smooth, curve=curve), gamma=gamma)
+    total = paid(model, path, terminated=terminated, success=False, gamma=gamma)
+    kept = 0.0 if terminated else model._phi.values[0]
+    assert total == pytest.approx(gamma ** len(path) * kept, abs=1e-9)
+
+
+def test_why_additive_gets_hacked() -> None:
+    """The table of what five behaviours earn: sparse, additive and shaped, γ = 0.99."""
+    behaviours = {
+        "finish in 60": (np.arange(1, 61) / 60, True, True, (0.553, 0.553)),
+        "finish in 200": (np.arange(1, 201) / 200, True, True, (0.135, 0.135)),
+        "linger": ([*np.arange(1, 55) / 60, *[0.9] * 446], False, False, (0.0, 0.006)),
+        "fail near the goal": (np.arange(1, 55) / 60, True, False, (0.0, 0.0)),
+    }
+    for path, terminated, success, (sparse, kept) in behaviours.values():
+        total = paid(shaped(GAMMA), path, terminated=terminated, success=success, gamma=GAMMA)
+        assert (success and GAMMA ** (len(path) - 1)) == pytest.approx(sparse, abs=1e-3)
+        assert total == pytest.approx(kept, abs=2e-3)  # pictures hold 250 levels
+    unsafe = AdditiveUnsafe(potential(gate=False, fusion="incremental"))
+    loiter = paid(unsafe, behaviours["linger"][0], terminated=False, success=False, gamma=GAMMA)
+    finish = paid(unsafe, behaviours["finish in 60"][0], terminated=True, success=True, gamma=GAMMA)
+    assert loiter > 2 * finish
+
+
+def test_a_new_judge_waits_for_the_next_episode() -> None:
+    model = potential(Reading(), fusion="incremental", gate=False)
+    model.initial(starts(0.0, slot=(0, 1)))
+    model.use(Reading(shift=0.5))
+    assert model.after(steps(0.2, 0, slot=(0, 1)))[0] == pytest.approx([0.2, 0.2])
+    model.initial(starts(0.0, slot=(1,)))
+    assert model.after(steps(0.2, 0, slot=(1,)))[0] == pytest.approx([0.7])
+    assert model.after(steps(0.4, 1, slot=(0,)))[0] == pytest.approx([0.4])
+
+
+def test_one_batch_per_view_over_all_lanes() -> None:
+    judge = Reading()
+    model = potential(judge, fusion="mean")
+    model.initial(starts(0.0, slot=(0, 1, 2)))
+    model.after(steps(0.2, 0, slot=(0, 1, 2)))
+    assert judge.batches == [3, 3, 3]
+
+
+def test_the_gate_holds_progress_below_the_cap_until_done() -> None:
+    model = potential()
+    model.initial(starts(0.0))
+    assert model.after(steps(0.96, 0))[0] == pytest.approx([0.9])
+    assert model.after(steps(1.0, 1))[0] == pytest.approx([1.0])
+
+
+def test_pictures_are_looked_at_when_due_and_at_the_end() -> None:
+    model = potential(every=3, gate=False, fusion="forward")
+    model.initial(starts(0.0))
+    phis = [model.after(steps(0.1 * (t + 1), t))[0][0] for t in range(4)]
+    phis.append(model.after(steps(0.5, 4, truncated=True))[0][0])
+    assert phis == pytest.approx([0.0, 0.0, 0.3, 0.3, 0.5], abs=2e-3)
+
+
+def test_a_silent_judge_is_counted_and_pays_nothing() -> None:
+    model = Shaped(potential(Reading(silent=range(LEVELS + 1))), gamma=GAMMA)
+    model.begin(starts(0.0))
+    scores = model.score(steps(0.5, 0))
+    assert scores.reward.tolist() == [0.0]
+    assert not scores.valid.any()
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="incremental"):
+        potential(fusion="incremntal")
+    with pytest.raises(RewardError, match="every is at least 1"):
+        potential(every=0)
+    judge = Reading()
+    judge.goal = None
+    with pytest.raises(RewardError, match="goal"):
+        potential(judge, fusion="backward")
+    model = potential()
+    with pytest.raises(RewardError, match="rendered none"):
+        model.initial(starts(0.0)._replace(frame=None))
