@@ -48,10 +48,10 @@ def run_bar(title: str) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
-def episode_bar(episodes: int) -> Iterator[Callable[[int], None]]:
-    """Show an evaluation; the yielded function takes the number of finished episodes."""
+def episode_bar(total: int, title: str = "evaluating") -> Iterator[Callable[[int], None]]:
+    """Show an evaluation or the like; the yielded function takes how many are finished."""
     with _bars(MofNCompleteColumn()) as bars:
-        task = bars.add_task("evaluating", total=episodes, note="")
+        task = bars.add_task(title, total=total, note="")
         yield lambda finished: bars.update(task, completed=finished)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from typing import Any
 
 from densegym.errors import RewardError, unknown
 from densegym.reward_models.authored import shipped
+from densegym.reward_models.intrinsic.catalogue import CATALOGUE
 from densegym.reward_models.types import Factory
 
 ENTRY_POINT_GROUP = "densegym.reward_models"
@@ -26,6 +29,7 @@ class RewardEntry:
         summary: one line for ``densegym rewards``.
         owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
         tasks: the env ids it is made for; empty means any.
+        stated: options that labels name even where they were left at their default.
     """
 
     name: str
@@ -33,6 +37,7 @@ class RewardEntry:
     summary: str = ""
     owner: str = "densegym"
     tasks: tuple[str, ...] = ()
+    stated: Mapping[str, Any] = field(default_factory=dict)
 
     def factory(self) -> Factory:
         """Return the factory, importing it if it is named by string."""
@@ -136,6 +141,10 @@ def _load_shipped() -> None:
     _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')
     for header in shipped.headers():
         _add(header.name, shipped.factory(header), header.summary, tasks=(header.task,))
+    for entry in CATALOGUE:
+        _REWARDS[entry.name] = RewardEntry(
+            entry.name, entry.target, entry.summary, stated=entry.stated
+        )
 
 
 def _add(name: str, target: str | Factory, summary: str, tasks: tuple[str, ...] = ()) -> None:

@@ -17,7 +17,7 @@ from densegym.errors import RewardError, unknown
 from densegym.reward_models import compose
 from densegym.reward_models.authored import shipped
 from densegym.reward_models.engine import Fallback, RewardEngine
-from densegym.reward_models.registry import find_reward
+from densegym.reward_models.registry import RewardEntry, find_reward
 from densegym.reward_models.types import Factory, Mode, PotentialModel, RewardModel, TaskCard
 
 RewardSpec: TypeAlias = (
@@ -120,8 +120,13 @@ def label(spec: RewardSpec, *, task: TaskCard) -> str:
 
 
 def _label_part(part: Part, task: TaskCard) -> str:
-    name = _resolve(part, task).name if isinstance(part.model, str) else part.model.name
-    extra = {**part.wrapping, **part.options}
+    stated: Mapping[str, Any] = {}
+    if isinstance(part.model, str):
+        entry: RewardEntry = _resolve(part, task)
+        name, stated = entry.name, entry.stated
+    else:
+        name = part.model.name
+    extra = {**stated, **part.wrapping, **part.options}
     return name + (json.dumps(extra, sort_keys=True, default=str) if extra else "")
 
 
@@ -230,13 +235,14 @@ def _as_reward(built: Any, part: Part) -> RewardModel:
 
 def _wrap(model: RewardModel, part: Part, task: TaskCard, seed: int) -> RewardModel:
     wrapping = part.wrapping
+    scale = wrapping.get("scale", getattr(model, "default_scale", None))
     if "clip" in wrapping:
         bounds = wrapping["clip"]
         if not isinstance(bounds, list | tuple) or len(bounds) != 2:
             raise RewardError(f"clip takes [low, high]; given {bounds!r}")
         model = compose.Clip(model, *(_number("clip", bound) for bound in bounds))
-    if "scale" in wrapping:
-        model = compose.Scale(model, _number("scale", wrapping["scale"]))
+    if scale is not None:
+        model = compose.Scale(model, _number("scale", scale))
     if "gate" in wrapping:
         gate = build_reward(wrapping["gate"], task=task, seed=seed)
         threshold = _number("gate_threshold", wrapping.get("gate_threshold", 0.0))

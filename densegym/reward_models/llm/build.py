@@ -34,6 +34,7 @@ class LLMConfig:
         n_parallel: calls at a time.
         timeout_s: of a call to an endpoint.
         max_tokens: of a reply.
+        max_retries: of a call to an endpoint, by its SDK.
     """
 
     backend: Literal["openai", "mailbox", "replay"] = "openai"
@@ -50,6 +51,7 @@ class LLMConfig:
     n_parallel: int = 4
     timeout_s: float = 120.0
     max_tokens: int | None = None
+    max_retries: int = 5
 
 
 def build_client(config: LLMConfig) -> Client:
@@ -58,15 +60,24 @@ def build_client(config: LLMConfig) -> Client:
     Raises:
         DenseGymError: something the back-end needs is missing.
     """
+    return Structured(build_plain_client(config))
+
+
+def build_plain_client(config: LLMConfig) -> Client:
+    """Return the same client without the repair of replies, for callers that judge them.
+
+    Raises:
+        DenseGymError: something the back-end needs is missing.
+    """
     if config.backend == "replay":
         if config.transcript is None:
             raise DenseGymError("a replay needs the file of recorded replies")
-        return Structured(Transcript(config.transcript, "replay"))
+        return Transcript(config.transcript, "replay")
     budget = Budget(usd=config.budget_usd, tokens=config.budget_tokens, calls=config.budget_calls)
     live = Budgeted(_live(config), budget, load_prices(config.prices))
     if config.transcript is None:
-        return Structured(live)
-    return Structured(Transcript(config.transcript, config.mode, live))
+        return live
+    return Transcript(config.transcript, config.mode, live)
 
 
 def _live(config: LLMConfig) -> Client:
@@ -75,5 +86,8 @@ def _live(config: LLMConfig) -> Client:
             raise DenseGymError("the mailbox back-end needs a folder: --mailbox FOLDER")
         return MailboxClient(config.mailbox)
     return EndpointClient(
-        base_url=config.base_url, key_env=config.key_env, timeout_s=config.timeout_s
+        base_url=config.base_url,
+        key_env=config.key_env,
+        timeout_s=config.timeout_s,
+        max_retries=config.max_retries,
     )

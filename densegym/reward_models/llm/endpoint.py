@@ -8,7 +8,13 @@ from typing import Any
 
 from densegym.errors import require
 from densegym.reward_models.llm.transcript import request_key
-from densegym.reward_models.llm.types import FatalLLMError, LLMError, Reply, Request
+from densegym.reward_models.llm.types import (
+    FatalLLMError,
+    LLMError,
+    Reply,
+    Request,
+    Unreachable,
+)
 
 _RENAMED = {"max_tokens": "max_completion_tokens"}
 _DROPPABLE = ("temperature", "top_p", "seed", "stop", "max_completion_tokens")
@@ -123,7 +129,7 @@ class EndpointClient:
         if isinstance(error, sdk.APITimeoutError):
             return LLMError(f"{self._where} took too long")
         if isinstance(error, sdk.APIConnectionError):
-            return FatalLLMError(f"{self._where} cannot be reached; is the server running?")
+            return Unreachable(f"{self._where} cannot be reached; is the server running?")
         return LLMError(f"{self._where} failed: {_short(error)}")
 
 

@@ -17,6 +17,10 @@ class FatalLLMError(LLMError):
     """Every further call would fail the same way: no budget, wrong key, endpoint down."""
 
 
+class Unreachable(FatalLLMError):
+    """Nobody answers at the endpoint; somebody may later."""
+
+
 class BudgetExceeded(FatalLLMError):
     """The next call could cost more than is left."""
 

@@ -1,0 +1,100 @@
+"""The verbs under ``densegym captions``: label, look at, compare and join caption tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from densegym.cli.progress import episode_bar
+from densegym.errors import DenseGymError
+from densegym.reward_models.intrinsic.labelling import build_service, llm_config
+
+_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+app = typer.Typer(
+    help="Captions of games: label them with a language model, compare and join tables.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    root.add_typer(app, name="captions")
+
+
+@app.command()
+def label(
+    captions: Annotated[Path, typer.Argument(help="Canonical captions, one a line.")],
+    out: Annotated[Path, typer.Option(help="Table to write, or to go on with.")],
+    model: Annotated[str, typer.Option(help="Model name as the endpoint knows it.")],
+    goal: Annotated[
+        str, typer.Option(help="What to judge by: progress, score, gold, combat, stairs.")
+    ] = "progress",
+    base_url: Annotated[
+        str | None, typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:8000/v1.")
+    ] = None,
+    key_env: Annotated[
+        str, typer.Option(help="Environment variable that holds the key.")
+    ] = "OPENAI_API_KEY",
+    mailbox: Annotated[
+        Path | None, typer.Option(help="Write prompts into this folder and wait for replies.")
+    ] = None,
+    transcript: Annotated[Path | None, typer.Option(help="Also record every reply here.")] = None,
+    batch: Annotated[int, typer.Option(help="Captions a prompt.")] = 50,
+    parallel: Annotated[int, typer.Option(help="Prompts at a time.")] = 4,
+    budget_usd: Annotated[float | None, typer.Option(help="Stop before spending more.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Stop before using more.")] = None,
+    budget_calls: Annotated[int | None, typer.Option(help="Stop before asking more often.")] = None,
+) -> None:
+    """Label captions with a language model; the same command goes on where it stopped.
+
+    Examples:
+      densegym captions label captions.txt --out labels.jsonl --model qwen3 --base-url http://localhost:8000/v1
+
+      densegym captions label captions.txt --out labels.jsonl --model me --mailbox prompts
+    """
+    wanted = list(dict.fromkeys(line for line in _lines(captions) if line.strip()))
+    options = {
+        "model": model,
+        "base_url": base_url,
+        "key_env": key_env,
+        "mailbox": mailbox,
+        "transcript": transcript,
+        "n_parallel": parallel,
+        "budget_usd": budget_usd,
+        "budget_tokens": budget_tokens,
+        "budget_calls": budget_calls,
+    }
+    service = build_service(
+        llm_config(options), out, goal=goal, batch=batch, priority="fifo", capacity=100_000
+    )
+    try:
+        for caption in wanted:
+            service.ask(caption)
+        service.start()
+        _watch(service, len(wanted))
+    finally:
+        service.close()
+    if service.halted:
+        raise DenseGymError(f"stopped: {service.halted}. The same command goes on.")
+    counted = {name.removeprefix("service/"): n for name, n in service.metrics().items()}
+    _CONSOLE.print(
+        f"{len(service.table)} captions labelled in {out}; {counted['calls']:.0f} calls, "
+        f"{counted['unusable']:.0f} unusable replies, {counted['failed']:.0f} given up for now"
+    )
+
+
+def _watch(service: Any, total: int) -> None:
+    with episode_bar(total, "labelling") as tell:
+        while not service.drain(1.0) and not service.halted:
+            tell(len(service.table))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DenseGymError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,103 @@
+"""Builds the annotation service of a language model, and labels lists of captions with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from densegym.errors import DenseGymError, ResultsError, unknown
+from densegym.reward_models.intrinsic.grading import Grader
+from densegym.reward_models.intrinsic.queue import Priority
+from densegym.reward_models.intrinsic.service import AnnotationService
+from densegym.reward_models.intrinsic.table import CaptionTable
+from densegym.reward_models.llm.build import LLMConfig, build_plain_client
+
+
+def llm_config(options: Mapping[str, Any]) -> LLMConfig:
+    """Return the configuration of a language model from JSON-friendly options.
+
+    The SDK's own retries are off unless asked for: the service repeats failed calls itself.
+
+    Raises:
+        UnknownNameError: an unknown option; names the closest.
+        DenseGymError: no model is named.
+    """
+    known = [item.name for item in dataclasses.fields(LLMConfig)]
+    for key in options:
+        if key not in known:
+            raise unknown("language-model option", key, known)
+    if not options.get("model"):
+        raise DenseGymError(
+            'a language model needs a name: {"annotator": "endpoint", "llm": {"model": "qwen3", '
+            '"base_url": "http://localhost:8000/v1"}}'
+        )
+    paths = {
+        key: Path(options[key])
+        for key in ("mailbox", "transcript", "prices")
+        if options.get(key) is not None
+    }
+    if "mailbox" in paths:
+        paths["backend"] = "mailbox"  # type: ignore[assignment]  # not a path
+    return LLMConfig(**{"max_retries": 0, "mode": "record", **options, **paths})
+
+
+def build_service(
+    config: LLMConfig,
+    path: Path,
+    *,
+    goal: str = "progress",
+    batch: int = 50,
+    priority: Priority = "recency",
+    capacity: int = 10_000,
+) -> AnnotationService:
+    """Return a service, not started, that keeps its labels in a file and its queue beside it.
+
+    Args:
+        config: how the language model is reached; ``n_parallel`` prompts are asked at a time.
+        path: of the table; begun where it does not exist.
+        goal: key of the goal.
+        batch: most captions a prompt.
+        priority: which captions are asked first.
+        capacity: most captions waiting in memory.
+
+    Raises:
+        ResultsError: the table is damaged, of other provenance, or in use.
+    """
+    annotator = "language model, by mailbox" if config.backend == "mailbox" else "language model"
+    grader = Grader(
+        build_plain_client(config),
+        model=config.model,
+        goal=goal,
+        annotator=annotator,
+        max_tokens=config.max_tokens,
+    )
+    lock = _lock(path)
+    table = CaptionTable(grader.provenance, path)
+    table.on_close(lock.close)
+    return AnnotationService(
+        grader,
+        table,
+        journal=path.with_name(f"{path.name}.queue"),
+        batch=batch,
+        workers=config.n_parallel,
+        priority=priority,
+        capacity=capacity,
+    )
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold a table for this process until it is closed, or the process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f"{path.name}.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ResultsError(
+            f"another run is labelling into {path}. Give each run a table of its own and join them "
+            "later: densegym captions merge OUT TABLE..."
+        ) from None
+    return file
