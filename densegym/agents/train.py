@@ -214,6 +214,7 @@ class _Run:
     def _meta(self) -> dict[str, Any]:
         config, usage = self.config, self.learner.engine.usage
         card = task_card(config.env)
+        metrics = self.learner.engine.metrics()
         return {
             "schema": 1,
             "densegym": densegym.__version__,
@@ -232,8 +233,9 @@ class _Run:
             **self._clocks(),
             "reward_s": usage.seconds,
             "abstention_rate": usage.abstentions / max(usage.steps, 1),
-            "model_calls": 0,
-            "cost_usd": 0.0,
+            "model_calls": metrics.get("model_calls", 0),
+            "cost_usd": metrics.get("cost_usd", 0.0),
+            "reward_metrics": metrics,
             "fingerprint": config.fingerprint(),
         }
 
@@ -279,6 +281,8 @@ class _Schedule(BaseCallback):
         self._logged_steps = engine.usage.steps
         for key, total in sums.items():
             self.logger.record(key, total / steps)
+        for key, value in engine.metrics().items():
+            self.logger.record(f"model/{key}", value)
 
     _logged_steps = 0
 

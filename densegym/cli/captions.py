@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,11 +81,46 @@ def label(
         service.close()
     if service.halted:
         raise DenseGymError(f"stopped: {service.halted}. The same command goes on.")
-    counted = {name.removeprefix("service/"): n for name, n in service.metrics().items()}
+    counted = service.metrics()
     _CONSOLE.print(
-        f"{len(service.table)} captions labelled in {out}; {counted['calls']:.0f} calls, "
+        f"{len(service.table)} captions labelled in {out}; {counted['model_calls']:.0f} calls, "
         f"{counted['unusable']:.0f} unusable replies, {counted['failed']:.0f} given up for now"
     )
+
+
+@app.command()
+def stress(
+    folder: Annotated[Path, typer.Argument(help="New folder for the labels and logs.")],
+    captions: Annotated[int, typer.Option(help="Distinct captions.")] = 100_000,
+    failure: Annotated[float, typer.Option(help="Share of calls that fail.")] = 0.2,
+    kills: Annotated[int, typer.Option(help="How often the server is killed.")] = 2,
+    workers: Annotated[int, typer.Option(help="Prompts at a time.")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Measure the annotation service against a local server that fails and is killed.
+
+    Exits with 1 if a label was lost or given twice.
+
+    Example:
+      densegym captions stress results/stress
+    """
+    from densegym.agents.caption_stress import stress as measure
+
+    with episode_bar(captions, "labelling") as tell:
+        counted = measure(
+            folder,
+            captions=captions,
+            failure=failure,
+            kills=kills,
+            workers=workers,
+            on_progress=tell,
+        )
+    for name, value in counted.items():
+        _CONSOLE.print(f"{name:16} {value:>12g}")
+    if as_json:
+        print(json.dumps(counted))
+    if counted["lost"] or counted["labelled_twice"]:
+        raise typer.Exit(1)
 
 
 def _watch(service: Any, total: int) -> None:

@@ -82,6 +82,13 @@ class BaseRewardModel(Stateless):
         """Keep the step rewards."""
         return [None] * len(episodes)
 
+    def metrics(self) -> dict[str, float]:
+        """Return numbers for logs; ``model_calls`` and ``cost_usd`` reach the tables."""
+        return {}
+
+    def close(self) -> None:
+        """Let go of files, threads and connections; nothing to let go of here."""
+
 
 class LaneValues:
     """A float64 value per slot that grows as slots appear; what stateful models keep."""

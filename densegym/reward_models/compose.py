@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any, Literal
@@ -25,12 +25,27 @@ from densegym.reward_models.types import (
     Steps,
 )
 
+COSTS = ("model_calls", "cost_usd")  # metrics that add up over parts
+
 
 def short_name(name: str) -> str:
     """Return a name without family and version: ``"authored/reach-v2"`` becomes ``"reach"``."""
     stem = name.rsplit("/", 1)[-1]
     head, _, tail = stem.rpartition("-v")
     return head if head and tail.isdigit() else stem
+
+
+def metrics_of(model: object) -> dict[str, float]:
+    """Return the metrics of a model or potential, if it keeps any."""
+    ask: Callable[[], dict[str, float]] | None = getattr(model, "metrics", None)
+    return {} if ask is None else ask()
+
+
+def close_model(model: object) -> None:
+    """Close a model or potential, if it can be closed."""
+    close: Callable[[], None] | None = getattr(model, "close", None)
+    if close is not None:
+        close()
 
 
 def _agreed(values: Sequence[Any], what: str) -> Any:
@@ -70,6 +85,14 @@ class Wrapping(BaseRewardModel):
 
     def _transform(self, reward: Float) -> Float:
         return reward
+
+    def metrics(self) -> dict[str, float]:
+        """Return the inner model's metrics."""
+        return metrics_of(self.model)
+
+    def close(self) -> None:
+        """Close the inner model."""
+        close_model(self.model)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the inner model's state."""
@@ -161,6 +184,20 @@ class Sum(BaseRewardModel):
         every = [model.finish(episodes) for model in self.models]
         return [_sum_credits(credits) for credits in zip(*every, strict=True)]
 
+    def metrics(self) -> dict[str, float]:
+        """Return every part's metrics: calls and cost added up, others under the part's name."""
+        merged: dict[str, float] = {}
+        for label, model in zip(self._labels, self.models, strict=True):
+            for name, value in metrics_of(model).items():
+                key = name if name in COSTS else f"{label}.{name}"
+                merged[key] = merged.get(key, 0.0) + value
+        return merged
+
+    def close(self) -> None:
+        """Close every part."""
+        for model in self.models:
+            close_model(model)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all parts, in order."""
         return {"parts": [model.state_dict() for model in self.models]}
@@ -233,6 +270,11 @@ class Gate(Wrapping):
         parts = {term: part * factor for term, part in scores.parts.items()}
         valid = scores.valid | ~is_open
         return Scores(reward=np.where(is_open, scores.reward, 0.0), valid=valid, parts=parts)
+
+    def close(self) -> None:
+        """Close both models."""
+        super().close()
+        close_model(self.gate)
 
     def state_dict(self) -> dict[str, Any]:
         """Return which gates are open, and both models' states."""
@@ -307,6 +349,14 @@ class Shaped(BaseRewardModel):
         spoke = valid | ended
         parts = {"shaping": shaping, **getattr(self.potential, "told", {})}
         return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts=parts)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the potential's metrics."""
+        return metrics_of(self.potential)
+
+    def close(self) -> None:
+        """Close the potential."""
+        close_model(self.potential)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the kept potentials and the potential's own state."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import LaneStore, all_true
+from densegym.reward_models.compose import close_model, metrics_of
 from densegym.reward_models.recorder import EpisodeRecorder
 from densegym.reward_models.types import (
     Bool,
@@ -221,6 +222,14 @@ class RewardEngine:
             )
         self.model.load_state_dict(state["model"])
         self.usage = Usage(**state["usage"])
+
+    def metrics(self) -> dict[str, float]:
+        """Return the model's numbers for logs, if it keeps any."""
+        return metrics_of(self.model)
+
+    def close(self) -> None:
+        """Close the model, if it holds files, threads or connections."""
+        close_model(self.model)
 
     def pop_sums(self) -> dict[str, float]:
         """Return the sum over all rows of every reward key since the last call."""

@@ -58,4 +58,12 @@ CATALOGUE = (
         f"{_ROOM}.counts:EpisodicCount",
         "first visits of the episode",
     ),
+    Intrinsic(
+        "intrinsic/e3b-v1", f"{_ROOM}.e3b:E3B", "elliptical bonus of the episode, learned codes"
+    ),
+    Intrinsic("intrinsic/rnd-v1", f"{_ROOM}.rnd:RND", "random network distillation"),
+    Intrinsic("intrinsic/noveld-v1", f"{_ROOM}.rnd:NovelD", "increase of RND at first visits"),
+    Intrinsic(
+        "intrinsic/product-v1", f"{_ROOM}.product:build_product", "product of several bonuses"
+    ),
 )

@@ -46,9 +46,11 @@ class Annotator(Protocol):
 
     Attributes:
         provenance: what its labels are, and whose.
+        spent: USD and tokens so far.
     """
 
     provenance: Provenance
+    spent: dict[str, float]
 
     def annotate(self, captions: Sequence[str], attempt: int = 0) -> Verdicts:
         """Return a verdict for every caption.
@@ -90,6 +92,7 @@ class Grader:
         self._client, self._model = client, model
         self._goal = goal_text(goal)
         self._temperature, self._max_tokens = temperature, max_tokens
+        self.spent = {"cost_usd": 0.0, "tokens": 0.0}
         self.provenance = Provenance(
             kind="grade", goal=goal, prompt=PROMPT, annotator=annotator, model=model
         )
@@ -105,7 +108,10 @@ class Grader:
             sample=attempt,
             purpose="captions",
         )
-        return read(self._client.complete(request), captions)
+        reply = self._client.complete(request)
+        self.spent["cost_usd"] += reply.usd or 0.0
+        self.spent["tokens"] += reply.tokens_in + reply.tokens_out
+        return read(reply, captions)
 
 
 def prompt(goal: str, captions: Sequence[str]) -> str:

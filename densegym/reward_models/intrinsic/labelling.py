@@ -6,12 +6,14 @@ import dataclasses
 import fcntl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from densegym.errors import DenseGymError, ResultsError, unknown
+from densegym.reward_models.compose import COSTS
 from densegym.reward_models.intrinsic.grading import Grader
 from densegym.reward_models.intrinsic.queue import Priority
 from densegym.reward_models.intrinsic.service import AnnotationService
+from densegym.reward_models.intrinsic.sources import Source
 from densegym.reward_models.intrinsic.table import CaptionTable
 from densegym.reward_models.llm.build import LLMConfig, build_plain_client
 
@@ -101,3 +103,77 @@ def _lock(path: Path) -> IO[str]:
             "later: densegym captions merge OUT TABLE..."
         ) from None
     return file
+
+
+class LiveSource(Source):
+    """Labels that arrive while the policy learns, from a service that every user shares."""
+
+    name = "endpoint"
+
+    def __init__(self, service: AnnotationService, key: Path) -> None:
+        self.service = service
+        self._key = key
+        self._users = 0
+        self._earlier: dict[str, float] = {}
+
+    @property
+    def version(self) -> int:
+        """Number of labels."""
+        return len(self.service.table)
+
+    @property
+    def grades(self) -> Mapping[str, float]:
+        """Every label that arrived."""
+        return self.service.table
+
+    def ask(self, caption: str) -> bool:
+        """Queue a caption without a label; return whether it has one."""
+        return self.service.ask(caption)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the service's counters; calls and cost count earlier starts of the run too."""
+        now = self.service.metrics()
+        return {**now, **{name: now[name] + before for name, before in self._earlier.items()}}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return calls and cost; labels and queue are on disk."""
+        counted = self.metrics()
+        return {name: counted[name] for name in COSTS}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore calls and cost."""
+        self._earlier = {name: float(state[name]) for name in COSTS}
+
+    def close(self) -> None:
+        """Stop the service when its last user has left."""
+        self._users -= 1
+        if self._users <= 0 and _OPEN.get(self._key) is self:
+            del _OPEN[self._key]
+            self.service.close()
+
+    def shared(self) -> LiveSource:
+        """Count one more user."""
+        self._users += 1
+        return self
+
+
+_OPEN: dict[Path, LiveSource] = {}
+
+
+def open_live(
+    llm: Mapping[str, Any], path: Path, *, goal: str, batch: int, priority: str
+) -> LiveSource:
+    """Return the running source of a table; within a process there is one.
+
+    Raises:
+        DenseGymError: the options fit no language model.
+        ResultsError: the table is damaged, of other provenance, or in use by another process.
+    """
+    key = path.resolve()
+    if key not in _OPEN:
+        service = build_service(
+            llm_config(llm), path, goal=goal, batch=batch, priority=cast(Priority, priority)
+        )
+        service.start()
+        _OPEN[key] = LiveSource(service, key)
+    return _OPEN[key].shared()

@@ -2,96 +2,89 @@
 
 Written from the paper's formulas. Departures: every line of a step counts, not the last alone;
 silence is worth nothing; a caption nobody could label is not a negative one; examples are unique
-captions; the ranking head pays its standardised score.
+captions; preferences of the ranking head are read off grades, so a caption is asked about once and
+not once a pair; what it pays is the standardised score.
 """
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
+from densegym.errors import unknown
 from densegym.reward_models.intrinsic.caption_reward import CaptionReward
 from densegym.reward_models.intrinsic.retrieval import Retrieval
-from densegym.reward_models.intrinsic.sources import build_source
+from densegym.reward_models.intrinsic.sources import LabelSource, build_source
 
 
 def build_retrieval(
-    *,
-    seed: int = 0,
-    annotator: str = "recorded",
-    goal: str = "progress",
-    table: str | None = None,
-    beta: float = 3.0,
-    graded: bool = False,
+    *, seed: int = 0, beta: float = 3.0, graded: bool = False, **labels: Any
 ) -> CaptionReward:
     """Return the reward that pays labels themselves.
 
     Args:
         seed: of a random annotator.
-        annotator: who labels; see ``sources.build_source``.
-        goal: key of the goal captions are judged by.
-        table: file of labels.
         beta: exponent of the damping by repetition.
         graded: pay grades over 9 instead of 0 or 1.
+        **labels: who labels; see ``sources.build_source``.
     """
-    source = build_source(annotator, seed=seed, goal=goal, table=table)
-    head = Retrieval(source, graded=graded)
     name = "intrinsic/oni-retrieval-v1"
+    source, _ = open_source(name, None, seed, labels)
+    head = Retrieval(source, graded=graded)
     return CaptionReward(name, source, head, beta=beta, update_every=0)
 
 
 def build_classification(
-    *,
-    seed: int = 0,
-    annotator: str = "recorded",
-    goal: str = "progress",
-    table: str | None = None,
-    beta: float = 3.0,
-    update_every: int = 64,
-    **head: Any,
+    *, seed: int = 0, beta: float = 3.0, update_every: int = 64, **options: Any
 ) -> CaptionReward:
     """Return the reward of a network that classifies captions; it speaks of unlabelled ones too.
 
     Args:
         seed: of weights, draws and a random annotator.
-        annotator: who labels.
-        goal: key of the goal captions are judged by.
-        table: file of labels.
         beta: exponent of the damping by repetition.
         update_every: fewest vector steps between two rounds of learning.
-        **head: ``threshold``, ``steps``, ``size``, ``lr`` of the head.
+        **options: of the head (``threshold``, ``steps``, ``size``, ``lr``), and who labels.
     """
     from densegym.reward_models.intrinsic.learned_heads import Classification
 
-    source = build_source(annotator, seed=seed, goal=goal, table=table)
     name = "intrinsic/oni-classification-v1"
-    made = Classification(seed=seed, **head)
-    return CaptionReward(name, source, made, beta=beta, update_every=update_every)
+    source, rest = open_source(name, Classification, seed, options)
+    head = Classification(seed=seed, **rest)
+    return CaptionReward(name, source, head, beta=beta, update_every=update_every)
 
 
 def build_ranking(
-    *,
-    seed: int = 0,
-    annotator: str = "recorded",
-    goal: str = "progress",
-    table: str | None = None,
-    beta: float = 3.0,
-    update_every: int = 64,
-    **head: Any,
+    *, seed: int = 0, beta: float = 3.0, update_every: int = 64, **options: Any
 ) -> CaptionReward:
     """Return the reward of a network that ranks captions, learned while the policy learns.
 
     Args:
         seed: of weights, draws and a random annotator.
-        annotator: who labels.
-        goal: key of the goal captions are judged by.
-        table: file of labels.
         beta: exponent of the damping by repetition.
         update_every: fewest vector steps between two rounds of learning.
-        **head: ``quantile``, ``steps``, ``size``, ``lr`` of the head.
+        **options: of the head (``quantile``, ``steps``, ``size``, ``lr``), and who labels.
     """
     from densegym.reward_models.intrinsic.learned_heads import Ranking
 
-    source = build_source(annotator, seed=seed, goal=goal, table=table)
     name = "intrinsic/oni-ranking-v1"
-    made = Ranking(seed=seed, **head)
-    return CaptionReward(name, source, made, beta=beta, update_every=update_every)
+    source, rest = open_source(name, Ranking, seed, options)
+    head = Ranking(seed=seed, **rest)
+    return CaptionReward(name, source, head, beta=beta, update_every=update_every)
+
+
+def open_source(
+    name: str, head: type | None, seed: int, options: dict[str, Any]
+) -> tuple[LabelSource, dict[str, Any]]:
+    """Return the source that options ask for, and the options that are left for the head.
+
+    Raises:
+        UnknownNameError: an option of neither; names the closest.
+    """
+    of_source = set(signature(build_source).parameters) - {"seed"}
+    of_head = set() if head is None else set(signature(head).parameters) - {"seed"}
+    for option in options:
+        if option not in of_source | of_head:
+            raise unknown(f'option of reward "{name}"', option, of_source | of_head)
+    chosen = {key: value for key, value in options.items() if key in of_source}
+    source = build_source(seed=seed, **chosen)
+    return source, {key: value for key, value in options.items() if key in of_head}

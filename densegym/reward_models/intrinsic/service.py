@@ -41,6 +41,11 @@ class AnnotationService:
         priority: ``recency``, ``frequency`` or ``fifo``.
         pause_s: pause after the first failed call.
         longest_pause_s: longest pause between failed calls.
+
+    Attributes:
+        table: where labels are kept.
+        halted: why no more is asked, or empty.
+        pauses: shortest and longest pause after failed calls, in seconds.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class AnnotationService:
         self.halted = ""
         self._annotator, self._batch = annotator, batch
         self._queue = CaptionQueue(table, journal, capacity=capacity, priority=priority)
-        self._pauses = pause_s, longest_pause_s
+        self.pauses = pause_s, longest_pause_s
         self._failures = 0  # calls in a row
         self._counters: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -94,15 +99,21 @@ class AnnotationService:
             return not self._waiting()
 
     def metrics(self) -> dict[str, float]:
-        """Return counters: queued, calls, labelled, unusable, failures, failed, waiting, halted."""
+        """Return what was counted since the start.
+
+        ``queued`` captions; ``model_calls``, and ``asked`` captions in them; ``labelled``,
+        ``unusable`` replies about a caption; ``failures`` of calls; captions that have ``failed``
+        and that are ``waiting``, of them ``in_memory``; ``halted``; ``cost_usd`` and ``tokens``.
+        """
         with self._changed:
-            names = ("queued", "calls", "asked", "labelled", "unusable", "failures")
+            names = ("queued", "model_calls", "asked", "labelled", "unusable", "failures")
             return {
-                **{f"service/{name}": float(self._counters[name]) for name in names},
-                "service/failed": float(len(self._queue.failed)),
-                "service/waiting": float(self._waiting()),
-                "service/in_memory": float(len(self._queue)),
-                "service/halted": float(bool(self.halted)),
+                **{name: float(self._counters[name]) for name in names},
+                "failed": float(len(self._queue.failed)),
+                "waiting": float(self._waiting()),
+                "in_memory": float(len(self._queue)),
+                "halted": float(bool(self.halted)),
+                **self._annotator.spent,
             }
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -141,7 +152,7 @@ class AnnotationService:
             while not self._stopping and not self.halted:
                 items = self._queue.take(self._batch, _AGAIN)
                 if items:
-                    self._counters["calls"] += 1
+                    self._counters["model_calls"] += 1
                     self._counters["asked"] += len(items)
                     return items
                 self._changed.wait()
@@ -168,6 +179,6 @@ class AnnotationService:
                 self.halted = why
                 _LOG.warning("no more captions are labelled in this run: %s", why)
             self._changed.notify_all()
-            shortest, longest = self._pauses
+            shortest, longest = self.pauses
             pause = min(shortest * 2.0 ** min(self._failures - 1, 30), longest)
             self._changed.wait_for(lambda: self._stopping or bool(self.halted), pause)

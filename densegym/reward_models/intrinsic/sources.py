@@ -56,24 +56,28 @@ class LabelSource(Protocol):
         """Let go of files and threads."""
 
 
-class _Source:
+class Source:
+    """A source that counts nothing, keeps nothing and holds nothing."""
+
     name = "annotator"
     wants_gain = False
 
     def metrics(self) -> dict[str, float]:
+        """Return no counters."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
+        """Return no state."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
+        """Restore nothing."""
 
     def close(self) -> None:
-        pass
+        """Hold nothing."""
 
 
-class RecordedSource(_Source):
+class RecordedSource(Source):
     """Replays a table; captions that are not in it stay without a label, and are counted.
 
     Args:
@@ -106,7 +110,7 @@ class RecordedSource(_Source):
         return caption in self.table
 
 
-class RuleSource(_Source):
+class RuleSource(Source):
     """Grades every caption at once by a function of its text.
 
     What is graded beforehand is the text of the shipped captions, so that learned heads start
@@ -143,7 +147,7 @@ class RuleSource(_Source):
         self._grades = {caption: self._rule(caption) for caption in state["captions"]}
 
 
-class ScoreSource(_Source):
+class ScoreSource(Source):
     """Grades a caption 9 if the steps that said it raised the game's score on average, else 0.
 
     This leaks the task's reward and is here to test pipelines, as in Motif.
@@ -225,27 +229,55 @@ def random_grade(caption: str, seed: int) -> float:
 
 
 def build_source(
-    annotator: str, *, seed: int, goal: str = "progress", table: str | None = None
+    annotator: str = "recorded",
+    *,
+    seed: int = 0,
+    goal: str = "progress",
+    table: str | None = None,
+    llm: Mapping[str, Any] | None = None,
+    batch: int = 50,
+    priority: str = "recency",
 ) -> LabelSource:
     """Return the source of a name.
 
     Args:
-        annotator: ``recorded``, ``lexicon``, ``score`` or ``random``.
+        annotator: ``recorded``, ``lexicon``, ``score``, ``random``, or ``endpoint``, which asks a
+            language model while the policy learns.
         seed: of the random one.
-        goal: key of the goal, for tables.
-        table: file of the recorded one (or the lexicon); None is the shipped one.
+        goal: key of the goal, for tables and the language model.
+        table: file of the recorded one, the lexicon, or the endpoint's labels, in which
+            ``{seed}`` stands for the seed; None is the shipped one, or for the endpoint
+            ``results/captions-seed-{seed}.jsonl``.
+        llm: how the endpoint is reached; keys as of ``llm.build.LLMConfig``.
+        batch: most captions of one prompt.
+        priority: which captions the endpoint is asked first: ``recency``, ``frequency``, ``fifo``.
 
     Raises:
         UnknownNameError: no such annotator.
         DenseGymError: its file does not fit.
     """
-    path = None if table is None else Path(table)
+    if (llm is not None) != (annotator == "endpoint"):
+        raise DenseGymError(
+            'annotator "endpoint" needs "llm", and no other takes it: {"annotator": "endpoint", '
+            '"llm": {"model": "qwen3", "base_url": "http://localhost:8000/v1"}}'
+        )
+    path = None if table is None else Path(table.replace("{seed}", str(seed)))
     makers: Mapping[str, Callable[[], LabelSource]] = {
         "recorded": lambda: RecordedSource(path, goal=goal),
         "lexicon": lambda: RuleSource("lexicon", lambda text: lexicon_grade(text, path)),
         "score": ScoreSource,
         "random": lambda: RuleSource("random", lambda text: random_grade(text, seed)),
+        "endpoint": lambda: _live(llm or {}, path, seed, goal, batch, priority),
     }
     if annotator not in makers:
         raise unknown("annotator", annotator, makers)
     return makers[annotator]()
+
+
+def _live(
+    llm: Mapping[str, Any], path: Path | None, seed: int, goal: str, batch: int, priority: str
+) -> LabelSource:
+    from densegym.reward_models.intrinsic.labelling import open_live
+
+    file = path or Path("results") / f"captions-seed-{seed}.jsonl"
+    return open_live(llm, file, goal=goal, batch=batch, priority=priority)
