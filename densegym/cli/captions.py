@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,17 @@ import typer
 from rich.console import Console
 
 from densegym.cli.progress import episode_bar
-from densegym.errors import DenseGymError
-from densegym.reward_models.intrinsic.labelling import build_service, llm_config
+from densegym.errors import DenseGymError, unknown
+from densegym.reward_models.intrinsic.asking import (
+    SEPARATOR,
+    Comparer,
+    SubgoalJudge,
+    pair_key,
+    pair_of,
+)
+from densegym.reward_models.intrinsic.grading import Grader
+from densegym.reward_models.intrinsic.labelling import MakeAnnotator, build_service, llm_config
+from densegym.reward_models.intrinsic.subgoals import find_plan
 
 _CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 app = typer.Typer(
@@ -28,11 +38,15 @@ def add_to(root: typer.Typer) -> None:
 
 @app.command()
 def label(
-    captions: Annotated[Path, typer.Argument(help="Canonical captions, one a line.")],
+    captions: Annotated[Path, typer.Argument(help="Canonical captions (or pairs, with a tab).")],
     out: Annotated[Path, typer.Option(help="Table to write, or to go on with.")],
     model: Annotated[str, typer.Option(help="Model name as the endpoint knows it.")],
+    ask: Annotated[
+        str, typer.Option(help="grade, compare (two captions a line, a tab between), subgoals.")
+    ] = "grade",
     goal: Annotated[
-        str, typer.Option(help="What to judge by: progress, score, gold, combat, stairs.")
+        str,
+        typer.Option(help="progress, score, gold, combat, stairs; or a key of subgoals: keyroom."),
     ] = "progress",
     base_url: Annotated[
         str | None, typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:8000/v1.")
@@ -56,8 +70,13 @@ def label(
       densegym captions label captions.txt --out labels.jsonl --model qwen3 --base-url http://localhost:8000/v1
 
       densegym captions label captions.txt --out labels.jsonl --model me --mailbox prompts
+
+      densegym captions label pairs.txt --out pairs.jsonl --ask compare --model me --mailbox prompts
     """
+    make = _asking(ask, goal)
     wanted = list(dict.fromkeys(line for line in _lines(captions) if line.strip()))
+    if ask == "compare":
+        wanted = [pair_key(*pair_of(line.replace("\t", SEPARATOR, 1))) for line in wanted]
     options = {
         "model": model,
         "base_url": base_url,
@@ -70,7 +89,7 @@ def label(
         "budget_calls": budget_calls,
     }
     service = build_service(
-        llm_config(options), out, goal=goal, batch=batch, priority="fifo", capacity=100_000
+        llm_config(options), out, make=make, batch=batch, priority="fifo", capacity=100_000
     )
     try:
         for caption in wanted:
@@ -121,6 +140,18 @@ def stress(
         print(json.dumps(counted))
     if counted["lost"] or counted["labelled_twice"]:
         raise typer.Exit(1)
+
+
+def _asking(ask: str, goal: str) -> MakeAnnotator:
+    if ask == "grade":
+        return partial(Grader, goal=goal)
+    if ask == "compare":
+        return partial(Comparer, goal=goal)
+    if ask == "subgoals":
+        plan = find_plan(goal)
+        texts = [subgoal.text for subgoal in plan.subgoals]
+        return partial(SubgoalJudge, task=plan.task, subgoals=texts, key=plan.key)
+    raise unknown("question", ask, ("grade", "compare", "subgoals"))
 
 
 def _watch(service: Any, total: int) -> None:

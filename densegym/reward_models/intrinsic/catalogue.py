@@ -46,6 +46,23 @@ CATALOGUE = (
         _LABELLED,
     ),
     Intrinsic(
+        "intrinsic/motif-v1",
+        f"{_ROOM}.motif:build_motif",
+        "a ranking of captions, learned before training (Motif)",
+        _LABELLED,
+    ),
+    Intrinsic(
+        "intrinsic/calm-v1",
+        f"{_ROOM}.calm:build_calm",
+        "subgoals judged completed by what the game says (CALM)",
+        _LABELLED,
+    ),
+    Intrinsic(
+        "intrinsic/ellm-v1",
+        f"{_ROOM}.ellm:build_ellm",
+        "captions that sound like a proposed goal (ELLM)",
+    ),
+    Intrinsic(
         "intrinsic/first-seen-v1",
         f"{_ROOM}.first_seen:FirstSeen",
         "every caption once an episode: the control without meaning",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeAlias, cast
 
 from densegym.errors import DenseGymError, ResultsError, unknown
 from densegym.reward_models.compose import COSTS
-from densegym.reward_models.intrinsic.grading import Grader
+from densegym.reward_models.intrinsic.grading import Annotator, Grader
 from densegym.reward_models.intrinsic.queue import Priority
 from densegym.reward_models.intrinsic.service import AnnotationService
 from densegym.reward_models.intrinsic.sources import Source
 from densegym.reward_models.intrinsic.table import CaptionTable
 from densegym.reward_models.llm.build import LLMConfig, build_plain_client
+
+MakeAnnotator: TypeAlias = Callable[..., Annotator]
 
 
 def llm_config(options: Mapping[str, Any]) -> LLMConfig:
@@ -50,7 +52,7 @@ def build_service(
     config: LLMConfig,
     path: Path,
     *,
-    goal: str = "progress",
+    make: MakeAnnotator = Grader,
     batch: int = 50,
     priority: Priority = "recency",
     capacity: int = 10_000,
@@ -60,7 +62,7 @@ def build_service(
     Args:
         config: how the language model is reached; ``n_parallel`` prompts are asked at a time.
         path: of the table; begun where it does not exist.
-        goal: key of the goal.
+        make: what asks, given the client, ``model=`` and ``annotator=``, its type.
         batch: most captions a prompt.
         priority: which captions are asked first.
         capacity: most captions waiting in memory.
@@ -69,18 +71,12 @@ def build_service(
         ResultsError: the table is damaged, of other provenance, or in use.
     """
     annotator = "language model, by mailbox" if config.backend == "mailbox" else "language model"
-    grader = Grader(
-        build_plain_client(config),
-        model=config.model,
-        goal=goal,
-        annotator=annotator,
-        max_tokens=config.max_tokens,
-    )
+    asking = make(build_plain_client(config), model=config.model, annotator=annotator)
     lock = _lock(path)
-    table = CaptionTable(grader.provenance, path)
+    table = CaptionTable(asking.provenance, path)
     table.on_close(lock.close)
     return AnnotationService(
-        grader,
+        asking,
         table,
         journal=path.with_name(f"{path.name}.queue"),
         batch=batch,
@@ -161,7 +157,7 @@ _OPEN: dict[Path, LiveSource] = {}
 
 
 def open_live(
-    llm: Mapping[str, Any], path: Path, *, goal: str, batch: int, priority: str
+    llm: Mapping[str, Any], path: Path, *, make: MakeAnnotator, batch: int, priority: str
 ) -> LiveSource:
     """Return the running source of a table; within a process there is one.
 
@@ -172,7 +168,7 @@ def open_live(
     key = path.resolve()
     if key not in _OPEN:
         service = build_service(
-            llm_config(llm), path, goal=goal, batch=batch, priority=cast(Priority, priority)
+            llm_config(llm), path, make=make, batch=batch, priority=cast(Priority, priority)
         )
         service.start()
         _OPEN[key] = LiveSource(service, key)

@@ -41,7 +41,7 @@ class Product(Sum):
 def build_product(
     *, task: TaskCard, seed: int = 0, parts: Sequence[Any] = ("intrinsic/e3b", "intrinsic/noveld")
 ) -> Product:
-    """Return the product of the bonuses of several specifications, each at scale 1 unless it says another.
+    """Return the product of several bonuses, each at scale 1 unless its part says another.
 
     Raises:
         DenseGymError: fewer than two parts.

@@ -9,7 +9,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -277,7 +277,8 @@ def build_source(
 def _live(
     llm: Mapping[str, Any], path: Path | None, seed: int, goal: str, batch: int, priority: str
 ) -> LabelSource:
+    from densegym.reward_models.intrinsic.grading import Grader
     from densegym.reward_models.intrinsic.labelling import open_live
 
     file = path or Path("results") / f"captions-seed-{seed}.jsonl"
-    return open_live(llm, file, goal=goal, batch=batch, priority=priority)
+    return open_live(llm, file, make=partial(Grader, goal=goal), batch=batch, priority=priority)

@@ -1,0 +1,80 @@
+"""The shipped tables are what the recorded replies say to the prompts of this version."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from densegym import assets
+from densegym.reward_models.intrinsic import asking, grading
+from densegym.reward_models.intrinsic.ellm import FILE
+from densegym.reward_models.intrinsic.sources import RECORDED
+from densegym.reward_models.intrinsic.subgoals import find_plan
+from densegym.reward_models.intrinsic.table import CaptionTable
+from densegym.reward_models.llm.scripted import ScriptedClient
+from densegym.reward_models.llm.transcript import request_key
+from densegym.reward_models.llm.types import Reply
+
+
+def exchanges(name):
+    lines = assets.text(f"captions/replies/{name}.jsonl").splitlines()
+    return [
+        (line["request"]["messages"][0]["content"], line["reply"])
+        for line in map(json.loads, lines)
+    ]
+
+
+def test_grades():
+    said = {}
+    for prompt, reply in exchanges("nethack-progress"):
+        captions = re.findall(r"^\d+\. \{(.*)\}$", prompt, re.MULTILINE)
+        assert grading.prompt(grading.goal_text("progress"), captions) == prompt
+        said |= grading.read(Reply(**reply), captions)
+    assert said == dict(CaptionTable(path=assets.path(RECORDED), readonly=True))
+
+
+def test_preferences():
+    said = {}
+    for prompt, reply in exchanges("nethack-preferences"):
+        pairs = re.findall(r"^\d+\. \{(.*?)\} \{(.*)\}$", prompt, re.MULTILINE)
+        keys = [asking.pair_key(*pair) for pair in pairs]
+        client = ScriptedClient([Reply(**reply)])
+        said |= asking.Comparer(client, model="language-model", annotator="x").annotate(keys)
+        assert client.requests[0].messages[0]["content"] == prompt
+    path = assets.path("captions/nethack-preferences.jsonl")
+    assert said == dict(CaptionTable(path=path, readonly=True))
+
+
+def test_subgoals():
+    [(prompt, reply)] = exchanges("calm-keyroom")
+    captions = re.findall(r"^\d+\. \{(.*)\}$", prompt.partition("Messages:")[2], re.MULTILINE)
+    plan = find_plan("keyroom")
+    client = ScriptedClient([Reply(**reply)])
+    texts = [goal.text for goal in plan.subgoals]
+    judge = asking.SubgoalJudge(
+        client, model="m", task=plan.task, subgoals=texts, key=plan.key, annotator="x"
+    )
+    said = judge.annotate(captions)
+    assert client.requests[0].messages[0]["content"] == prompt
+    assert said == dict(
+        CaptionTable(path=assets.path("captions/calm-keyroom.jsonl"), readonly=True)
+    )
+
+
+def test_goals():
+    [(prompt, reply)] = exchanges("goals-keyroom")
+    captions = re.findall(r"^- (.*)$", prompt, re.MULTILINE)
+    client = ScriptedClient([Reply(**reply)])
+    goals = asking.propose_goals(
+        client, model="language-model", task=find_plan("keyroom").task, captions=captions
+    )
+    assert list(goals) == tomllib.loads(assets.text(FILE))["keyroom"]["goals"]
+    assert client.requests[0].messages[0]["content"] == prompt
+    stored = json.loads(assets.text("captions/replies/goals-keyroom.jsonl"))
+    assert request_key(client.requests[0]) == stored["key"]
+
+
+@pytest.mark.parametrize("name", ["nethack-progress", "nethack-preferences", "calm-keyroom"])
+def test_every_reply_names_who_gave_it(name):
+    assert {reply["model"] for _, reply in exchanges(name)} == {"language-model"}
