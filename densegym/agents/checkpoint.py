@@ -40,6 +40,7 @@ def save(path: Path, learner: Learner, config: TrainConfig) -> None:
         "entropy": _entropy(model),
         "moments": _moments(learner),
         "reward": _to_tensors(learner.engine.state_dict()),
+        "relabel": books.state_dict() if (books := _books(model)) is not None else {},
         "replay": _replay(model) if find_algorithm(config.algo).off_policy else {},
         "random": torch.get_rng_state(),
     }
@@ -90,9 +91,15 @@ def restore(content: Mapping[str, Any], learner: Learner) -> None:
             model.log_ent_coef.copy_(content["entropy"])  # type: ignore[attr-defined]  # SAC, TQC
     _restore_moments(content["moments"], learner)
     learner.engine.load_state_dict(_to_arrays(content["reward"]))
+    if (books := _books(model)) is not None:
+        books.load_state_dict(content["relabel"])
     for name, value in _to_arrays(content["replay"]).items():
         _fill(model.replay_buffer, name, value)  # type: ignore[attr-defined]  # off-policy only
     torch.set_rng_state(content["random"])
+
+
+def _books(model: Any) -> Any:
+    return getattr(getattr(model, "rollout_buffer", None), "books", None)
 
 
 def _entropy(model: Any) -> torch.Tensor | None:

@@ -36,6 +36,8 @@ class RunSettings:
     """Scale rewards by the running deviation of the return; in training only."""
     her: bool = False
     """Hindsight relabelling, for goal-conditioned worlds and off-policy learners."""
+    relabel: str = "auto"
+    """How off-policy learners are paid whole episodes: auto, patch, commit or lazy."""
     eval_every: int = 16_384
     """Steps between evaluations."""
     eval_episodes: int = 20

@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 from densegym.agents.algorithms import find_algorithm
 from densegym.agents.config import TrainConfig
 from densegym.agents.evaluate import Evaluation, Evaluator
+from densegym.agents.relabel.attach import attach, longest_episode
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
 from densegym.envs.wrappers.common import with_frames
@@ -30,6 +31,7 @@ from densegym.reward_models.spec import build_engine
 from densegym.reward_models.types import Bool, Need
 
 _DEFAULT_GAMMA = 0.99
+_LEARNING_STARTS = 100  # SB3's own
 
 
 @dataclass(slots=True)
@@ -115,8 +117,9 @@ def build_learner(config: TrainConfig) -> Learner:
     algorithm.check_action_space(venv.action_space, config.env)
     stack: VecEnv = VecMonitor(DenseRewardVecEnv(venv, engine=engine))
     normalizer = None
-    if config.run.normalize_obs or config.run.normalize_reward:
-        normalizer = _normalize(stack, config, gamma)
+    scales_pay = config.run.normalize_reward and not _relabels(engine)
+    if config.run.normalize_obs or scales_pay:
+        normalizer = _normalize(stack, config, gamma, scales_pay)
         stack = normalizer
     model = algorithm.load()(
         algorithm.policy(venv.observation_space),
@@ -124,8 +127,14 @@ def build_learner(config: TrainConfig) -> Learner:
         seed=config.seed,
         device="cpu",
         policy_kwargs=dict(config.policy),
-        **_hyper_parameters(config, venv),
+        **_hyper_parameters(config, venv, engine),
     )
+    if _relabels(engine):
+        attach(
+            model,
+            replay=config.run.relabel,  # type: ignore[arg-type]  # checked there
+            normalize=_scales_credits(config),
+        )
     evaluator = Evaluator(spec, env_kwargs=config.env_kwargs)
     return Learner(model, engine, normalizer, evaluator, stops)
 
@@ -134,18 +143,13 @@ def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> Non
     """Refuse rewards that this learner would be paid wrongly by.
 
     Raises:
-        RewardError: another discount, a reward of whole episodes, or one that HER cannot relabel.
+        RewardError: another discount, or a reward that HER cannot relabel.
     """
     assumed = getattr(engine.model, "gamma", None)
     if assumed is not None and assumed != gamma:
         raise RewardError(
             f'"{engine.model.name}" shapes with gamma={assumed}, but {config.algo} learns with '
             f'gamma={gamma}. Write --set gamma={assumed}, or give the reward "gamma": {gamma}.'
-        )
-    if Need.EPISODE in engine.model.needs:
-        raise RewardError(
-            f'"{engine.model.name}" speaks at the end of an episode and is paid by relabelling, '
-            "which densegym train does not do yet. Use a reward that is paid at step time."
         )
     if config.run.her and config.reward != "env":
         raise RewardError(
@@ -190,7 +194,15 @@ def _lanes(
     return LaneVecEnv([lane] * config.run.n_envs)
 
 
-def _normalize(stack: VecEnv, config: TrainConfig, gamma: float) -> VecNormalize:
+def _relabels(engine: RewardEngine) -> bool:
+    return Need.EPISODE in engine.model.needs and not engine.relabelled
+
+
+def _scales_credits(config: TrainConfig) -> bool:
+    return config.run.normalize_reward and not find_algorithm(config.algo).off_policy
+
+
+def _normalize(stack: VecEnv, config: TrainConfig, gamma: float, norm_reward: bool) -> VecNormalize:
     space = stack.observation_space
     keys = None
     if isinstance(space, spaces.Dict):
@@ -198,15 +210,19 @@ def _normalize(stack: VecEnv, config: TrainConfig, gamma: float) -> VecNormalize
     return VecNormalize(
         stack,
         norm_obs=config.run.normalize_obs,
-        norm_reward=config.run.normalize_reward,
+        norm_reward=norm_reward,
         gamma=gamma,
         norm_obs_keys=keys,
     )
 
 
-def _hyper_parameters(config: TrainConfig, venv: VecEnv) -> dict[str, Any]:
+def _hyper_parameters(config: TrainConfig, venv: VecEnv, engine: RewardEngine) -> dict[str, Any]:
     given = dict(config.algorithm)
     if not config.run.her:
+        if _relabels(engine) and find_algorithm(config.algo).off_policy:
+            # An episode must have ended before its rows can be sampled.
+            whole = (longest_episode(venv) or 0) * config.run.n_envs
+            given.setdefault("learning_starts", max(whole, _LEARNING_STARTS))
         return given
     if not isinstance(venv.observation_space, spaces.Dict):
         raise DenseGymError(

@@ -89,6 +89,10 @@ class BaseRewardModel(Stateless):
     def close(self) -> None:
         """Let go of files, threads and connections; nothing to let go of here."""
 
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return (t,) credits of an episode that is still going on; None where nothing is known."""
+        return None
+
 
 class LaneValues:
     """A float64 value per slot that grows as slots appear; what stateful models keep."""

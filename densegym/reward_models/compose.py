@@ -83,6 +83,11 @@ class Wrapping(BaseRewardModel):
             for credit in self.model.finish(episodes)
         ]
 
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return the inner model's estimate, transformed like its rewards."""
+        credit = self.model.estimate(prefix)
+        return None if credit is None else self._transform(credit)
+
     def _transform(self, reward: Float) -> Float:
         return reward
 
@@ -197,6 +202,12 @@ class Sum(BaseRewardModel):
         """Close every part."""
         for model in self.models:
             close_model(model)
+
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return the sum of the estimates, or None unless every redistributing part has one."""
+        parts = [model for model in self.models if Need.EPISODE in model.needs]
+        credits = [model.estimate(prefix) for model in parts]
+        return None if any(credit is None for credit in credits) else _sum_credits(credits)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all parts, in order."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ from densegym.reward_models.compose import close_model, metrics_of
 from densegym.reward_models.recorder import EpisodeRecorder
 from densegym.reward_models.types import (
     Bool,
+    Episode,
     Float,
     Frames,
     Info,
@@ -37,6 +39,7 @@ from densegym.reward_models.types import (
 Fallback = Literal["zero", "env", "last", "raise"]
 FALLBACKS: tuple[Fallback, ...] = ("zero", "env", "last", "raise")
 _FEW = 32
+_RECENT = 100  # finished episodes whose mean rate stands in for unknown credits
 _SUM_EVERY = 32  # vector steps between two additions to the running sums
 _WORLD_KEYS = ("reward/env", "reward/dense", "reward/valid", "return/env", "return/dense")
 
@@ -96,7 +99,15 @@ class RewardEngine:
             reward, the lane's last valid score, or an error.
         clip: bounds on the model's share, after the fallback.
         task: the task's sentence, for models with ``Need.TASK``.
+
+    Attributes:
+        relabelled: whether somebody pays the credits of whole episodes; without that a model with
+            ``Need.EPISODE`` is refused, for it would pay nothing.
+        last: what was said of the latest batch of steps, where somebody relabels.
     """
+
+    last: Outcome
+    relabelled: bool
 
     def __init__(
         self,
@@ -107,6 +118,7 @@ class RewardEngine:
         fallback: Fallback = "zero",
         clip: tuple[float, float] | None = None,
         task: str = "",
+        relabelled: bool = False,
     ) -> None:
         if fallback not in FALLBACKS:
             raise RewardError(f"fallback is one of {', '.join(FALLBACKS)}; given {fallback!r}")
@@ -116,6 +128,7 @@ class RewardEngine:
         self.fallback = fallback
         self.clip = clip
         self.task = task
+        self.relabelled = relabelled
         self.usage = Usage()
         self.slots: Int = np.arange(num_envs)
         self._observations = LaneStore(self.slots) if Need.OBS in model.needs else None
@@ -124,6 +137,7 @@ class RewardEngine:
         self._return_env: Float = np.zeros(num_envs)
         self._return_dense: Float = np.zeros(num_envs)
         self._last: Float = np.zeros(num_envs)
+        self._shares: deque[tuple[float, int]] = deque(maxlen=_RECENT)
         self._set_terms(model.terms)
 
     @property
@@ -143,7 +157,12 @@ class RewardEngine:
 
         Returns:
             Zero for every key, and one for ``reward/valid``.
+
+        Raises:
+            RewardError: the model speaks at the end of an episode and nobody relabels.
         """
+        if self._recorder is not None and not self.relabelled:
+            self._refuse_to_pay_steps()
         self._t[slot] = 0
         # New arrays, because the last outcome still shows the old ones.
         self._return_env, self._return_dense = self._return_env.copy(), self._return_dense.copy()
@@ -202,7 +221,30 @@ class RewardEngine:
         paid, valid = self._pay(scores, steps)
         columns = self._tabulate(slot, env_reward, paid, valid, scores.parts)
         credits = () if self._recorder is None else self._finish(steps, paid)
-        return Outcome(paid, self.keys, columns, credits)
+        outcome = Outcome(paid, self.keys, columns, credits)
+        if self.relabelled:
+            # SB3 adds the value of truncated states to the array that it is handed.
+            self.last = outcome._replace(reward=paid.copy())
+        return outcome
+
+    def open_credits(self) -> list[tuple[int, Float]]:
+        """Return slot and (t,) provisional credits of every unfinished episode that has some.
+
+        Where the model has no estimate, each step counts the mean credit per step of the last 100
+        episodes, so that a return nobody knows yet is not taken for zero.
+        """
+        if self._recorder is None:
+            return []
+        known = []
+        steps = sum(length for _, length in self._shares)
+        rate = sum(share for share, _ in self._shares) / steps if steps else None
+        for prefix in self._recorder.open_episodes():
+            credit: Any = self.model.estimate(prefix)
+            if credit is None and rate is not None:
+                credit = np.full(len(prefix.env_reward), rate)
+            if credit is not None:
+                known.append((prefix.slot, prefix.dense_reward + credit))
+        return known
 
     def state_dict(self) -> dict[str, Any]:
         """Return the model's state and usage; lanes start afresh after a checkpoint."""
@@ -324,8 +366,28 @@ class RewardEngine:
         assert self._recorder is not None
         episodes = self._recorder.record(steps, paid)
         credits = self.model.finish(episodes) if episodes else []
-        return [
-            (episode.slot, np.asarray(credit, dtype=np.float64))
-            for episode, credit in zip(episodes, credits, strict=True)
-            if credit is not None
-        ]
+        spoken = []
+        for episode, credit in zip(episodes, credits, strict=True):
+            if credit is not None:
+                share = self._checked_credit(credit, episode)
+                self._shares.append((float(share.sum()), len(share)))
+                spoken.append((episode.slot, episode.dense_reward + share))
+        return spoken
+
+    def _checked_credit(self, credit: Any, episode: Episode) -> Float:
+        share = np.asarray(credit, dtype=np.float64)
+        if share.shape != episode.env_reward.shape or not np.isfinite(share).all():
+            raise RewardError(
+                f'"{self.model.name}" returned credits of shape {share.shape} with '
+                f"{np.count_nonzero(~np.isfinite(share))} non-finite entries for an episode of "
+                f"{len(episode.env_reward)} steps; expected one finite number per step."
+            )
+        return share
+
+    def _refuse_to_pay_steps(self) -> None:
+        raise RewardError(
+            f'"{self.model.name}" is known only when an episode has ended, so it cannot be paid at '
+            "step time. Train with densegym train, or call densegym.agents.relabel.attach(model) "
+            "on your own SB3 learner. To read the credits yourself from "
+            'info["reward/credits"], write {"model": ..., "hindsight": true}.'
+        )

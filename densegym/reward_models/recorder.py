@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,8 +51,16 @@ class EpisodeRecorder:
                 ended.append(self._close(slot, terminated=bool(steps.terminated[row])))
         return ended
 
+    def open_episodes(self) -> Iterator[Episode]:
+        """Yield what is known of unfinished episodes that have a step, as if cut off by a clock."""
+        for slot, trace in self._traces.items():
+            if trace.action:
+                yield self._episode(slot, trace, terminated=False)
+
     def _close(self, slot: int, *, terminated: bool) -> Episode:
-        trace = self._traces.pop(slot)
+        return self._episode(slot, self._traces.pop(slot), terminated=terminated)
+
+    def _episode(self, slot: int, trace: _Trace, *, terminated: bool) -> Episode:
         return Episode(
             slot=slot,
             obs=None if trace.obs[0] is None else stack(trace.obs),

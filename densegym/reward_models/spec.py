@@ -34,6 +34,7 @@ _WRAPPING_KEYS = (
     "gate_threshold",
     "gate_latch",
     "fallback",
+    "hindsight",
 )
 
 
@@ -58,7 +59,8 @@ def parse(spec: RewardSpec) -> tuple[Part, ...]:
     The keys of a dict are ``model``; ``mode`` (replace, add, shape, additive_unsafe); ``scale``;
     ``clip`` [low, high]; ``gamma`` and ``truncation`` of shaping; ``gate`` (another
     specification), ``gate_threshold`` and ``gate_latch``; ``fallback`` (zero, env, last, raise);
-    every other key is an option of the model.
+    ``hindsight`` (true: credits of whole episodes are shown in info and paid by nobody); every
+    other key is an option of the model.
 
     Raises:
         RewardError: the specification has a wrong type, or a dict without ``model``.
@@ -159,7 +161,14 @@ def build_engine(spec: RewardSpec, num_envs: int, *, task: TaskCard, seed: int =
     if len(stated) > 1:
         raise RewardError(f"the parts of one reward name different fallbacks: {sorted(stated)}")
     fallback: Fallback = stated.pop() if stated else "zero"
-    return RewardEngine(model, num_envs, mode=mode, fallback=fallback, task=task.goal)
+    return RewardEngine(
+        model,
+        num_envs,
+        mode=mode,
+        fallback=fallback,
+        task=task.goal,
+        relabelled=any(part.wrapping.get("hindsight", False) for part in parts),
+    )
 
 
 def _model_of(model: RewardModel, index: int) -> RewardModel:

@@ -174,7 +174,14 @@ class RewardModel(Protocol):
         """Judge one batch; called once per vector step."""
 
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float | None]:
-        """Return (T,) credits for each finished episode, or None to keep the step rewards."""
+        """Return (T,) credits for each finished episode, or None to keep the step rewards.
+
+        Credits come on top of what was paid at step time, so a model with ``Need.EPISODE`` scores
+        zero there.
+        """
+
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return (t,) credits of an episode that is still going on; None where nothing is known."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that must survive a checkpoint, as arrays and plain values."""

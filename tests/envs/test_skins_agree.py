@@ -199,8 +199,11 @@ def test_sums_of_models_pay_the_same_under_every_host(names, fallback, lanes, se
 
 
 def test_credits_arrive_on_the_last_step_under_every_host() -> None:
-    check(Redistribute, lanes=3, steps=25, seed=1)
-    streams = from_singles(Redistribute, 2, 25, 1)
+    def shown() -> dict[str, Any]:
+        return {"model": Redistribute(), "hindsight": True}
+
+    check(shown, lanes=3, steps=25, seed=1)
+    streams = from_singles(shown, 2, 25, 1)
     assert any(len(row) > 6 for row in streams[0])
 
 

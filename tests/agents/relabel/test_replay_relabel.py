@@ -1,0 +1,178 @@
+"""Off-policy relabelling: patched, committed and predicted rewards, and what cannot work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stable_baselines3 import DQN, SAC, HerReplayBuffer
+
+from densegym.agents.relabel import attach
+from densegym.envs.wrappers.lanes import LaneVecEnv
+from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
+from densegym.errors import RewardError
+from densegym.reward_models.base import BaseRewardModel
+from densegym.reward_models.batch import all_true
+from densegym.reward_models.types import Need, Scores
+from tests.agents.relabel.scripted import ENDS, Script, lanes
+from tests.toys import CARD, Redistribute
+
+
+def collect(scripts: list[Script], steps: int, size: int, reward: Any = None, **kwargs) -> Any:
+    """Return a DQN that collected ``steps`` steps a lane and never learned."""
+    as_dict = kwargs.pop("as_dict", False)
+    env = lanes(scripts, reward or Redistribute(), as_dict)
+    count = steps * len(scripts)
+    policy = "MultiInputPolicy" if as_dict else "MlpPolicy"
+    model = DQN(policy, env, buffer_size=size, learning_starts=10**9, train_freq=1, device="cpu")
+    attach(model, **kwargs)
+    model.learn(count)
+    return model
+
+
+def by_life(batch: Any) -> dict[int, float]:
+    """Reward of each sampled step, by the step of the world's life it was (mod 7, see scripted)."""
+    after = batch.next_observations
+    seen = after["seen"] if isinstance(after, dict) else after
+    keys = zip(seen[:, 0].tolist(), seen[:, 1].tolist(), strict=True)
+    return dict(zip(keys, batch.rewards[:, 0].tolist(), strict=True))
+
+
+scripts = st.lists(
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from(ENDS)), min_size=1, max_size=6),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(scripts=scripts, size=st.integers(3, 40), steps=st.integers(1, 40))
+def test_patched_rows_are_ready_exactly_when_their_credit_is_known(scripts, size, steps):
+    model = collect(scripts, steps, size * len(scripts), replay="patch")
+    buffer = model.replay_buffer
+    for lane, script in enumerate(scripts):
+        credit = np.full(steps, np.nan)
+        start = 0
+        for length, _ in script:
+            if start + length <= steps:
+                mean = np.arange(start + 1, start + length + 1).mean()
+                credit[start : start + length] = mean
+            start += length
+        kept = range(max(0, steps - size), steps)  # what the ring still holds
+        for step in kept:
+            row = step % size
+            assert buffer.ready[row, lane] == (not np.isnan(credit[step]))
+            if buffer.ready[row, lane]:
+                assert buffer.rewards[row, lane] == np.float32(credit[step])
+
+
+@pytest.mark.parametrize("as_dict", [False, True])
+@pytest.mark.parametrize("replay", ["patch", "commit"])
+def test_samples_hold_credits_and_true_ends(replay, as_dict):
+    script = [(3, "terminated"), (2, "truncated"), (50, "terminated")]
+    model = collect([script], 12, 100, replay=replay, as_dict=as_dict)
+    batch = model.replay_buffer.sample(400)
+    seen = by_life(batch)
+    assert seen == {(1, 1): 2, (2, 2): 2, (3, 3): 2, (1, 4): 4.5, (2, 5): 4.5}
+    after = batch.next_observations["seen"] if as_dict else batch.next_observations
+    for (t, life), done in zip(after.tolist(), batch.dones[:, 0].tolist(), strict=True):
+        assert done == ((t, life) == (3, 3))  # a time limit is no end
+
+
+def test_commit_takes_episodes_of_many_lanes_whole():
+    scripts = [[(3, "terminated")] * 9, [(4, "terminated")] * 9]
+    model = collect(scripts, 10, 100, replay="commit")
+    buffer = model.replay_buffer
+    assert buffer.n_envs == 1
+    stored = buffer.rewards[: buffer.pos, 0].tolist()
+    assert stored == [2.0] * 3 + [2.5] * 4 + [5.0] * 3 + [6.5] * 4 + [8.0] * 3
+
+
+class Doubling(BaseRewardModel):
+    """A Markov model that learns: twice the step's number in its episode, times ``weight``."""
+
+    needs = Need.EPISODE | Need.OBS
+    markov = True
+    weight = 1.0
+
+    def score(self, steps):
+        return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))
+
+    def predict(self, obs, action, next_obs):
+        return self.weight * 2.0 * np.asarray(next_obs, dtype=np.float64)[:, 0]
+
+
+def test_lazy_rewards_are_as_fresh_as_the_model():
+    model = collect([[(3, "terminated")] * 4], 12, 100, reward=Doubling())
+    first = by_life(model.replay_buffer.sample(300))
+    assert {(t, r) for (t, _), r in first.items()} == {(1, 2.0), (2, 4.0), (3, 6.0)}
+    model.get_env().engine.model.weight = 10.0
+    later = by_life(model.replay_buffer.sample(300))
+    assert {(t, r) for (t, _), r in later.items()} == {(1, 20.0), (2, 40.0), (3, 60.0)}
+
+
+def test_an_endless_episode_cannot_be_sampled_and_says_so():
+    for replay in ("patch", "commit"):
+        model = collect([[]], 9, 100, replay=replay)
+        with pytest.raises(RewardError, match="no episode has ended yet"):
+            model.replay_buffer.sample(4)
+
+
+class Goal(gym.Env):
+    """A goal world with a time limit of its own."""
+
+    box = gym.spaces.Box(-1, 1, (2,), np.float32)
+    observation_space = gym.spaces.Dict(
+        {"observation": box, "achieved_goal": box, "desired_goal": box}
+    )
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def _obs(self):
+        return {key: np.zeros(2, np.float32) for key in self.observation_space}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._obs(), {}
+
+    def step(self, action):
+        return self._obs(), 0.0, False, False, {}
+
+    def compute_reward(self, achieved, desired, info):
+        return np.zeros(len(achieved))
+
+
+def test_what_would_undo_relabelling_is_refused():
+    env = DenseRewardVecEnv(LaneVecEnv([Goal]), Redistribute(), task=CARD)
+    her = SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, device="cpu")
+    with pytest.raises(RewardError, match="plain replay buffer"):
+        attach(her)
+    steps = DQN("MlpPolicy", lanes([[]], Redistribute()), n_steps=3, device="cpu")
+    with pytest.raises(RewardError, match="n_steps=1"):
+        attach(steps)
+    frugal = DQN(
+        "MlpPolicy",
+        lanes([[]], Redistribute()),
+        optimize_memory_usage=True,
+        replay_buffer_kwargs={"handle_timeout_termination": False},
+        device="cpu",
+    )
+    with pytest.raises(RewardError, match="optimize_memory_usage=False"):
+        attach(frugal)
+    plain = DQN("MlpPolicy", lanes([[]], Redistribute()), device="cpu")
+    with pytest.raises(RewardError, match="patch"):
+        attach(plain, replay="lazy")
+    with pytest.raises(RewardError, match="replay is one of"):
+        attach(plain, replay="later")
+
+
+def test_learning_must_not_start_before_an_episode_can_have_ended():
+    def limited():
+        return gym.wrappers.TimeLimit(gym.make("CartPole-v1").unwrapped, 50)
+
+    env = DenseRewardVecEnv(LaneVecEnv([lambda: gym.make("CartPole-v1")] * 2), Redistribute())
+    model = DQN("MlpPolicy", env, learning_starts=100, device="cpu")
+    with pytest.raises(RewardError, match="learning_starts=1000"):
+        attach(model)
