@@ -13,11 +13,12 @@ from typing import Any, get_type_hints
 
 from densegym import assets
 from densegym.agents.algorithms import find_algorithm
+from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
 
-_SECTIONS = ("run", "algorithm", "policy", "env")
+_SECTIONS = ("run", "algorithm", "policy", "env", "extra")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class TrainConfig:
         algorithm: hyper-parameters of the learner.
         policy: ``policy_kwargs`` of the learner.
         env_kwargs: constructor arguments of the world.
+        extra: additions to an on-policy learner; see ``extras.settings.ExtraSettings``.
     """
 
     env: str
@@ -73,6 +75,7 @@ class TrainConfig:
     algorithm: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return nested plain values, as written to ``config.toml``."""
@@ -115,6 +118,7 @@ def resolve(
     for text in overrides:
         apply_override(sections, text, algo)
     _check_algorithm_keys(sections["algorithm"], algo)
+    extra_settings(sections["extra"])
     return TrainConfig(
         env=env,
         reward=reward,
@@ -124,6 +128,7 @@ def resolve(
         algorithm=sections["algorithm"],
         policy=sections["policy"],
         env_kwargs=sections["env"],
+        extra=sections["extra"],
     )
 
 
@@ -145,8 +150,8 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
     """Apply one ``key=value`` to the sections of a configuration.
 
     ``n_envs=8`` sets a run setting, ``learning_rate=1e-4`` a hyper-parameter of the learner,
-    ``policy.net_arch=[64,64]`` and ``env.camera=corner2`` an entry of that section. Values are
-    TOML; anything that is not stays text.
+    ``policy.net_arch=[64,64]``, ``env.camera=corner2`` and ``extra.self_imitation=0.5`` an entry
+    of that section. Values are TOML; anything that is not stays text.
     """
     key, equals, value = text.partition("=")
     key = key.strip()
@@ -161,6 +166,7 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
         sections["algorithm"][key] = _value(value)
     else:
         known = [*_run_keys(), *find_algorithm(algo).parameters(), "policy.<key>", "env.<key>"]
+        known += [f"extra.{item.name}" for item in dataclasses.fields(ExtraSettings)]
         raise unknown(f"setting of {algo}", key, known)
 
 

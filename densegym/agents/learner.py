@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -14,11 +14,14 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from densegym.agents.algorithms import find_algorithm
 from densegym.agents.config import TrainConfig
 from densegym.agents.evaluate import Evaluation, Evaluator
+from densegym.agents.extras.attach import attach_extras
+from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.relabel.attach import attach, longest_episode
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
@@ -45,6 +48,7 @@ class Learner:
         evaluator: plays the bare world.
         stops_at_success: whether training episodes end at success; None where the world has no
             such choice.
+        callbacks: what ``model.learn`` must be given.
     """
 
     model: BaseAlgorithm
@@ -52,6 +56,7 @@ class Learner:
     normalizer: VecNormalize | None
     evaluator: Evaluator
     stops_at_success: bool | None
+    callbacks: list[BaseCallback] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the training and the evaluation worlds."""
@@ -117,7 +122,9 @@ def build_learner(config: TrainConfig) -> Learner:
     algorithm.check_action_space(venv.action_space, config.env)
     stack: VecEnv = VecMonitor(DenseRewardVecEnv(venv, engine=engine))
     normalizer = None
-    scales_pay = config.run.normalize_reward and not _relabels(engine)
+    extra = extra_settings(config.extra)
+    relabels = _relabels(engine, extra)
+    scales_pay = config.run.normalize_reward and not relabels
     if config.run.normalize_obs or scales_pay:
         normalizer = _normalize(stack, config, gamma, scales_pay)
         stack = normalizer
@@ -129,14 +136,15 @@ def build_learner(config: TrainConfig) -> Learner:
         policy_kwargs=dict(config.policy),
         **_hyper_parameters(config, venv, engine),
     )
-    if _relabels(engine):
+    if relabels:
         attach(
             model,
             replay=config.run.relabel,  # type: ignore[arg-type]  # checked there
             normalize=_scales_credits(config),
         )
+    callbacks = attach_extras(model, extra)
     evaluator = Evaluator(spec, env_kwargs=config.env_kwargs)
-    return Learner(model, engine, normalizer, evaluator, stops)
+    return Learner(model, engine, normalizer, evaluator, stops, callbacks)
 
 
 def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> None:
@@ -194,7 +202,11 @@ def _lanes(
     return LaneVecEnv([lane] * config.run.n_envs)
 
 
-def _relabels(engine: RewardEngine) -> bool:
+def _relabels(engine: RewardEngine, extra: ExtraSettings) -> bool:
+    return _pays_episodes(engine) or engine.deferrable or extra.notes_pay
+
+
+def _pays_episodes(engine: RewardEngine) -> bool:
     return Need.EPISODE in engine.model.needs and not engine.relabelled
 
 
@@ -219,7 +231,7 @@ def _normalize(stack: VecEnv, config: TrainConfig, gamma: float, norm_reward: bo
 def _hyper_parameters(config: TrainConfig, venv: VecEnv, engine: RewardEngine) -> dict[str, Any]:
     given = dict(config.algorithm)
     if not config.run.her:
-        if _relabels(engine) and find_algorithm(config.algo).off_policy:
+        if _pays_episodes(engine) and find_algorithm(config.algo).off_policy:
             # An episode must have ended before its rows can be sampled.
             whole = (longest_episode(venv) or 0) * config.run.n_envs
             given.setdefault("learning_starts", max(whole, _LEARNING_STARTS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -16,8 +17,9 @@ from densegym.envs.robot.fitness import fitness
 from densegym.envs.tasks import task_card
 from densegym.reward_models.authored.bank import Trajectory
 from densegym.reward_models.batch import stack
+from densegym.reward_models.episodes import Stored, save_episodes
 from densegym.reward_models.features import feature_names, reader
-from densegym.reward_models.types import Float, Info, Steps
+from densegym.reward_models.types import Episode, Float, Info, Steps
 
 
 @dataclasses.dataclass(slots=True)
@@ -28,12 +30,14 @@ class Tape:
         obs: T + 1 observations.
         action: T actions.
         info: T + 1 infos, the one of the reset first.
+        reward: T rewards of the world's own.
         terminated: T flags.
     """
 
     obs: list[Any]
     info: list[Info]
     action: list[Any] = dataclasses.field(default_factory=list)
+    reward: list[float] = dataclasses.field(default_factory=list)
     terminated: list[bool] = dataclasses.field(default_factory=list)
 
 
@@ -153,6 +157,36 @@ def as_steps(tape: Tape) -> Steps:
     )
 
 
+def record_episodes(
+    path: Path,
+    env_id: str,
+    policy: Policy,
+    *,
+    episodes: int,
+    seed: int,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> None:
+    """Play episodes of a bare world and write them for ``densegym relabel``."""
+    with Player(env_id, env_kwargs=env_kwargs) as player:
+        tapes = player.tapes(policy, episodes, seed)
+    played = [as_episode(tape, slot) for slot, tape in enumerate(tapes)]
+    save_episodes(path, Stored(env_id, "env", played))
+
+
+def as_episode(tape: Tape, slot: int) -> Episode:
+    """Return a tape as a whole episode that the world alone paid."""
+    own: Float = np.array(tape.reward)
+    return Episode(
+        slot=slot,
+        obs=stack(tape.obs),
+        action=stack(tape.action),
+        env_reward=own,
+        dense_reward=own.copy(),
+        terminated=tape.terminated[-1],
+        info=tape.info[1:],
+    )
+
+
 class _Recorder(gym.Wrapper[Any, Any, Any, Any]):
     """Writes every episode into ``tapes``, under the seed it was reset with."""
 
@@ -174,5 +208,6 @@ class _Recorder(gym.Wrapper[Any, Any, Any, Any]):
         tape.obs.append(obs)
         tape.action.append(np.array(action))
         tape.info.append(info)
+        tape.reward.append(float(reward))
         tape.terminated.append(bool(terminated))
         return obs, reward, terminated, truncated, info

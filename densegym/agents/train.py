@@ -130,7 +130,7 @@ class _Run:
         with stoppable():
             try:
                 if remaining > 0:
-                    callback = _Schedule(self)
+                    callback = [_Schedule(self), *self.learner.callbacks]
                     model.learn(remaining, callback=callback, reset_num_timesteps=saved is None)
             except KeyboardInterrupt:
                 with deaf():  # a second Ctrl-C must not tear the checkpoint

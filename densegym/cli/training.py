@@ -16,7 +16,9 @@ from densegym.reward_models.spec import from_text, label
 
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", help="key=value: a run setting, a hyper-parameter, policy.<k>, env.<k>."),
+    typer.Option(
+        "--set", help="key=value: a run setting, a hyper-parameter, policy.<k>, env.<k>, extra.<k>."
+    ),
 ]
 _CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 
@@ -52,6 +54,8 @@ def train(
       densegym train DenseGym/ButtonPress-v0 --reward expert --steps 50000 --set n_envs=8
 
       densegym train DenseGym/ButtonPress-v0 --reward '{"model": "authored", "scale": 0.5}'
+
+      densegym train DenseGym/HopperForward-v0 --reward credit/uniform
     """
     card = tasks.task_card(env)
     spec = from_text(reward)
@@ -95,11 +99,16 @@ def evaluate(
     film: Annotated[
         Path | None, typer.Option(help="Also film one episode into this folder.")
     ] = None,
+    episodes_to: Annotated[
+        Path | None, typer.Option("--record", help="Write the episodes here, for densegym relabel.")
+    ] = None,
 ) -> None:
     """Evaluate a trained agent on the world's own outcome; prints one JSON object.
 
-    Example:
+    Examples:
       densegym eval results/train/DenseGym.ButtonPress-v0/authored.button-press-v1/ppo/seed-0
+
+      densegym eval results/train/.../seed-0 --episodes 50 --record button.npz
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents.load import load_learner
@@ -112,6 +121,18 @@ def evaluate(
             seen = learner.evaluate(
                 episodes=episodes, seed=seed, deterministic=not drawn, on_episode=tell
             )
+        if episodes_to is not None:
+            from densegym.agents.recording import record_episodes
+
+            record_episodes(
+                episodes_to,
+                config.env,
+                learner.policy(deterministic=not drawn),
+                episodes=episodes,
+                seed=seed,
+                env_kwargs=config.env_kwargs,
+            )
+            _CONSOLE.print(f"episodes: {episodes_to}")
         if film is not None:
             from densegym.agents.film import record, write_film
 

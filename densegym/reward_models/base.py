@@ -15,6 +15,7 @@ from densegym.reward_models.types import (
     Int,
     Mode,
     Need,
+    Pictures,
     Scores,
     Starts,
     Steps,
@@ -92,6 +93,24 @@ class BaseRewardModel(Stateless):
     def estimate(self, prefix: Episode) -> Float | None:
         """Return (t,) credits of an episode that is still going on; None where nothing is known."""
         return None
+
+
+def metrics_of(model: object) -> dict[str, float]:
+    """Return the metrics of a model or potential, if it keeps any."""
+    ask: Callable[[], dict[str, float]] | None = getattr(model, "metrics", None)
+    return {} if ask is None else ask()
+
+
+def close_model(model: object) -> None:
+    """Close a model or potential, if it can be closed."""
+    close: Callable[[], None] | None = getattr(model, "close", None)
+    if close is not None:
+        close()
+
+
+def pictures_of(model: Any) -> Pictures | None:
+    """Return what a model or potential wants to look at, if it says so."""
+    return getattr(model, "pictures", None)
 
 
 class LaneValues:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from densegym.reward_models.types import Bool, Int
+from densegym.reward_models.types import Bool, Float, Int
+
+_FEW = 32
 
 
 @lru_cache(maxsize=256)
@@ -17,6 +20,13 @@ def all_true(count: int) -> Bool:
     array = np.ones(count, dtype=np.bool_)
     array.flags.writeable = False
     return array
+
+
+def all_finite(values: Float) -> bool:
+    """Return whether no entry of a (B,) array is NaN or infinite."""
+    if len(values) <= _FEW:  # a sum of Python floats starts sooner than a NumPy reduction
+        return math.isfinite(sum(values.tolist()))
+    return math.isfinite(values.sum())
 
 
 def map_leaves(leaf: Callable[..., Any], first: Any, *others: Any) -> Any:

@@ -1,24 +1,31 @@
-"""Reward models made of reward models: sums, scales, clips, gates and potential-based shaping."""
+"""Reward models made of reward models: sums, scales, clips and gates; shaping lives next door."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel, LaneValues
+from densegym.reward_models.base import (
+    BaseRewardModel,
+    LaneValues,
+    close_model,
+    metrics_of,
+    pictures_of,
+)
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.deferral import one_by_one, replay
+from densegym.reward_models.shaping import AdditiveUnsafe as AdditiveUnsafe
+from densegym.reward_models.shaping import Shaped as Shaped
 from densegym.reward_models.types import (
     Bool,
     Episode,
     Float,
     Need,
-    Pictures,
-    PotentialModel,
     RewardModel,
     Scores,
     Starts,
@@ -35,28 +42,11 @@ def short_name(name: str) -> str:
     return head if head and tail.isdigit() else stem
 
 
-def metrics_of(model: object) -> dict[str, float]:
-    """Return the metrics of a model or potential, if it keeps any."""
-    ask: Callable[[], dict[str, float]] | None = getattr(model, "metrics", None)
-    return {} if ask is None else ask()
-
-
-def close_model(model: object) -> None:
-    """Close a model or potential, if it can be closed."""
-    close: Callable[[], None] | None = getattr(model, "close", None)
-    if close is not None:
-        close()
-
-
 def _agreed(values: Sequence[Any], what: str) -> Any:
     stated = {value for value in values if value is not None}
     if len(stated) > 1:
         raise RewardError(f"the parts of one reward disagree on {what}: {sorted(map(str, stated))}")
     return stated.pop() if stated else None
-
-
-def _pictures(model: Any) -> Pictures | None:
-    return getattr(model, "pictures", None)
 
 
 class Wrapping(BaseRewardModel):
@@ -70,7 +60,7 @@ class Wrapping(BaseRewardModel):
         self.gamma = getattr(model, "gamma", None)
         self.default_mode = getattr(model, "default_mode", "replace")
         self.stops_at_success = getattr(model, "stops_at_success", None)
-        self.pictures = _pictures(model)
+        self.pictures = pictures_of(model)
 
     def begin(self, starts: Starts) -> None:
         """Begin the inner model."""
@@ -87,6 +77,17 @@ class Wrapping(BaseRewardModel):
         """Return the inner model's estimate, transformed like its rewards."""
         credit = self.model.estimate(prefix)
         return None if credit is None else self._transform(credit)
+
+    def score(self, steps: Steps) -> Scores:
+        """Return the inner score, transformed."""
+        return self._transform_scores(self.model.score(steps))
+
+    def replay(self, events: Sequence[Starts | Steps]) -> list[Scores]:
+        """Return the inner scores of what was kept back, transformed."""
+        return [self._transform_scores(scores) for scores in replay(self.model, events)]
+
+    def _transform_scores(self, scores: Scores) -> Scores:
+        return scores._replace(reward=self._transform(scores.reward))
 
     def _transform(self, reward: Float) -> Float:
         return reward
@@ -118,11 +119,9 @@ class Scale(Wrapping):
     def _transform(self, reward: Float) -> Float:
         return reward * self.scale
 
-    def score(self, steps: Steps) -> Scores:
-        """Return the scaled score."""
-        scores = self.model.score(steps)
+    def _transform_scores(self, scores: Scores) -> Scores:
         parts = {term: part * self.scale for term, part in scores.parts.items()}
-        return Scores(reward=self._transform(scores.reward), valid=scores.valid, parts=parts)
+        return Scores(self._transform(scores.reward), scores.valid, parts)
 
 
 class Clip(Wrapping):
@@ -136,11 +135,6 @@ class Clip(Wrapping):
 
     def _transform(self, reward: Float) -> Float:
         return np.clip(reward, self.low, self.high)
-
-    def score(self, steps: Steps) -> Scores:
-        """Return the clipped score."""
-        scores = self.model.score(steps)
-        return Scores(reward=self._transform(scores.reward), valid=scores.valid, parts=scores.parts)
 
 
 class Sum(BaseRewardModel):
@@ -160,7 +154,7 @@ class Sum(BaseRewardModel):
             for name in ([f"{label}.{term}" for term in model.terms] or [label])
         )
         self.gamma = _agreed([getattr(model, "gamma", None) for model in self.models], "gamma")
-        self.pictures = _agreed([_pictures(model) for model in self.models], "pictures")
+        self.pictures = _agreed([pictures_of(model) for model in self.models], "pictures")
         wishes = [getattr(model, "stops_at_success", None) for model in self.models]
         self.stops_at_success = False if False in wishes else (True if True in wishes else None)
 
@@ -171,10 +165,18 @@ class Sum(BaseRewardModel):
 
     def score(self, steps: Steps) -> Scores:
         """Return the sum; an abstaining part counts zero and makes its row invalid."""
-        total, valid = np.zeros(len(steps.slot)), all_true(len(steps.slot))
+        return self._add([model.score(steps) for model in self.models])
+
+    def replay(self, events: Sequence[Starts | Steps]) -> list[Scores]:
+        """Return the sums for what was kept back."""
+        every = [replay(model, events) for model in self.models]
+        return [self._add(scores) for scores in zip(*every, strict=True)]
+
+    def _add(self, every: Sequence[Scores]) -> Scores:
+        rows = len(every[0].reward)
+        total, valid = np.zeros(rows), all_true(rows)
         parts: dict[str, Float] = {}
-        for label, model in zip(self._labels, self.models, strict=True):
-            scores = model.score(steps)
+        for label, scores in zip(self._labels, every, strict=True):
             if scores.valid is not valid:
                 total = total + np.where(scores.valid, scores.reward, 0.0)
                 valid = valid & scores.valid
@@ -259,7 +261,7 @@ class Gate(Wrapping):
         super().__init__(model)
         self.gate = gate
         self.needs = model.needs | gate.needs
-        self.pictures = _agreed([_pictures(model), _pictures(gate)], "pictures")
+        self.pictures = _agreed([pictures_of(model), pictures_of(gate)], "pictures")
         self.threshold, self.latch = float(threshold), latch
         self._open = LaneValues()
 
@@ -287,6 +289,10 @@ class Gate(Wrapping):
         super().close()
         close_model(self.gate)
 
+    def replay(self, events: Sequence[Starts | Steps]) -> list[Scores]:
+        """Judge what was kept back one by one, because the gate's state decides each."""
+        return one_by_one(self, events)
+
     def state_dict(self) -> dict[str, Any]:
         """Return which gates are open, and both models' states."""
         return {
@@ -300,114 +306,3 @@ class Gate(Wrapping):
         self._open.values = np.asarray(state["open"], dtype=np.float64).copy()
         self.model.load_state_dict(state["model"])
         self.gate.load_state_dict(state["gate"])
-
-
-class Shaped(BaseRewardModel):
-    """Potential-based shaping F = γΦ(s') − Φ(s), which leaves the optimal policies as they were.
-
-    Φ is evaluated when a state is entered and that number is subtracted later, so a potential
-    that learns stays exact (Devlin & Kudenko 2012). Φ is 0 at true termination (Grzes 2017) and
-    kept at truncation, because learners bootstrap there. On an abstention F is 0: the kept
-    potential becomes Φ/γ, so the discounted sum still telescopes.
-
-    Args:
-        potential: values states.
-        gamma: the learner's discount; training refuses another.
-        truncation: ``"bootstrap"`` keeps Φ(s_T) at a time limit, ``"terminal"`` sets it to 0 for
-            learners that treat the limit as an end.
-    """
-
-    default_mode = "shape"
-
-    def __init__(
-        self,
-        potential: PotentialModel,
-        *,
-        gamma: float = 0.99,
-        truncation: Literal["bootstrap", "terminal"] = "bootstrap",
-    ) -> None:
-        if not 0.0 < gamma <= 1.0:
-            raise RewardError(f"gamma is in (0, 1]; given {gamma}")
-        if truncation not in ("bootstrap", "terminal"):
-            raise RewardError(f'truncation is "bootstrap" or "terminal"; given {truncation!r}')
-        self.potential = potential
-        self.name = potential.name
-        self.needs = potential.needs
-        self.pictures = _pictures(potential)
-        self.terms = ("shaping", *getattr(potential, "terms", ()))
-        self.gamma = float(gamma)
-        self.stops_at_success = getattr(potential, "stops_at_success", None)
-        self._terminal_truncation = truncation == "terminal"
-        self._phi = LaneValues()
-
-    def begin(self, starts: Starts) -> None:
-        """Keep Φ(s₀); an abstention counts zero."""
-        phi, valid = self.potential.initial(starts)
-        self._phi.reset(starts.slot, np.where(valid, phi, 0.0))
-
-    def score(self, steps: Steps) -> Scores:
-        """Return F for every row."""
-        assert self.gamma is not None
-        phi, valid = self.potential.after(steps)
-        ended = steps.terminated
-        if self._terminal_truncation:
-            ended = ended | steps.truncated
-        before = self._phi.values[steps.slot]
-        after = np.where(valid, phi, before / self.gamma)
-        after = np.where(ended, 0.0, after)
-        shaping = self.gamma * after - before
-        self._phi.values[steps.slot] = after
-        spoke = valid | ended
-        parts = {"shaping": shaping, **getattr(self.potential, "told", {})}
-        return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts=parts)
-
-    def metrics(self) -> dict[str, float]:
-        """Return the potential's metrics."""
-        return metrics_of(self.potential)
-
-    def close(self) -> None:
-        """Close the potential."""
-        close_model(self.potential)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the kept potentials and the potential's own state."""
-        return {"phi": self._phi.values.copy(), "potential": self.potential.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the kept potentials and the potential's own state."""
-        self._phi.values = np.asarray(state["phi"], dtype=np.float64).copy()
-        self.potential.load_state_dict(state["potential"])
-
-
-class AdditiveUnsafe(BaseRewardModel):
-    """Pays Φ(s') itself at every step, which an agent can farm by standing still on a height.
-
-    Exists only as the column that shows what farming does; use ``Shaped``.
-    """
-
-    default_mode = "additive_unsafe"
-
-    def __init__(self, potential: PotentialModel) -> None:
-        self.potential = potential
-        self.name = potential.name
-        self.needs = potential.needs
-        self.pictures = _pictures(potential)
-        self.terms = ("potential", *getattr(potential, "terms", ()))
-
-    def begin(self, starts: Starts) -> None:
-        """Let the potential see the first states."""
-        self.potential.initial(starts)
-
-    def score(self, steps: Steps) -> Scores:
-        """Return Φ of the successor."""
-        phi, valid = self.potential.after(steps)
-        parts = {"potential": phi, **getattr(self.potential, "told", {})}
-        return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts=parts)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the potential's own state."""
-        return self.potential.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the potential's own state."""
-        self.potential.load_state_dict(state)

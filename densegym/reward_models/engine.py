@@ -7,9 +7,7 @@ which stepped; everything that decides a number happens here, so the skins canno
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,12 +16,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.batch import LaneStore, all_true
-from densegym.reward_models.compose import close_model, metrics_of
-from densegym.reward_models.recorder import EpisodeRecorder
+from densegym.reward_models.base import close_model, metrics_of
+from densegym.reward_models.batch import LaneStore, all_finite, all_true
+from densegym.reward_models.deferral import Deferral, replay
+from densegym.reward_models.hindsight import Hindsight
 from densegym.reward_models.types import (
     Bool,
-    Episode,
     Float,
     Frames,
     Info,
@@ -38,8 +36,6 @@ from densegym.reward_models.types import (
 
 Fallback = Literal["zero", "env", "last", "raise"]
 FALLBACKS: tuple[Fallback, ...] = ("zero", "env", "last", "raise")
-_FEW = 32
-_RECENT = 100  # finished episodes whose mean rate stands in for unknown credits
 _SUM_EVERY = 32  # vector steps between two additions to the running sums
 _WORLD_KEYS = ("reward/env", "reward/dense", "reward/valid", "return/env", "return/dense")
 
@@ -49,12 +45,6 @@ def _ones(count: int) -> Float:
     array = np.ones(count)
     array.flags.writeable = False
     return array
-
-
-def _all_finite(values: Float) -> bool:
-    if len(values) <= _FEW:  # a sum of Python floats starts sooner than a NumPy reduction
-        return math.isfinite(sum(values.tolist()))
-    return math.isfinite(values.sum())
 
 
 class Outcome(NamedTuple):
@@ -99,11 +89,13 @@ class RewardEngine:
             reward, the lane's last valid score, or an error.
         clip: bounds on the model's share, after the fallback.
         task: the task's sentence, for models with ``Need.TASK``.
+        relabelled: as the attribute.
+        deferrable: whether ``defer`` may keep steps back from the model.
 
     Attributes:
         relabelled: whether somebody pays the credits of whole episodes; without that a model with
             ``Need.EPISODE`` is refused, for it would pay nothing.
-        last: what was said of the latest batch of steps, where somebody relabels.
+        last: what was said of the latest batch of steps.
     """
 
     last: Outcome
@@ -119,6 +111,7 @@ class RewardEngine:
         clip: tuple[float, float] | None = None,
         task: str = "",
         relabelled: bool = False,
+        deferrable: bool = False,
     ) -> None:
         if fallback not in FALLBACKS:
             raise RewardError(f"fallback is one of {', '.join(FALLBACKS)}; given {fallback!r}")
@@ -129,15 +122,16 @@ class RewardEngine:
         self.clip = clip
         self.task = task
         self.relabelled = relabelled
+        self.deferrable = deferrable
+        self._deferral: Deferral | None = None
         self.usage = Usage()
         self.slots: Int = np.arange(num_envs)
         self._observations = LaneStore(self.slots) if Need.OBS in model.needs else None
-        self._recorder = EpisodeRecorder(task) if Need.EPISODE in model.needs else None
+        self._hindsight = Hindsight(model, task) if Need.EPISODE in model.needs else None
         self._t: Int = np.zeros(num_envs, dtype=np.int64)
         self._return_env: Float = np.zeros(num_envs)
         self._return_dense: Float = np.zeros(num_envs)
         self._last: Float = np.zeros(num_envs)
-        self._shares: deque[tuple[float, int]] = deque(maxlen=_RECENT)
         self._set_terms(model.terms)
 
     @property
@@ -161,7 +155,7 @@ class RewardEngine:
         Raises:
             RewardError: the model speaks at the end of an episode and nobody relabels.
         """
-        if self._recorder is not None and not self.relabelled:
+        if self._hindsight is not None and not self.relabelled:
             self._refuse_to_pay_steps()
         self._t[slot] = 0
         # New arrays, because the last outcome still shows the old ones.
@@ -173,11 +167,14 @@ class RewardEngine:
         starts = Starts(slot=slot, obs=kept, info=info, frame=frame, task=task)
         if self._observations is not None:
             self._observations.put(slot, obs)
-        if self._recorder is not None:
-            self._recorder.begin(starts)
-        started = time.perf_counter()
-        self.model.begin(starts)
-        self.usage.seconds += time.perf_counter() - started
+        if self._hindsight is not None:
+            self._hindsight.begin(starts)
+        if self._deferral is None:
+            started = time.perf_counter()
+            self.model.begin(starts)
+            self.usage.seconds += time.perf_counter() - started
+        else:
+            self._deferral.put(starts)
         zeros = np.zeros(len(slot))
         columns = [zeros] * len(self.keys)
         columns[2] = _ones(len(slot))
@@ -214,37 +211,66 @@ class RewardEngine:
             info=info,
             frame=frame,
         )
+        if self._deferral is None:
+            started = time.perf_counter()
+            scores = self.model.score(steps)
+            self.usage.seconds += time.perf_counter() - started
+            paid, valid = self._pay(scores, steps)
+            columns = self._tabulate(slot, env_reward, paid, valid, scores.parts)
+        else:
+            self._deferral.put(steps)
+            paid = np.zeros(len(slot))
+            columns = self._tabulate(slot, env_reward, paid, all_true(len(slot)), {})
+        credits = () if self._hindsight is None else self._hindsight.finish(steps, paid)
+        self.last = Outcome(paid, self.keys, columns, credits)
+        # SB3 adds the value of truncated states to the array that it is handed.
+        return self.last._replace(reward=paid.copy())
+
+    def defer(self) -> None:
+        """Keep steps back from the model until ``settle``, which pays for all of them at once.
+
+        Until then rows are paid nothing, and ``reward/dense`` and ``return/dense`` say so.
+
+        Raises:
+            RewardError: the model speaks of whole episodes, which are kept whole already.
+        """
+        if self._hindsight is not None:
+            raise RewardError(
+                f'"{self.model.name}" is paid by whole episodes, so its steps cannot be deferred '
+                'as well. Leave out "deferred".'
+            )
+        self._deferral = Deferral()
+
+    @property
+    def deferring(self) -> bool:
+        """Whether steps are kept back."""
+        return self._deferral is not None
+
+    def settle(self) -> list[Float]:
+        """Let the model judge what was kept back; return (B,) pay of every batch, in order."""
+        assert self._deferral is not None
+        events = self._deferral.take()
         started = time.perf_counter()
-        scores = self.model.score(steps)
+        scores = iter(replay(self.model, events))
         self.usage.seconds += time.perf_counter() - started
-        self._check(scores, steps)
+        settled = []
+        for event in events:
+            if isinstance(event, Starts):
+                self._last[event.slot] = 0.0
+            else:
+                settled.append(self._settle(event, next(scores)))
+        return settled
+
+    def _settle(self, steps: Steps, scores: Scores) -> Float:
         paid, valid = self._pay(scores, steps)
-        columns = self._tabulate(slot, env_reward, paid, valid, scores.parts)
-        credits = () if self._recorder is None else self._finish(steps, paid)
-        outcome = Outcome(paid, self.keys, columns, credits)
-        if self.relabelled:
-            # SB3 adds the value of truncated states to the array that it is handed.
-            self.last = outcome._replace(reward=paid.copy())
-        return outcome
+        said = scores.parts.values() if scores.parts else [np.zeros(len(paid))] * len(self._terms)
+        # The sums hold the world's reward, and rows taken for valid, since step time.
+        self._unsummed.append([np.zeros(len(paid)), paid, valid - 1.0, *said])
+        return paid
 
     def open_credits(self) -> list[tuple[int, Float]]:
-        """Return slot and (t,) provisional credits of every unfinished episode that has some.
-
-        Where the model has no estimate, each step counts the mean credit per step of the last 100
-        episodes, so that a return nobody knows yet is not taken for zero.
-        """
-        if self._recorder is None:
-            return []
-        known = []
-        steps = sum(length for _, length in self._shares)
-        rate = sum(share for share, _ in self._shares) / steps if steps else None
-        for prefix in self._recorder.open_episodes():
-            credit: Any = self.model.estimate(prefix)
-            if credit is None and rate is not None:
-                credit = np.full(len(prefix.env_reward), rate)
-            if credit is not None:
-                known.append((prefix.slot, prefix.dense_reward + credit))
-        return known
+        """Return slot and (t,) provisional credits of every unfinished episode that has some."""
+        return [] if self._hindsight is None else self._hindsight.open_credits()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the model's state and usage; lanes start afresh after a checkpoint."""
@@ -296,7 +322,7 @@ class RewardEngine:
             )
         if scores.parts and tuple(scores.parts) != self._terms:
             self._set_terms(tuple(scores.parts))
-        if not _all_finite(scores.reward):
+        if not all_finite(scores.reward):
             bad = ~np.isfinite(scores.reward) & scores.valid
             if bad.any():
                 self._refuse_non_finite(int(np.argmax(bad)), scores, steps)
@@ -311,6 +337,7 @@ class RewardEngine:
         )
 
     def _pay(self, scores: Scores, steps: Steps) -> tuple[Float, Bool]:
+        self._check(scores, steps)
         valid, learned = scores.valid, scores.reward
         self.usage.steps += len(valid)
         if valid is not all_true(len(valid)) and not valid.all():
@@ -361,28 +388,6 @@ class RewardEngine:
         if self._unsummed:
             self._sums += [np.concatenate(key).sum() for key in zip(*self._unsummed, strict=True)]
             self._unsummed.clear()
-
-    def _finish(self, steps: Steps, paid: Float) -> list[tuple[int, Float]]:
-        assert self._recorder is not None
-        episodes = self._recorder.record(steps, paid)
-        credits = self.model.finish(episodes) if episodes else []
-        spoken = []
-        for episode, credit in zip(episodes, credits, strict=True):
-            if credit is not None:
-                share = self._checked_credit(credit, episode)
-                self._shares.append((float(share.sum()), len(share)))
-                spoken.append((episode.slot, episode.dense_reward + share))
-        return spoken
-
-    def _checked_credit(self, credit: Any, episode: Episode) -> Float:
-        share = np.asarray(credit, dtype=np.float64)
-        if share.shape != episode.env_reward.shape or not np.isfinite(share).all():
-            raise RewardError(
-                f'"{self.model.name}" returned credits of shape {share.shape} with '
-                f"{np.count_nonzero(~np.isfinite(share))} non-finite entries for an episode of "
-                f"{len(episode.env_reward)} steps; expected one finite number per step."
-            )
-        return share
 
     def _refuse_to_pay_steps(self) -> None:
         raise RewardError(

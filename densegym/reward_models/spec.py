@@ -35,6 +35,7 @@ _WRAPPING_KEYS = (
     "gate_latch",
     "fallback",
     "hindsight",
+    "deferred",
 )
 
 
@@ -59,8 +60,9 @@ def parse(spec: RewardSpec) -> tuple[Part, ...]:
     The keys of a dict are ``model``; ``mode`` (replace, add, shape, additive_unsafe); ``scale``;
     ``clip`` [low, high]; ``gamma`` and ``truncation`` of shaping; ``gate`` (another
     specification), ``gate_threshold`` and ``gate_latch``; ``fallback`` (zero, env, last, raise);
-    ``hindsight`` (true: credits of whole episodes are shown in info and paid by nobody); every
-    other key is an option of the model.
+    ``hindsight`` (true: credits of whole episodes are shown in info and paid by nobody);
+    ``deferred`` (true: training asks the model about whole rollouts at once); every other key is
+    an option of the model.
 
     Raises:
         RewardError: the specification has a wrong type, or a dict without ``model``.
@@ -168,7 +170,12 @@ def build_engine(spec: RewardSpec, num_envs: int, *, task: TaskCard, seed: int =
         fallback=fallback,
         task=task.goal,
         relabelled=any(part.wrapping.get("hindsight", False) for part in parts),
+        deferrable=any(part.wrapping.get("deferred", _defers(model)) for part in parts),
     )
+
+
+def _defers(model: RewardModel) -> bool:
+    return bool(getattr(model, "deferred", False))
 
 
 def _model_of(model: RewardModel, index: int) -> RewardModel:

@@ -9,11 +9,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
-from densegym.agents.relabel.replay import committing, patching, predicting
+from densegym.agents.relabel.replay import committing, patching, predicting, settling
 from densegym.agents.relabel.rollout import RolloutBooks, relabelling
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import RewardError
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.types import Need
 
 ReplayMode = Literal["auto", "patch", "commit", "lazy"]
 REPLAY_MODES: tuple[ReplayMode, ...] = ("auto", "patch", "commit", "lazy")
@@ -41,6 +42,8 @@ def attach(
     """
     engine = _engine(model)
     engine.relabelled = True
+    if engine.deferrable:
+        engine.defer()
     rollout, kept = getattr(model, "rollout_buffer", None), getattr(model, "replay_buffer", None)
     if isinstance(rollout, RolloutBuffer):
         rollout.__class__ = relabelling(type(rollout))
@@ -99,6 +102,8 @@ def _check_replay(model: Any, kept: ReplayBuffer, normalize: bool) -> None:
 def _replay(model: Any, kept: ReplayBuffer, engine: RewardEngine, mode: ReplayMode) -> ReplayBuffer:
     if mode not in REPLAY_MODES:
         raise RewardError(f"replay is one of {', '.join(REPLAY_MODES)}; given {mode!r}")
+    if Need.EPISODE not in engine.model.needs:
+        return settling(kept, engine)
     markov = bool(getattr(engine.model, "markov", False))
     if mode == "lazy" and not markov:
         raise RewardError(

@@ -14,6 +14,7 @@ from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.types import Float, Int
 
+_MOST_WAITING = 512  # batches kept back before learning starts
 _TRIES = 20  # draws before the ready rows are counted out
 
 
@@ -45,6 +46,40 @@ def committing(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     made.engine = engine  # type: ignore[attr-defined]  # of the class just made
     made.staged = [[] for _ in range(engine.num_envs)]  # type: ignore[attr-defined]
     return made
+
+
+def settling(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
+    """Return ``kept``, made to let deferred steps be judged before they are sampled."""
+    kept.__class__ = _settling(type(kept))
+    kept.engine, kept.waiting = engine, []  # type: ignore[attr-defined]  # of the class just given
+    return kept
+
+
+@functools.cache
+def _settling(base: type[ReplayBuffer]) -> Any:
+    class Settling(base):  # type: ignore[misc,valid-type]  # a class known at run time
+        engine: RewardEngine
+        waiting: list[int]
+
+        def add(self, *args: Any, **kwargs: Any) -> None:
+            self.waiting.append(self.pos)
+            super().add(*args, **kwargs)
+            if len(self.waiting) >= _MOST_WAITING:
+                self.settle()
+
+        def sample(self, batch_size: int, env: Any = None) -> Any:
+            self.settle()
+            return super().sample(batch_size, env)
+
+        def settle(self) -> None:
+            if self.waiting and self.engine.deferring:
+                # A reset without a buffer may have left batches of its own before these.
+                paid = self.engine.settle()[-len(self.waiting) :]
+                for row, reward in zip(self.waiting, paid, strict=True):
+                    self.rewards[row] = reward
+            self.waiting.clear()
+
+    return Settling
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import numpy as np
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
+from densegym.agents.extras.settings import cosine_rise
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.types import Bool, Float
 
@@ -31,56 +32,96 @@ class RolloutBooks:
         gamma: the learner's discount.
         normalize: divide credits by the running deviation of their discounted return, in place of
             ``VecNormalize(norm_reward=True)``, whose scale would be that of the unpaid rewards.
+
+    Attributes:
+        dense: (rows, lanes) float64, what the rows of the last full rollout are worth.
+        apart: (rows, lanes) float64, the part of it that was not known at step time.
     """
 
     def __init__(self, engine: RewardEngine, rows: int, *, gamma: float, normalize: bool) -> None:
         self.engine = engine
+        self.dense: Float = np.zeros((rows, engine.num_envs))
+        self.apart: Float = np.zeros((rows, engine.num_envs))
         self._paid: Float = np.zeros((rows, engine.num_envs))
-        self._dense: Float = np.zeros((rows, engine.num_envs))
+        self._own: Float = np.zeros((rows, engine.num_envs))
+        self._handed: Float = np.zeros((rows, engine.num_envs))
+        self._keeps_apart = False
+        self._fade_length = self._updates = 0
         self._gamma = gamma
         self._moments = RunningMeanStd(shape=()) if normalize else None
         self._return: Float = np.zeros(engine.num_envs)
 
-    def note(self, row: int) -> None:
-        """Take down the latest step as row ``row``, and the credits of episodes that it ended."""
+    def note(self, row: int, handed: Float) -> None:
+        """Take down the latest step as row ``row``, and the credits of episodes that it ended.
+
+        Args:
+            row: of the rollout.
+            handed: (lanes,) what the learner stores: the pay, and at a time limit the discounted
+                value of the last state.
+        """
         told = self.engine.last
-        self._paid[row] = self._dense[row] = told.reward
+        self._handed[row] = handed
+        self._paid[row] = self.dense[row] = told.reward
+        self._own[row] = told.columns[0]
         for lane, credit in told.credits:
             self._put(lane, row + 1, credit)
 
-    def correction(self, starts: Bool) -> Float:
-        """Return what to add to the rewards of the full rollout, (rows, lanes) float64.
+    def rewards(self, starts: Bool) -> Any:
+        """Return the rewards of the full rollout, values of last states included.
+
+        Shape (rows, lanes), float64 or float32.
 
         Args:
             starts: (rows, lanes), whether an episode begins at a row.
         """
+        if self.engine.deferring:
+            # A rollout that a callback cut short left batches of its own before these.
+            self.dense[:] = self.engine.settle()[-len(self.dense) :]
         for lane, credit in self.engine.open_credits():
             self._put(lane, len(self._paid), credit)
-        return self._dense * self._scale(starts) - self._paid
+        if self._fade_length:
+            left = 1.0 - cosine_rise(self._updates, self._fade_length)
+            self.dense[:] = self._own + left * (self.dense - self._own)
+        self._updates += 1
+        self.apart = self.dense - self._paid
+        worth = self._paid if self._keeps_apart else self.dense
+        scaled = worth * self._scale(worth, starts)
+        # SB3 adds values in float32; done likewise, pay known late is bit-equal to pay at once.
+        values = (self._handed - self._paid).astype(np.float32)
+        return np.where(scaled == self._paid, self._handed, scaled.astype(np.float32) + values)
+
+    def keep_apart(self) -> None:
+        """Leave rewards as they were paid at step time; ``apart`` joins the advantages instead."""
+        self._keeps_apart = True
+
+    def fade(self, updates: int) -> None:
+        """Let what is paid on top of the world's reward fade to nothing along a cosine."""
+        self._fade_length = updates
 
     def _put(self, lane: int, end: int, credit: Float) -> None:
         rows = min(end, len(credit))
-        self._dense[end - rows : end, lane] = credit[len(credit) - rows :]
+        self.dense[end - rows : end, lane] = credit[len(credit) - rows :]
 
-    def _scale(self, starts: Bool) -> float:
+    def _scale(self, worth: Float, starts: Bool) -> float:
         if self._moments is None:
             return 1.0
-        returns = np.empty_like(self._dense)
+        returns = np.empty_like(worth)
         for row, begun in enumerate(starts.astype(np.bool_)):
-            self._return = np.where(begun, 0.0, self._return) * self._gamma + self._dense[row]
+            self._return = np.where(begun, 0.0, self._return) * self._gamma + worth[row]
             returns[row] = self._return
         self._moments.update(returns.reshape(-1))
         return 1.0 / float(np.sqrt(self._moments.var + 1e-8))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the running moments; rows start afresh after a checkpoint."""
-        if self._moments is None:
-            return {}
-        return {name: float(getattr(self._moments, name)) for name in ("mean", "var", "count")}
+        """Return the update count and running moments; rows start afresh after a checkpoint."""
+        names = () if self._moments is None else ("mean", "var", "count")
+        moments = {name: float(getattr(self._moments, name)) for name in names}
+        return {"updates": self._updates, "moments": moments}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the running moments."""
-        for name, value in state.items():
+        """Restore the update count and running moments."""
+        self._updates = int(state["updates"])
+        for name, value in state["moments"].items():
             setattr(self._moments, name, np.float64(value))
 
 
@@ -88,19 +129,19 @@ class RolloutBooks:
 def relabelling(base: type[RolloutBuffer]) -> Any:
     """Return a rollout buffer class like ``base`` that corrects rewards before advantages.
 
-    Rewards are added to, never assigned: SB3 has put the value of the last state of truncated
-    episodes into them.
+    SB3 has put the value of the last state of truncated episodes into the rewards; that stays.
     """
 
     class Relabelling(base):  # type: ignore[misc,valid-type]  # a class known at run time
         books: RolloutBooks
 
         def add(self, *args: Any, **kwargs: Any) -> None:
-            self.books.note(self.pos)
+            _, _, handed, *_ = args
+            self.books.note(self.pos, handed)
             super().add(*args, **kwargs)
 
         def compute_returns_and_advantage(self, last_values: Any, dones: Any) -> None:
-            self.rewards += self.books.correction(self.episode_starts)
+            self.rewards[:] = self.books.rewards(self.episode_starts)
             super().compute_returns_and_advantage(last_values, dones)
 
     Relabelling.__name__ = Relabelling.__qualname__ = f"Relabelling{base.__name__}"

@@ -1,0 +1,1 @@
+"""Additions to on-policy learners: two-level advantages, entropy terms, self-imitation."""

@@ -1,0 +1,76 @@
+"""The verb ``relabel``: what another reward would have paid for stored episodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from densegym.cli.progress import episode_bar
+from densegym.envs import tasks
+from densegym.reward_models import episodes as files
+from densegym.reward_models.spec import build_engine, from_text, label
+
+_LANES = 16
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command()(relabel)
+
+
+def relabel(
+    episodes: Annotated[Path, typer.Argument(help="Episodes: densegym eval RUN --record FILE.")],
+    reward: Annotated[str, typer.Option(help="A reward name, or JSON of a dict or list.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the relabelled file.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of rewards that draw numbers.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Recompute the rewards of stored episodes with another reward.
+
+    Rewards of whole episodes are paid as in training. The world's own reward stays as it was.
+
+    Examples:
+      densegym eval results/train/.../seed-0 --episodes 50 --record hopper.npz
+
+      densegym relabel hopper.npz --reward credit/uniform --out hopper-uniform.npz
+    """
+    stored = files.load_episodes(episodes)
+    card = tasks.task_card(stored.task)
+    spec = from_text(reward)
+    name = label(spec, task=card)
+    engine = build_engine(spec, min(_LANES, len(stored.episodes)), task=card, seed=seed)
+    engine.relabelled = True
+    with episode_bar(len(stored.episodes)) as tell:
+        paid = files.relabel(engine, stored.episodes, on_episode=tell)
+    changed = [
+        dataclasses.replace(episode, dense_reward=dense)
+        for episode, dense in zip(stored.episodes, paid, strict=True)
+    ]
+    console = Console(highlight=False, soft_wrap=True)
+    rows = {stored.reward: files.summary(stored.episodes), name: files.summary(changed)}
+    console.print(_table(stored.task, len(changed), rows))
+    if out is not None:
+        files.save_episodes(out, files.Stored(stored.task, name, changed))
+        console.print(f"wrote {out}", markup=False)
+    if as_json:
+        finite = {k: v if math.isfinite(v) else None for k, v in rows[name].items()}
+        print(json.dumps({"env": stored.task, "reward": name, **finite}))
+
+
+def _table(task: str, count: int, rows: dict[str, dict[str, float]]) -> Table:
+    table = Table(title=f"{count} episodes of {task}")
+    table.add_column("reward")
+    keys = list(next(iter(rows.values())))
+    for key in keys:
+        table.add_column(key, justify="right")
+    for name, row in rows.items():
+        table.add_row(escape(name), *(f"{row[key]:.4g}" for key in keys))
+    return table
