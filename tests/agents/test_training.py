@@ -240,7 +240,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
             RewardError,
             "gamma=0.9, but ppo learns with gamma=0.99",
         ),
-        ({"reward": "toy/uniform-v1"}, RewardError, "end of an episode"),
+        (
+            {"reward": {"model": "toy/uniform-v1", "deferred": True}},
+            RewardError,
+            'Leave out "deferred"',
+        ),
         ({"algo": "dqn"}, DenseGymError, "dqn cannot act in .*Use --algo ppo"),
         ({"extra": ("her=true",)}, DenseGymError, "her=true needs a goal-conditioned world"),
         ({"reward": "authored", "extra": ("her=true",)}, RewardError, "hindsight"),

@@ -41,20 +41,15 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
 
 def test_lists() -> None:
     cards = json.loads(densegym("envs", "--json")[0])
-    assert len(cards) == 74
+    assert {BUTTON, "DenseGym/HopperForward-v0", "DenseGym/Shop-v0"} <= {c["id"] for c in cards}
     shown = densegym("envs", BUTTON)[0]
     assert "hand_position" in shown
     assert "at most 2 cm" in shown
     names = {entry["name"] for entry in json.loads(densegym("rewards", "--json")[0])}
     assert {"env", "expert", "delayed", "authored", "authored/button-press-v1"} <= names
     fitting = json.loads(densegym("rewards", "--json", "--task", "DenseGym/HopperBackflip-v0")[0])
-    assert {entry["name"] for entry in fitting} == {
-        "env",
-        "delayed",
-        "authored",
-        "authored/file",
-        "authored/hopper-backflip-v1",
-    }
+    programs = {e["name"] for e in fitting if e["name"].startswith("authored/")}
+    assert programs == {"authored/file", "authored/hopper-backflip-v1"}
 
 
 def test_doctor_finds_this_machine_fit() -> None:
