@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from densegym.cli.progress import episode_bar
+from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
+from densegym.reward_models.intrinsic.agreement import agreement
 from densegym.reward_models.intrinsic.asking import (
     SEPARATOR,
     Comparer,
@@ -21,7 +27,9 @@ from densegym.reward_models.intrinsic.asking import (
 )
 from densegym.reward_models.intrinsic.grading import Grader
 from densegym.reward_models.intrinsic.labelling import MakeAnnotator, build_service, llm_config
+from densegym.reward_models.intrinsic.sources import build_source, shipped_captions
 from densegym.reward_models.intrinsic.subgoals import find_plan
+from densegym.reward_models.intrinsic.table import CaptionTable
 
 _CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 app = typer.Typer(
@@ -140,6 +148,118 @@ def stress(
         print(json.dumps(counted))
     if counted["lost"] or counted["labelled_twice"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="Table to write into; begun if it does not exist.")],
+    tables: Annotated[list[Path], typer.Argument(help="Tables to join.")],
+) -> None:
+    """Join tables of equal provenance; where two disagree the first one stays.
+
+    Example:
+      densegym captions merge all.jsonl results/captions-seed-0.jsonl results/captions-seed-1.jsonl
+    """
+    read = [CaptionTable(path=path, readonly=True) for path in tables]
+    joined = CaptionTable(read[0].provenance, out)
+    for table in read:
+        before = len(joined)
+        clashes = joined.merge(table)
+        _CONSOLE.print(f"{table.path}: {len(joined) - before} new, {len(clashes)} contradicted")
+    joined.close()
+    _CONSOLE.print(f"{len(joined)} captions in {out}")
+
+
+@app.command()
+def agree(
+    tables: Annotated[
+        list[Path] | None, typer.Argument(help="Tables of grades to compare as well.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare annotators on the shipped captions: labels, and preferences with ties apart.
+
+    Example:
+      densegym captions agree my-labels.jsonl
+    """
+    captions = shipped_captions()
+    sources: dict[str, Mapping[str, float]] = {
+        name: build_source(name).grades for name in ("recorded", "lexicon", "random")
+    }
+    sources |= {str(path): CaptionTable(path=path, readonly=True) for path in tables or ()}
+    rows = {
+        (one, other): agreement(sources[one], sources[other], captions)
+        for one, other in combinations(sources, 2)
+    }
+    if as_json:
+        print(json.dumps([{"between": key, **asdict(row)} for key, row in rows.items()]))
+        return
+    shown = Table("between", "captions", "positive", "agree", "kappa", "same", "other", "ties")
+    for (one, other), row in rows.items():
+        shown.add_row(
+            f"{one} and {other}",
+            str(row.captions),
+            f"{row.positive[0]:.2f}, {row.positive[1]:.2f}",
+            f"{row.agree:.2f}",
+            f"{row.kappa:.2f}",
+            f"{row.prefer_same:.2f}",
+            f"{row.prefer_other:.2f}",
+            f"{row.ties:.2f}",
+        )
+    Console().print(shown)
+
+
+@app.command()
+def harvest(
+    env: Annotated[str, typer.Argument(help="Environment id, e.g. DenseGym/NetHackScore-v0.")],
+    out: Annotated[Path, typer.Option(help="Text file for the captions, most frequent first.")],
+    steps: Annotated[int, typer.Option(help="Steps of random play.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Seed of world and actions.")] = 0,
+) -> None:
+    """Play at random and write down what the game said, for `densegym captions label`.
+
+    Example:
+      densegym captions harvest DenseGym/MiniHack-KeyRoom-S5-v0 --out captions.txt
+    """
+    from densegym.agents.caption_harvest import harvest as play
+
+    task_card(env)  # an unknown id is refused with the closest one
+    with episode_bar(steps, "playing") as tell:
+        said = play(env, steps, seed=seed, on_progress=tell)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("".join(f"{caption}\n" for caption, _ in said.most_common()), encoding="utf-8")
+    labelled = sum(caption in shipped_captions() for caption in said)
+    _CONSOLE.print(f"{len(said)} captions in {out}, {labelled} of them in the shipped table")
+
+
+@app.command()
+def judge(
+    env: Annotated[str, typer.Argument(help="A world with subgoals, e.g. KeyRoom.")],
+    annotator: Annotated[str, typer.Option(help="recorded, random, oracle, or endpoint.")] = (
+        "recorded"
+    ),
+    table: Annotated[Path | None, typer.Option(help="Judgements to use or to write.")] = None,
+    model: Annotated[str, typer.Option(help="Of the endpoint.")] = "",
+    base_url: Annotated[str | None, typer.Option(help="Of the endpoint.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of random play.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Seed of world and actions.")] = 0,
+) -> None:
+    """Score a judge of subgoals (CALM) by F1 against the world's own milestones; prints JSON.
+
+    Example:
+      densegym captions judge DenseGym/MiniHack-KeyRoom-S5-v0 --annotator random
+    """
+    from densegym.agents.caption_harvest import score_judge
+
+    task_card(env)
+    options: dict[str, Any] = {"annotator": annotator}
+    if table is not None:
+        options["table"] = str(table)
+    if annotator == "endpoint":
+        options["llm"] = {"model": model, "base_url": base_url}
+    with episode_bar(steps, "playing") as tell:
+        scored = score_judge(env, steps, seed=seed, on_progress=tell, **options)
+    print(json.dumps({"env": env, "annotator": annotator, "steps": steps, **scored}))
 
 
 def _asking(ask: str, goal: str) -> MakeAnnotator:

@@ -87,3 +87,8 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for _, credit in outcome.credits:
             info["reward/credits"] = credit
         return obs, float(outcome.reward[0]), bool(terminated), bool(truncated), info
+
+    def close(self) -> None:
+        """Close the world and the reward model."""
+        self.env.close()
+        self.engine.close()

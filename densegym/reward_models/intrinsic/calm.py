@@ -73,6 +73,7 @@ class Calm(BaseRewardModel):
             raise DenseGymError('the "oracle" pays milestones; name them in the subgoals')
         self._done: EpisodeCounts[int] = EpisodeCounts()
         self._truly: EpisodeCounts[int] = EpisodeCounts()
+        self._open = True
         self._tally = [0, 0, 0]  # true positives, false positives, false negatives
 
     def begin(self, starts: Starts) -> None:
@@ -108,8 +109,9 @@ class Calm(BaseRewardModel):
         return own if self._judge is None else {**own, **self._judge.metrics()}
 
     def close(self) -> None:
-        """Let go of the judge's files and threads."""
-        if self._judge is not None:
+        """Let go of the judge's files and threads; may be called twice."""
+        if self._judge is not None and self._open:
+            self._open = False
             self._judge.close()
 
     def state_dict(self) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class CaptionReward(BaseRewardModel):
         self.needs = Need.OBS if source.wants_gain else Need.NOTHING
         self._beta = beta
         self._update_every = update_every
+        self._open = True
         self._counts: EpisodeCounts[str] = EpisodeCounts()
         self._occurrences: dict[str, int] = {}
         self._cache: dict[str, float] = {}
@@ -117,8 +118,10 @@ class CaptionReward(BaseRewardModel):
         return {**own, **self.source.metrics(), **self.head.metrics()}
 
     def close(self) -> None:
-        """Let go of the source's files and threads."""
-        self.source.close()
+        """Let go of the source's files and threads; may be called twice."""
+        if self._open:
+            self._open = False
+            self.source.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return counters, the head's and the source's state."""
