@@ -108,7 +108,11 @@ class NovelD(RND):
     def score(self, steps: Steps) -> Scores:
         """Pay the increase at first visits, and learn from every successor."""
         features = features_of(steps.next_obs)
-        before, after = self._distance(features_of(steps.obs)), self._distance(features)
+        here = features_of(steps.obs)
+        symbols = np.concatenate([here.symbols, features.symbols])
+        scalars = np.concatenate([here.scalars, features.scalars])
+        distance = self._distance(Features(symbols, scalars))
+        before, after = np.split(distance, 2)  # one pass costs little more than half of two
         first = self._visits.score(steps).reward
         self._learn(features.symbols, features.scalars)
         return self._scores(np.maximum(after - self._alpha * before, 0.0) * first)
