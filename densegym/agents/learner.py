@@ -61,7 +61,6 @@ class Learner:
     def close(self) -> None:
         """Close the training and the evaluation worlds."""
         self.evaluator.close()
-        self.engine.close()
         env = self.model.get_env()
         if env is not None:
             env.close()

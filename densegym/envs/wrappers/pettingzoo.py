@@ -88,3 +88,8 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         for slot, credit in outcome.credits:
             infos[by_slot[slot]]["reward/credits"] = credit
         return obs, paid, terminated, truncated, infos
+
+    def close(self) -> None:
+        """Close the world and the reward model."""
+        self.env.close()
+        self.engine.close()

@@ -61,6 +61,11 @@ class DenseRewardVecEnv(VecEnvWrapper):
         self.engine.begin(self.engine.slots, obs if self._batched else None, infos, frame)
         return obs
 
+    def close(self) -> None:
+        """Close the lanes and the reward model."""
+        super().close()
+        self.engine.close()
+
     def step_async(self, actions: Any) -> None:
         """Keep the actions for the reward model and send them on."""
         self._actions = actions

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions
 from densegym.reward_models.batch import replace_rows, take
-from densegym.reward_models.engine import Outcome
+from densegym.reward_models.engine import Outcome, RewardEngine
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import Bool, Float, Info, Int, TaskCard
 
@@ -193,6 +193,13 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
             column = info.setdefault("reward/credits", np.full(self.num_envs, None, dtype=object))
             mask = info.setdefault("_reward/credits", np.zeros(self.num_envs, dtype=np.bool_))
             column[slot], mask[slot] = credit, True
+
+    def close(self, **kwargs: Any) -> None:
+        """Close the lanes and the reward model."""
+        self.env.close(**kwargs)
+        engine: RewardEngine | None = getattr(self, "engine", None)  # none if it was refused
+        if engine is not None:
+            engine.close()
 
     def _scatter(self, info: dict[str, Any], slots: Int, outcome: Outcome) -> None:
         every = len(slots) == self.num_envs

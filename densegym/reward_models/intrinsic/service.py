@@ -159,10 +159,10 @@ class AnnotationService:
             return []
 
     def _keep(self, captions: Sequence[str], verdicts: Verdicts) -> None:
+        said = {c: v for c in captions if (v := verdicts.get(c)) is not None}
+        silent = [c for c in captions if c not in said]
+        self.table.add(said)  # on disk before the queue forgets them; training does not wait
         with self._changed:
-            said = {c: v for c in captions if (v := verdicts.get(c)) is not None}
-            silent = [c for c in captions if c not in said]
-            self.table.add(said)  # on disk before the queue forgets them
             self._queue.done(list(said))
             self._queue.strike(silent)
             self._counters["labelled"] += len(said)
