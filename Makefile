@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Several BLAS threads on small matrices only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo setup test test-all check format clean
+.PHONY: help demo bench-credit setup test test-all check format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.demo  ## Set up what it needs, train three rewards on a Sawyer task, show the table
 	$(BIN)/densegym bench demo
+
+bench-credit: $(VENV)/.full  ## Redistributors on delayed HalfCheetah: hours; run again to go on
+	$(BIN)/densegym bench delayed --json
 
 setup: $(VENV)/.full  ## Set up everything
 

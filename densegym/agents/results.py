@@ -33,6 +33,7 @@ _META: dict[str, type | tuple[type, ...]] = {
 }
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "terminate_on_success": (bool, type(None)),
+    "bootstrap": bool,
     "model_calls": (int, float),
     "cost_usd": (int, float),
     "cpu": str,

@@ -160,6 +160,8 @@ def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
         if any(row.smoke for row in rows)
         else ""
     )
+    ended = sorted({run.meta["reward"] for run in runs if not run.meta.get("bootstrap", True)})
+    cut = f" Time limits count as ends, without a bootstrap: {', '.join(ended)}." if ended else ""
     return (
         "success and return/env: the world's own outcome over "
         f"{'/'.join(map(str, episodes))} deterministic final episodes per seed, interquartile mean "
@@ -167,7 +169,7 @@ def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
         "seed; drawn: mean success with sampled actions; steps to 0.9: Kaplan-Meier median of the "
         "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed; CPU and wall seconds "
         "include evaluations and leave out imports."
-        f"{smoke} {', '.join(shown)}. Command: {command}"
+        f"{smoke}{cut} {', '.join(shown)}. Command: {command}"
     )
 
 

@@ -225,6 +225,7 @@ class _Run:
             "steps": config.run.steps,
             "gamma": getattr(self.learner.model, "gamma", None),
             "terminate_on_success": self.learner.stops_at_success,
+            "bootstrap": self.learner.engine.bootstraps,
             "family": card.family,
             "versions": installed_versions(),
             "git": revision(),

@@ -156,7 +156,7 @@ def evaluate(
 
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="A suite's name, its TOML file, or `overhead`.")
+        str, typer.Argument(help="A suite's name, its TOML file, overhead, relabel or delayed.")
     ] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="Results folder; results/<suite> by default.")
@@ -180,6 +180,10 @@ def bench(
       densegym bench demo --seeds 0,1,2,3,4 --out results/five-seeds
 
       densegym bench overhead --json
+
+      densegym bench relabel --json
+
+      densegym bench delayed --steps 100000 --seeds 0
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents import bench as suites
@@ -190,6 +194,9 @@ def bench(
         return
     if suite == "overhead":
         _bench_overhead(as_json)
+        return
+    if suite in ("relabel", "delayed"):
+        _bench_hindsight(suite, out or Path("results") / suite, seeds, steps, as_json)
         return
     loaded = suites.load_suite(suite)
     root = out or Path("results") / loaded.name
@@ -218,6 +225,18 @@ def _seeds(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise DenseGymError(f'--seeds takes numbers such as 0,1,2; given "{text}"') from error
+
+
+def _bench_hindsight(
+    suite: str, folder: Path, seeds: str | None, steps: int | None, as_json: bool
+) -> None:
+    from densegym.cli import hindsight_bench
+
+    chosen = _seeds(seeds) if seeds is not None else (0, 1, 2)
+    if suite == "relabel":
+        hindsight_bench.relabel(seeds=chosen, folder=folder, as_json=as_json)
+    else:
+        hindsight_bench.delayed(seeds=chosen, steps=steps, folder=folder, as_json=as_json)
 
 
 def _bench_overhead(as_json: bool) -> None:

@@ -60,6 +60,8 @@ class Wrapping(BaseRewardModel):
         self.gamma = getattr(model, "gamma", None)
         self.default_mode = getattr(model, "default_mode", "replace")
         self.stops_at_success = getattr(model, "stops_at_success", None)
+        self.bootstraps = getattr(model, "bootstraps", True)
+        self.deferred = getattr(model, "deferred", False)
         self.pictures = pictures_of(model)
 
     def begin(self, starts: Starts) -> None:

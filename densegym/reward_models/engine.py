@@ -96,10 +96,12 @@ class RewardEngine:
         relabelled: whether somebody pays the credits of whole episodes; without that a model with
             ``Need.EPISODE`` is refused, for it would pay nothing.
         last: what was said of the latest batch of steps.
+        bootstraps: whether learners may add the value of the last state at a time limit.
     """
 
     last: Outcome
     relabelled: bool
+    bootstraps: bool = True
 
     def __init__(
         self,

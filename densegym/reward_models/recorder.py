@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from densegym.reward_models.batch import map_leaves, stack
-from densegym.reward_models.types import Episode, Float, Info, Starts, Steps
+from densegym.reward_models.batch import map_leaves
+from densegym.reward_models.types import Episode, Float, Frames, Info, Starts, Steps
 
 
-@dataclass(slots=True)
-class _Trace:
-    obs: list[Any]
-    frames: list[Any]
-    action: list[Any] = field(default_factory=list)
-    env_reward: list[float] = field(default_factory=list)
-    dense_reward: list[float] = field(default_factory=list)
-    info: list[Info] = field(default_factory=list)
+class _Batch(NamedTuple):
+    """What one batch told, copied once for all its lanes."""
+
+    obs: Any
+    frame: Frames | None
+    action: Any = None
+    env_reward: Any = None
+    dense_reward: Any = None
+    info: Sequence[Info] = ()
+
+
+_Trace = list[tuple[_Batch, int]]  # a batch and the lane's row in it; the start comes first
 
 
 class EpisodeRecorder:
-    """Collects rows into episodes and hands over those that ended."""
+    """Collects rows into episodes and hands over those that ended.
+
+    Batches are kept whole and cut up only when an episode ends, because work per lane and step
+    would cost more than all the rest of relabelling.
+    """
 
     def __init__(self, task: str = "") -> None:
         self._task = task
@@ -31,50 +38,68 @@ class EpisodeRecorder:
 
     def begin(self, starts: Starts) -> None:
         """Open an episode in every starting lane, dropping what an early reset cut off."""
+        batch = _Batch(_copied(starts.obs), starts.frame)
         for row, slot in enumerate(starts.slot.tolist()):
-            frames = [] if starts.frame is None else [starts.frame[row]]
-            self._traces[slot] = _Trace(obs=[_row(starts.obs, row)], frames=frames)
+            self._traces[slot] = [(batch, row)]
 
     def record(self, steps: Steps, paid: Float) -> list[Episode]:
         """Append a batch of steps; return the episodes that it ended, in row order."""
-        ended = []
-        for row, slot in enumerate(steps.slot.tolist()):
-            trace = self._traces[slot]
-            trace.obs.append(_row(steps.next_obs, row))
-            trace.action.append(_row(steps.action, row))
-            trace.env_reward.append(float(steps.env_reward[row]))
-            trace.dense_reward.append(float(paid[row]))
-            trace.info.append(steps.info[row])
-            if steps.frame is not None:
-                trace.frames.append(steps.frame[row])
-            if steps.terminated[row] or steps.truncated[row]:
-                ended.append(self._close(slot, terminated=bool(steps.terminated[row])))
-        return ended
+        batch = _Batch(
+            _copied(steps.next_obs),
+            steps.frame,
+            _copied(steps.action),
+            steps.env_reward.tolist(),
+            paid.tolist(),
+            steps.info,
+        )
+        slots = steps.slot.tolist()
+        for row, slot in enumerate(slots):
+            self._traces[slot].append((batch, row))
+        ended = np.flatnonzero(steps.terminated | steps.truncated)
+        return [
+            self._episode(slots[row], self._traces.pop(slots[row]), bool(steps.terminated[row]))
+            for row in ended.tolist()
+        ]
 
     def open_episodes(self) -> Iterator[Episode]:
         """Yield what is known of unfinished episodes that have a step, as if cut off by a clock."""
         for slot, trace in self._traces.items():
-            if trace.action:
+            if len(trace) > 1:
                 yield self._episode(slot, trace, terminated=False)
 
-    def _close(self, slot: int, *, terminated: bool) -> Episode:
-        return self._episode(slot, self._traces.pop(slot), terminated=terminated)
-
-    def _episode(self, slot: int, trace: _Trace, *, terminated: bool) -> Episode:
+    def _episode(self, slot: int, trace: _Trace, terminated: bool) -> Episode:
+        played = trace[1:]
+        framed = any(batch.frame is not None for batch, _ in trace)
         return Episode(
             slot=slot,
-            obs=None if trace.obs[0] is None else stack(trace.obs),
-            action=stack(trace.action),
-            env_reward=np.array(trace.env_reward),
-            dense_reward=np.array(trace.dense_reward),
+            obs=_column(trace, "obs"),
+            action=_column(played, "action"),
+            env_reward=np.array([batch.env_reward[row] for batch, row in played]),
+            dense_reward=np.array([batch.dense_reward[row] for batch, row in played]),
             terminated=terminated,
-            info=trace.info,
-            frames=np.stack(trace.frames) if trace.frames else None,
+            info=[batch.info[row] for batch, row in played],
+            frames=_frames(trace) if framed else None,
             task=self._task,
         )
 
 
-def _row(batch: Any, row: int) -> Any:
-    if batch is None:
+def _column(trace: _Trace, name: str) -> Any:
+    if getattr(trace[0][0], name) is None:
         return None
-    return map_leaves(lambda leaf: leaf[row] if isinstance(leaf, list) else leaf[row].copy(), batch)
+    rows = [row for _, row in trace]
+
+    def leaf(*leaves: Any) -> Any:
+        picked = [values[row] for values, row in zip(leaves, rows, strict=True)]
+        return picked if isinstance(leaves[0], list) else np.stack(picked)
+
+    return map_leaves(leaf, *(getattr(batch, name) for batch, _ in trace))
+
+
+def _frames(trace: _Trace) -> Frames:
+    """Return the pictures of every state, zeros where none was taken of a whole batch."""
+    blank = next(np.zeros_like(batch.frame[0]) for batch, _ in trace if batch.frame is not None)
+    return np.stack([blank if b.frame is None else b.frame[row] for b, row in trace])
+
+
+def _copied(batch: Any) -> Any:
+    return None if batch is None else map_leaves(lambda leaf: leaf.copy(), batch)

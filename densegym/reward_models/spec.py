@@ -36,6 +36,7 @@ _WRAPPING_KEYS = (
     "fallback",
     "hindsight",
     "deferred",
+    "bootstrap",
 )
 
 
@@ -61,8 +62,8 @@ def parse(spec: RewardSpec) -> tuple[Part, ...]:
     ``clip`` [low, high]; ``gamma`` and ``truncation`` of shaping; ``gate`` (another
     specification), ``gate_threshold`` and ``gate_latch``; ``fallback`` (zero, env, last, raise);
     ``hindsight`` (true: credits of whole episodes are shown in info and paid by nobody);
-    ``deferred`` (true: training asks the model about whole rollouts at once); every other key is
-    an option of the model.
+    ``deferred`` (true: training asks the model about whole rollouts at once); ``bootstrap``
+    (false: learners take a time limit for an end); every other key is an option of the model.
 
     Raises:
         RewardError: the specification has a wrong type, or a dict without ``model``.
@@ -153,34 +154,33 @@ def build_engine(spec: RewardSpec, num_envs: int, *, task: TaskCard, seed: int =
     """
     parts = parse(spec)
     model = build_reward(spec, task=task, seed=seed)
-    modes = {
-        _mode_of(part, model if len(parts) == 1 else _model_of(model, index))
-        for index, part in enumerate(parts)
-    }
+    models = model.models if len(parts) > 1 and isinstance(model, compose.Sum) else (model,)
+    pairs = list(zip(parts, models, strict=True))
+    modes = {_mode_of(part, own) for part, own in pairs}
     mode: Literal["replace", "add"] = "replace" if "replace" in modes else "add"
     fallbacks = [part.wrapping.get("fallback") for part in parts]
     stated = {value for value in fallbacks if value is not None}
     if len(stated) > 1:
         raise RewardError(f"the parts of one reward name different fallbacks: {sorted(stated)}")
     fallback: Fallback = stated.pop() if stated else "zero"
-    return RewardEngine(
+    engine = RewardEngine(
         model,
         num_envs,
         mode=mode,
         fallback=fallback,
         task=task.goal,
         relabelled=any(part.wrapping.get("hindsight", False) for part in parts),
-        deferrable=any(part.wrapping.get("deferred", _defers(model)) for part in parts),
+        deferrable=any(_flag(part, "deferred", own, "deferred", False) for part, own in pairs),
     )
+    engine.bootstraps = all(
+        _flag(part, "bootstrap", own, "bootstraps", True) for part, own in pairs
+    )
+    return engine
 
 
-def _defers(model: RewardModel) -> bool:
-    return bool(getattr(model, "deferred", False))
-
-
-def _model_of(model: RewardModel, index: int) -> RewardModel:
-    assert isinstance(model, compose.Sum)
-    return model.models[index]
+def _flag(part: Part, key: str, model: RewardModel, attribute: str, default: bool) -> bool:
+    """Return what a part says, or else what its model's class does."""
+    return bool(part.wrapping.get(key, getattr(model, attribute, default)))
 
 
 def _mode_of(part: Part, model: RewardModel) -> Mode:

@@ -52,11 +52,14 @@ class DelayedReward(BaseRewardModel):
     """The whole undiscounted return, paid on the last step: ``reward="delayed"``.
 
     Pays the expert's return where the task has an expert and the world's outcome elsewhere, so
-    that dense tasks become test beds for credit assignment.
+    that dense tasks become test beds for credit assignment. At a time limit everything has been
+    paid, so learners must not add the value of the last state, which is that of returns paid for
+    the past.
     """
 
     name = "delayed"
     needs = Need.NOTHING
+    bootstraps = False
 
     def __init__(self, task: TaskCard, of: Literal["env", "expert"] | None = None) -> None:
         if of is None:

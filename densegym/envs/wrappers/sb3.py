@@ -22,7 +22,8 @@ class DenseRewardVecEnv(VecEnvWrapper):
     """Pays a reward specification to SB3 learners and keeps the world's outcome in ``infos``.
 
     SB3 resets at once: the true successor of a finished row is ``terminal_observation``, and
-    ``TimeLimit.truncated`` tells a time limit from an end. Place ``VecMonitor`` and
+    ``TimeLimit.truncated`` tells a time limit from an end, unless the reward forbids learners to
+    add the value of the last state. Place ``VecMonitor`` and
     ``VecNormalize`` outside.
 
     Args:
@@ -95,6 +96,9 @@ class DenseRewardVecEnv(VecEnvWrapper):
             frame=frames_of(infos, self.engine),
         )
         write_rows(infos, outcome)
+        if not self.engine.bootstraps:
+            for i in ended.tolist():
+                infos[i]["TimeLimit.truncated"] = False
         for slot, credit in outcome.credits:
             infos[slot]["reward/credits"] = credit
         if len(ended):

@@ -1,0 +1,253 @@
+"""Delayed MuJoCo: the same learner on the same world, paid at once, at the end, or in hindsight.
+
+Gymnasium's own tasks, so that the original dense return is both the hidden truth and the measure.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecMonitor
+
+from densegym.agents.evaluate import Evaluator
+from densegym.agents.relabel import attach
+from densegym.agents.results import write_json
+from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.lanes import LaneVecEnv
+from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
+from densegym.reward_models.spec import RewardSpec, build_engine
+from densegym.reward_models.types import Need, TaskCard
+
+EVAL_SEED = 1_000_003
+_LANES = 8
+_ROWS = 200  # of a PPO rollout, per lane
+_EVALUATIONS = 10
+_EPISODES = 4
+RAW: RewardSpec = {"model": "delayed", "of": "env"}
+EVENLY: RewardSpec = {"model": "credit/uniform", "of": "env"}
+ARMS: Mapping[str, RewardSpec] = {"raw": RAW, "uniform": EVENLY, "dense": "env"}
+LEARNT: Mapping[str, RewardSpec] = ARMS
+_CARDS = {
+    "HalfCheetah-v5": "DenseGym/HalfCheetahForward-v0",
+    "Hopper-v5": "DenseGym/HopperForward-v0",
+    "Walker2d-v5": "DenseGym/Walker2dForward-v0",
+    "Ant-v5": "DenseGym/AntForward-v0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A Gymnasium task with a time limit.
+
+    Attributes:
+        env: Gymnasium id.
+        limit: steps of an episode, in training and evaluation.
+    """
+
+    env: str
+    limit: int
+
+    def make(self) -> gym.Env[Any, Any]:
+        """Return the bare world."""
+        return gym.make(self.env, max_episode_steps=self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One run.
+
+    Attributes:
+        arm: what it was paid.
+        seed: of everything.
+        steps: of each evaluation.
+        returns: original, undiscounted mean return of each evaluation.
+        cpu_s: CPU seconds of training and evaluations.
+        bootstraps: whether time limits were bootstrapped.
+    """
+
+    arm: str
+    seed: int
+    steps: list[int]
+    returns: list[float]
+    cpu_s: float
+    bootstraps: bool
+
+    def late(self, count: int = 5) -> float:
+        """Return the mean of the last evaluations."""
+        return statistics.fmean(self.returns[-count:])
+
+
+def build(world: World, reward: RewardSpec, *, algo: str, seed: int) -> BaseAlgorithm:
+    """Return a learner in delayed lanes: PPO 8 x 200, or SAC with 64-64 networks."""
+    card = find_card(_CARDS.get(world.env)) or TaskCard(id=world.env)
+    lanes = _LANES if algo == "ppo" else 1
+    engine = build_engine(reward, lanes, task=card, seed=seed)
+    env = VecMonitor(DenseRewardVecEnv(LaneVecEnv([world.make] * lanes), engine=engine))
+    common: dict[str, Any] = {"seed": seed, "device": "cpu", "gamma": 0.99}
+    model: BaseAlgorithm
+    if algo == "ppo":
+        model = PPO("MlpPolicy", env, n_steps=_ROWS, batch_size=200, n_epochs=10, **common)
+    else:
+        model = SAC(
+            "MlpPolicy",
+            env,
+            learning_rate=1e-3,
+            batch_size=64,
+            buffer_size=200_000,
+            learning_starts=world.limit,
+            policy_kwargs={"net_arch": [64, 64]},
+            **common,
+        )
+    return attach(model) if Need.EPISODE in engine.model.needs else model
+
+
+def learn(
+    world: World, arm: str, reward: RewardSpec, *, algo: str = "ppo", seed: int, steps: int
+) -> Curve:
+    """Train one arm and evaluate it ten times on the original return."""
+    torch.set_num_threads(1)
+    started = time.process_time()
+    model = build(world, reward, algo=algo, seed=seed)
+    watcher = _Watcher(world, max(steps // _EVALUATIONS, 1))
+    model.learn(steps, callback=watcher)
+    watcher.evaluate()
+    venv: Any = model.get_env()
+    bootstraps = venv.venv.engine.bootstraps
+    venv.close()
+    watcher.close()
+    cpu = time.process_time() - started
+    return Curve(arm, seed, watcher.steps, watcher.returns, round(cpu, 1), bootstraps)
+
+
+class _Watcher(BaseCallback):
+    """Evaluates between rollouts, where the parameters are whole, and once more at the end."""
+
+    def __init__(self, world: World, every: int) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+        self.returns: list[float] = []
+        self._every, self._due = every, every
+        spec = gym.spec(world.env)
+        spec.max_episode_steps = world.limit
+        self._evaluator = Evaluator(_with_success(spec), lanes=_EPISODES)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self._due:
+            self.evaluate()
+            self._due += self._every
+
+    def evaluate(self) -> None:
+        """Play four episodes with the likeliest actions."""
+        seen = self._evaluator.evaluate(
+            lambda obs, fresh: self.model.predict(obs, deterministic=True)[0],
+            episodes=_EPISODES,
+            seed=EVAL_SEED,
+        )
+        self.steps.append(self.num_timesteps)
+        self.returns.append(float(seen.return_env.mean()))
+
+    def close(self) -> None:
+        """Close the evaluation worlds."""
+        self._evaluator.close()
+
+
+class _NoSuccess(gym.Wrapper[Any, Any, Any, Any]):
+    """Gymnasium's tasks know no success; the evaluator asks for one."""
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return obs, reward, terminated, truncated, {**info, "is_success": 0.0}
+
+
+def _with_success(spec: Any) -> Any:
+    from gymnasium.envs.registration import WrapperSpec
+
+    entry = f"{__name__}:_NoSuccess"
+    spec.additional_wrappers = (WrapperSpec("NoSuccess", entry, {}),)
+    return spec
+
+
+def compare(
+    world: World,
+    arms: Mapping[str, RewardSpec],
+    *,
+    algo: str = "ppo",
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int,
+    folder: Path | None = None,
+    on_run: Callable[[Curve], None] = lambda curve: None,
+) -> list[Curve]:
+    """Train every arm with every seed; finished runs in ``folder`` are not repeated.
+
+    Args:
+        world: where.
+        arms: rewards by name.
+        algo: ``"ppo"`` or ``"sac"``.
+        seeds: of everything.
+        steps: environment steps of a run.
+        folder: where a JSON file per run is kept, or None.
+        on_run: told about every run as it ends.
+    """
+    curves = []
+    for seed in seeds:
+        for arm, reward in arms.items():
+            name = f"{world.env}-{world.limit}-{algo}-{steps}-{arm}-{seed}.json"
+            kept = None if folder is None else folder / name
+            if kept is not None and kept.is_file():
+                curve = Curve(**json.loads(kept.read_text(encoding="utf-8")))
+            else:
+                curve = learn(world, arm, reward, algo=algo, seed=seed, steps=steps)
+                if kept is not None:
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    write_json(kept, asdict(curve))
+            curves.append(curve)
+            on_run(curve)
+    return curves
+
+
+def means(curves: Sequence[Curve], of: Callable[[Curve], float]) -> dict[str, float]:
+    """Return the mean over seeds of a number of every arm, in the order of the arms."""
+    arms = dict.fromkeys(curve.arm for curve in curves)
+    return {arm: statistics.fmean(of(c) for c in curves if c.arm == arm) for arm in arms}
+
+
+def cost(reward: RewardSpec, *, rounds: int = 15, rollouts: int = 1) -> tuple[float, float]:
+    """Return CPU seconds of PPO on HalfCheetah, and the share that relabelling adds to them.
+
+    Both learners take turns in one process, so that drift hits both alike; the quickest round of
+    each is compared, because other processes can only add to the others.
+
+    Args:
+        reward: what is paid in hindsight.
+        rounds: pairs of measurements.
+        rollouts: of 8 x 200 steps per measurement, updates included.
+    """
+    torch.set_num_threads(1)
+    world = World("HalfCheetah-v5", 200)
+    models = [build(world, spec, algo="ppo", seed=0) for spec in ("env", reward)]
+    seconds: list[list[float]] = [[], []]
+    for turn in range(rounds + 1):
+        for model, taken in zip(models, seconds, strict=True):
+            started = time.process_time()
+            model.learn(rollouts * _LANES * _ROWS, reset_num_timesteps=turn == 0)
+            taken.append(time.process_time() - started)
+    for model in models:
+        venv: Any = model.get_env()
+        venv.close()
+    plain, paid = (np.array(taken[1:]) for taken in seconds)  # the first turn warms up
+    return float(plain.min()), float(paid.min() / plain.min() - 1.0)

@@ -1,0 +1,1 @@
+"""Rewards that spread the return of an episode over the steps that earned it."""

@@ -1,0 +1,43 @@
+"""Learning where the world pays only at the end: plumbing, measured.
+
+InvertedPendulum pays 1 a step, so the uniform redistribution nearly equals the dense reward: these
+tests prove hooks, boundaries and truncation, not the quality of a decomposition.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from densegym.agents.delayed import ARMS, EVENLY, RAW, Curve, World, compare, cost, means
+
+PENDULUM = World("InvertedPendulum-v5", 500)
+
+
+def test_a_delayed_pendulum_is_learnt_with_credits_and_not_without():
+    arms = {"raw": RAW, "uniform": EVENLY}
+    late = means(compare(PENDULUM, arms, seeds=(0,), steps=14_400), Curve.late)
+    assert late["uniform"] >= 1.5 * late["raw"]
+
+
+@pytest.mark.slow
+def test_ppo_with_uniform_credits_is_far_above_raw_and_near_dense():
+    late = means(compare(PENDULUM, ARMS, steps=24_000), Curve.late)
+    assert late["uniform"] >= 1.5 * late["raw"]
+    assert late["uniform"] >= 0.6 * late["dense"]
+
+
+@pytest.mark.slow
+def test_relabelling_costs_little_of_ppo():
+    assert min(cost(EVENLY)[1] for _ in range(3)) <= 0.05
+
+
+def test_finished_runs_are_kept_and_read_back(tmp_path):
+    small = World("InvertedPendulum-v5", 50)
+    told: list[Curve] = []
+    first = compare(small, {"dense": "env"}, seeds=(3,), steps=1600, folder=tmp_path)
+    again = compare(
+        small, {"dense": "env"}, seeds=(3,), steps=1600, folder=tmp_path, on_run=told.append
+    )
+    assert first == again == told
+    assert first[0].bootstraps
+    assert len(first[0].returns) == len(first[0].steps) >= 1
