@@ -15,14 +15,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from densegym.reward_models.intrinsic.asking import pair_key
 from densegym.reward_models.intrinsic.sources import random_grade
 from densegym.reward_models.intrinsic.table import HELPFUL
 
 _CAPTION = re.compile(r"^(\d+)\. \{(.*)\}$", re.MULTILINE)
+_PAIR = re.compile(r"^(\d+)\. \{(.*?)\} \{(.*)\}$", re.MULTILINE)
 
 
 def answer(prompt: str) -> tuple[str, list[str]]:
-    """Return a well-formed reply to a grading prompt, and the captions it is about."""
+    """Return a well-formed reply to a prompt about captions or pairs, and what it is about."""
+    pairs = _PAIR.findall(prompt)
+    if pairs:
+        graded_pairs = [(int(n), random_grade(a, 0), random_grade(b, 0)) for n, a, b in pairs]
+        said = [{"n": n, "best": 0 if a == b else 1 + (b > a)} for n, a, b in graded_pairs]
+        return json.dumps({"pairs": said}), [pair_key(a, b) for _, a, b in pairs]
     found = _CAPTION.findall(prompt)
     graded = [(int(n), int(random_grade(caption, 0))) for n, caption in found]
     entries = [
@@ -48,12 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "error":
             self._send(500, {"error": {"message": "out of luck"}})
             return
-        self.server.note(captions)
         message = {"role": "assistant", "content": "Hm." if fault == "babble" else text}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
         shape = {"id": "r", "object": "chat.completion", "created": 0, "model": body["model"]}
         self._send(200, {**shape, "choices": [choice], "usage": usage})
+        self.server.note(captions)
 
     def _send(self, status: int, content: Any) -> None:
         data = json.dumps(content).encode()

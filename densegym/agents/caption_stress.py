@@ -1,7 +1,8 @@
 """Measures the annotation service against a server that fails and is killed.
 
-Counts what matters: captions labelled, rows in the table, captions answered more than once, the
-longest queue in memory, and by how much the process grew.
+Counts what matters: captions labelled, labels kept twice, the longest queue in memory, and by how
+much the process grew. ``answered_twice`` counts answers that the server sent again because a kill
+cut the first one off on its way; a label is kept once all the same.
 """
 
 from __future__ import annotations

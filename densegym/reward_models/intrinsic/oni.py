@@ -11,7 +11,7 @@ from __future__ import annotations
 from inspect import signature
 from typing import Any
 
-from densegym.errors import unknown
+from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.intrinsic.caption_reward import CaptionReward
 from densegym.reward_models.intrinsic.retrieval import Retrieval
 from densegym.reward_models.intrinsic.sources import LabelSource, build_source
@@ -54,7 +54,12 @@ def build_classification(
 
 
 def build_ranking(
-    *, seed: int = 0, beta: float = 3.0, update_every: int = 64, **options: Any
+    *,
+    seed: int = 0,
+    beta: float = 3.0,
+    update_every: int = 64,
+    opponents: int = 0,
+    **options: Any,
 ) -> CaptionReward:
     """Return the reward of a network that ranks captions, learned while the policy learns.
 
@@ -62,14 +67,30 @@ def build_ranking(
         seed: of weights, draws and a random annotator.
         beta: exponent of the damping by repetition.
         update_every: fewest vector steps between two rounds of learning.
+        opponents: with the annotator ``endpoint``, have every new caption compared with so many
+            others; 0 has captions graded and reads preferences off the grades.
         **options: of the head (``quantile``, ``steps``, ``size``, ``lr``), and who labels.
+
+    Raises:
+        DenseGymError: opponents are asked for of an annotator that cannot be asked.
     """
     from densegym.reward_models.intrinsic.learned_heads import Ranking
+    from densegym.reward_models.intrinsic.pairs import PairRanking, PairSource
 
     name = "intrinsic/oni-ranking-v1"
-    source, rest = open_source(name, Ranking, seed, options)
-    head = Ranking(seed=seed, **rest)
-    return CaptionReward(name, source, head, beta=beta, update_every=update_every)
+    if not opponents:
+        source, rest = open_source(name, Ranking, seed, options)
+        head = Ranking(seed=seed, **rest)
+        return CaptionReward(name, source, head, beta=beta, update_every=update_every)
+    if opponents < 0 or options.get("annotator") != "endpoint":
+        raise DenseGymError(
+            f'opponents is a number of comparisons asked of the annotator "endpoint"; given '
+            f"{opponents} with annotator {options.get('annotator', 'recorded')!r}"
+        )
+    live, rest = open_source(name, Ranking, seed, {**options, "ask": "compare"})
+    pairs = PairSource(live, opponents)  # type: ignore[arg-type]  # of "endpoint"
+    head = PairRanking(seed=seed, **rest)
+    return CaptionReward(name, pairs, head, beta=beta, update_every=update_every)
 
 
 def open_source(

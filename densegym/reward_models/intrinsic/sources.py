@@ -237,6 +237,7 @@ def build_source(
     llm: Mapping[str, Any] | None = None,
     batch: int = 50,
     priority: str = "recency",
+    ask: str = "grade",
 ) -> LabelSource:
     """Return the source of a name.
 
@@ -251,6 +252,7 @@ def build_source(
         llm: how the endpoint is reached; keys as of ``llm.build.LLMConfig``.
         batch: most captions of one prompt.
         priority: which captions the endpoint is asked first: ``recency``, ``frequency``, ``fifo``.
+        ask: what the endpoint is asked: to ``grade`` captions, or to ``compare`` pairs.
 
     Raises:
         UnknownNameError: no such annotator.
@@ -267,7 +269,7 @@ def build_source(
         "lexicon": lambda: RuleSource("lexicon", lambda text: lexicon_grade(text, path)),
         "score": ScoreSource,
         "random": lambda: RuleSource("random", lambda text: random_grade(text, seed)),
-        "endpoint": lambda: _live(llm or {}, path, seed, goal, batch, priority),
+        "endpoint": lambda: _live(llm or {}, path, seed, goal, batch, priority, ask),
     }
     if annotator not in makers:
         raise unknown("annotator", annotator, makers)
@@ -275,10 +277,18 @@ def build_source(
 
 
 def _live(
-    llm: Mapping[str, Any], path: Path | None, seed: int, goal: str, batch: int, priority: str
+    llm: Mapping[str, Any],
+    path: Path | None,
+    seed: int,
+    goal: str,
+    batch: int,
+    priority: str,
+    ask: str,
 ) -> LabelSource:
+    from densegym.reward_models.intrinsic.asking import Comparer
     from densegym.reward_models.intrinsic.grading import Grader
     from densegym.reward_models.intrinsic.labelling import open_live
 
     file = path or Path("results") / f"captions-seed-{seed}.jsonl"
-    return open_live(llm, file, make=partial(Grader, goal=goal), batch=batch, priority=priority)
+    make = partial(Comparer if ask == "compare" else Grader, goal=goal)
+    return open_live(llm, file, make=make, batch=batch, priority=priority)
