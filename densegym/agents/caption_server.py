@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from densegym.reward_models.intrinsic.asking import pair_key
+from densegym.reward_models.intrinsic.comparing import pair_key
 from densegym.reward_models.intrinsic.sources import random_grade
 from densegym.reward_models.intrinsic.table import HELPFUL
 

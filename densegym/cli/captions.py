@@ -18,14 +18,9 @@ from densegym.cli.progress import episode_bar
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.intrinsic.agreement import agreement
-from densegym.reward_models.intrinsic.asking import (
-    SEPARATOR,
-    Comparer,
-    SubgoalJudge,
-    pair_key,
-    pair_of,
-)
+from densegym.reward_models.intrinsic.comparing import SEPARATOR, Comparer, pair_key, pair_of
 from densegym.reward_models.intrinsic.grading import Grader
+from densegym.reward_models.intrinsic.judging import SubgoalJudge
 from densegym.reward_models.intrinsic.labelling import MakeAnnotator, build_service, llm_config
 from densegym.reward_models.intrinsic.sources import build_source, shipped_captions
 from densegym.reward_models.intrinsic.subgoals import find_plan

@@ -197,7 +197,7 @@ def _random_subgoal(caption: str, *, seed: int, count: int) -> float:
 
 
 def _live(plan: Plan, llm: Mapping[str, Any], table: str | None, seed: int, batch: int) -> Any:
-    from densegym.reward_models.intrinsic.asking import SubgoalJudge
+    from densegym.reward_models.intrinsic.judging import SubgoalJudge
     from densegym.reward_models.intrinsic.labelling import open_live
 
     texts = [goal.text for goal in plan.subgoals]

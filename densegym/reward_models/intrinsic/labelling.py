@@ -10,14 +10,15 @@ from typing import IO, Any, TypeAlias, cast
 
 from densegym.errors import DenseGymError, ResultsError, unknown
 from densegym.reward_models.compose import COSTS
-from densegym.reward_models.intrinsic.grading import Annotator, Grader
+from densegym.reward_models.intrinsic.asking import Asking
+from densegym.reward_models.intrinsic.grading import Grader
 from densegym.reward_models.intrinsic.queue import Priority
 from densegym.reward_models.intrinsic.service import AnnotationService
 from densegym.reward_models.intrinsic.sources import Source
 from densegym.reward_models.intrinsic.table import CaptionTable
 from densegym.reward_models.llm.build import LLMConfig, build_plain_client
 
-MakeAnnotator: TypeAlias = Callable[..., Annotator]
+MakeAnnotator: TypeAlias = Callable[..., Asking]
 
 
 def llm_config(options: Mapping[str, Any]) -> LLMConfig:
@@ -72,6 +73,7 @@ def build_service(
     """
     annotator = "language model, by mailbox" if config.backend == "mailbox" else "language model"
     asking = make(build_plain_client(config), model=config.model, annotator=annotator)
+    asking.max_tokens = config.max_tokens
     lock = _lock(path)
     table = CaptionTable(asking.provenance, path)
     table.on_close(lock.close)

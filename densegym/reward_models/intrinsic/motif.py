@@ -15,8 +15,8 @@ import numpy as np
 
 from densegym import assets
 from densegym.errors import DenseGymError
-from densegym.reward_models.intrinsic.asking import pair_of
 from densegym.reward_models.intrinsic.caption_reward import CaptionReward
+from densegym.reward_models.intrinsic.comparing import pair_of
 from densegym.reward_models.intrinsic.learned_heads import Ranking, bradley_terry_step, moments
 from densegym.reward_models.intrinsic.oni import open_source
 from densegym.reward_models.intrinsic.sources import RECORDED

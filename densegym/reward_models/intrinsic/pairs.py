@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from densegym.reward_models.intrinsic.asking import pair_key, pair_of
+from densegym.reward_models.intrinsic.comparing import pair_key, pair_of
 from densegym.reward_models.intrinsic.keys import digest
 from densegym.reward_models.intrinsic.labelling import LiveSource
 from densegym.reward_models.intrinsic.learned_heads import Ranking, bradley_terry_step

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.intrinsic.grading import Annotator, Verdicts
+from densegym.reward_models.intrinsic.asking import Annotator, Verdicts
 from densegym.reward_models.intrinsic.queue import CaptionQueue, Priority, Waiting
 from densegym.reward_models.intrinsic.table import CaptionTable
 from densegym.reward_models.llm.types import FatalLLMError, LLMError, Unreachable

@@ -285,7 +285,7 @@ def _live(
     priority: str,
     ask: str,
 ) -> LabelSource:
-    from densegym.reward_models.intrinsic.asking import Comparer
+    from densegym.reward_models.intrinsic.comparing import Comparer
     from densegym.reward_models.intrinsic.grading import Grader
     from densegym.reward_models.intrinsic.labelling import open_live
 

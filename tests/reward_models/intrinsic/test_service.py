@@ -12,9 +12,8 @@ import pytest
 from densegym.agents.caption_server import CaptionServer, answer
 from densegym.agents.caption_stress import stress
 from densegym.errors import DenseGymError, ResultsError, UnknownNameError
-from densegym.reward_models.intrinsic import grading
-from densegym.reward_models.intrinsic.asking import pair_of
-from densegym.reward_models.intrinsic.grading import Grader, goal_text, prompt
+from densegym.reward_models.intrinsic.comparing import pair_of
+from densegym.reward_models.intrinsic.grading import Grader, goal_text
 from densegym.reward_models.intrinsic.labelling import build_service, llm_config
 from densegym.reward_models.intrinsic.service import AnnotationService
 from densegym.reward_models.intrinsic.sources import random_grade
@@ -24,6 +23,7 @@ from densegym.reward_models.llm.types import BudgetExceeded, LLMError, Reply, Un
 from densegym.reward_models.spec import build_engine
 from tests.reward_models.intrinsic.worlds import CARD, begin, say
 
+GRADER = Grader(ScriptedClient([]), model="m")
 CAPTIONS = ("you kill the newt!", "it's a wall.", "the door opens.")
 
 
@@ -100,7 +100,7 @@ def test_close_waits_for_nobody_for_long():
 
 
 def reply(text, captions=CAPTIONS):
-    return grading.read(Reply(text=text), captions)
+    return GRADER.read(Reply(text=text), captions)
 
 
 def entry(n, label, grade):
@@ -137,7 +137,7 @@ def test_what_a_reply_says_well_counts_whatever_stands_around_it():
 
 def test_the_prompt_holds_the_goal_and_every_caption_once():
     captions = [*CAPTIONS, "$price {weird} 100% \\"]
-    text = prompt(goal_text("gold"), captions)
+    text = Grader(ScriptedClient([]), model="m", goal="gold").prompt(captions)
     assert goal_text("gold") in text
     assert all(text.count(f"{{{caption}}}") == 1 for caption in captions)
     assert answer(text)[1] == captions
@@ -146,9 +146,9 @@ def test_the_prompt_holds_the_goal_and_every_caption_once():
 
 
 def test_a_cut_off_reply_labels_nothing():
-    whole = answer(prompt("g", CAPTIONS))[0]
+    whole = answer(GRADER.prompt(CAPTIONS))[0]
     cut = Reply(text=whole, finish="length")
-    assert set(grading.read(cut, CAPTIONS).values()) == {None}
+    assert set(GRADER.read(cut, CAPTIONS).values()) == {None}
 
 
 def test_repeats_never_replay_what_was_recorded():
@@ -160,7 +160,7 @@ def test_repeats_never_replay_what_was_recorded():
 
 
 def lambda_reply(captions):
-    return answer(prompt("g", captions))[0]
+    return answer(GRADER.prompt(captions))[0]
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ import tomllib
 import pytest
 
 from densegym import assets
-from densegym.reward_models.intrinsic import asking, grading
+from densegym.reward_models.intrinsic.comparing import Comparer, pair_key
 from densegym.reward_models.intrinsic.ellm import FILE
+from densegym.reward_models.intrinsic.grading import Grader
+from densegym.reward_models.intrinsic.judging import SubgoalJudge
+from densegym.reward_models.intrinsic.proposing import propose_goals
 from densegym.reward_models.intrinsic.sources import RECORDED
 from densegym.reward_models.intrinsic.subgoals import find_plan
 from densegym.reward_models.intrinsic.table import CaptionTable
@@ -29,8 +32,9 @@ def test_grades():
     said = {}
     for prompt, reply in exchanges("nethack-progress"):
         captions = re.findall(r"^\d+\. \{(.*)\}$", prompt, re.MULTILINE)
-        assert grading.prompt(grading.goal_text("progress"), captions) == prompt
-        said |= grading.read(Reply(**reply), captions)
+        grader = Grader(ScriptedClient([]), model="language-model")
+        assert grader.prompt(captions) == prompt
+        said |= grader.read(Reply(**reply), captions)
     assert said == dict(CaptionTable(path=assets.path(RECORDED), readonly=True))
 
 
@@ -38,9 +42,9 @@ def test_preferences():
     said = {}
     for prompt, reply in exchanges("nethack-preferences"):
         pairs = re.findall(r"^\d+\. \{(.*?)\} \{(.*)\}$", prompt, re.MULTILINE)
-        keys = [asking.pair_key(*pair) for pair in pairs]
+        keys = [pair_key(*pair) for pair in pairs]
         client = ScriptedClient([Reply(**reply)])
-        said |= asking.Comparer(client, model="language-model", annotator="x").annotate(keys)
+        said |= Comparer(client, model="language-model", annotator="x").annotate(keys)
         assert client.requests[0].messages[0]["content"] == prompt
     path = assets.path("captions/nethack-preferences.jsonl")
     assert said == dict(CaptionTable(path=path, readonly=True))
@@ -52,7 +56,7 @@ def test_subgoals():
     plan = find_plan("keyroom")
     client = ScriptedClient([Reply(**reply)])
     texts = [goal.text for goal in plan.subgoals]
-    judge = asking.SubgoalJudge(
+    judge = SubgoalJudge(
         client, model="m", task=plan.task, subgoals=texts, key=plan.key, annotator="x"
     )
     said = judge.annotate(captions)
@@ -66,7 +70,7 @@ def test_goals():
     [(prompt, reply)] = exchanges("goals-keyroom")
     captions = re.findall(r"^- (.*)$", prompt, re.MULTILINE)
     client = ScriptedClient([Reply(**reply)])
-    goals = asking.propose_goals(
+    goals = propose_goals(
         client, model="language-model", task=find_plan("keyroom").task, captions=captions
     )
     assert list(goals) == tomllib.loads(assets.text(FILE))["keyroom"]["goals"]
