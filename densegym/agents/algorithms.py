@@ -48,7 +48,7 @@ class Algorithm:
         """Return the hyper-parameters that a preset or ``--set`` may name."""
         ours = ("self", "policy", "env", "policy_kwargs", "seed", "device", "verbose", "args")
         hidden = (*ours, "tensorboard_log", "_init_setup_model", "kwargs")
-        return [name for name in inspect.signature(self.load()).parameters if name not in hidden]
+        return [name for name in _arguments(self.load()) if name not in hidden]
 
     def check_action_space(self, space: spaces.Space[Any], env_id: str) -> None:
         """Refuse an action space that the learner cannot act in.
@@ -69,12 +69,24 @@ class Algorithm:
         return f"{stem}LstmPolicy" if self.recurrent else f"{stem}Policy"
 
 
+def _arguments(algorithm: type[Any]) -> list[str]:
+    """Return the arguments of a constructor, and of those that it passes ``**kwargs`` on to."""
+    names: dict[str, None] = {}
+    for owner in algorithm.__mro__:
+        found = inspect.signature(owner).parameters
+        names |= dict.fromkeys(found)
+        if not any(item.kind is item.VAR_KEYWORD for item in found.values()):
+            break
+    return list(names)
+
+
 _BOX, _DISCRETE = (spaces.Box,), (spaces.Discrete,)
 ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
         Algorithm("ppo", "stable_baselines3:PPO"),
         Algorithm("a2c", "stable_baselines3:A2C"),
+        Algorithm("choice-ppo", "densegym.agents.shop.choice_ppo:ChoicePPO", actions=_DISCRETE),
         Algorithm("recurrent-ppo", "sb3_contrib:RecurrentPPO", recurrent=True),
         Algorithm("dqn", "stable_baselines3:DQN", off_policy=True, actions=_DISCRETE),
         Algorithm("sac", "stable_baselines3:SAC", off_policy=True, actions=_BOX),

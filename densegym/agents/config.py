@@ -18,7 +18,7 @@ from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
 
-_SECTIONS = ("run", "algorithm", "policy", "env", "extra")
+_SECTIONS = ("run", "algorithm", "policy", "env", "eval", "extra")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,7 @@ class TrainConfig:
         policy: ``policy_kwargs`` of the learner.
         env_kwargs: constructor arguments of the world.
         extra: additions to an on-policy learner; see ``extras.settings.ExtraSettings``.
+        eval_kwargs: those that are others in evaluation, such as the part of the goals.
     """
 
     env: str
@@ -76,10 +77,14 @@ class TrainConfig:
     policy: Mapping[str, Any] = field(default_factory=dict)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    eval_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return nested plain values, as written to ``config.toml``."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if not self.eval_kwargs:  # the fingerprint of runs without stays what it was
+            del values["eval_kwargs"]
+        return values
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the numbers of this run."""
@@ -129,6 +134,7 @@ def resolve(
         policy=sections["policy"],
         env_kwargs=sections["env"],
         extra=sections["extra"],
+        eval_kwargs=sections["eval"],
     )
 
 
@@ -150,8 +156,9 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
     """Apply one ``key=value`` to the sections of a configuration.
 
     ``n_envs=8`` sets a run setting, ``learning_rate=1e-4`` a hyper-parameter of the learner,
-    ``policy.net_arch=[64,64]``, ``env.camera=corner2`` and ``extra.self_imitation=0.5`` an entry
-    of that section. Values are TOML; anything that is not stays text.
+    ``policy.net_arch=[64,64]``, ``env.camera=corner2``, ``eval.split=dev`` and
+    ``extra.self_imitation=0.5`` an entry of that section. Values are TOML; anything that is not
+    stays text.
     """
     key, equals, value = text.partition("=")
     key = key.strip()
@@ -165,7 +172,8 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
     elif key in find_algorithm(algo).parameters():
         sections["algorithm"][key] = _value(value)
     else:
-        known = [*_run_keys(), *find_algorithm(algo).parameters(), "policy.<key>", "env.<key>"]
+        sections_of = ("policy.<key>", "env.<key>", "eval.<key>")
+        known = [*_run_keys(), *find_algorithm(algo).parameters(), *sections_of]
         known += [f"extra.{item.name}" for item in dataclasses.fields(ExtraSettings)]
         raise unknown(f"setting of {algo}", key, known)
 

@@ -142,7 +142,7 @@ def build_learner(config: TrainConfig) -> Learner:
             normalize=_scales_credits(config),
         )
     callbacks = attach_extras(model, extra)
-    evaluator = Evaluator(spec, env_kwargs=config.env_kwargs)
+    evaluator = Evaluator(spec, env_kwargs={**config.env_kwargs, **config.eval_kwargs})
     return Learner(model, engine, normalizer, evaluator, stops, callbacks)
 
 

@@ -20,7 +20,13 @@ from densegym.errors import ResultsError, require
 _MEDIA = {".png": "image/png", ".mp4": "video/mp4"}
 _EMBED_LIMIT = 12 * 2**20  # bytes; a larger file is named, not embedded
 # Sections of config.toml, and what ``--set`` wants before their keys.
-_SECTIONS = {"run": "", "algorithm": "", "policy": "policy.", "env_kwargs": "env."}
+_SECTIONS = {
+    "run": "",
+    "algorithm": "",
+    "policy": "policy.",
+    "env_kwargs": "env.",
+    "eval_kwargs": "eval.",
+}
 
 
 @dataclass(frozen=True, slots=True)

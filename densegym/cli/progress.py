@@ -131,3 +131,32 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
     ) as bars:
         task = bars.add_task("", total=None)
         yield lambda done: bars.update(task, completed=done)
+
+
+@contextmanager
+def step_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a chain of tasks; the yielded function takes what is done, how far, of how many.
+
+    A terminal gets a bar; a log gets a line whenever a task is done.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield (
+            lambda what, done, total: (
+                console.print(f"{what}: {done} of {total}", highlight=False)
+                if done >= total
+                else None
+            )
+        )
+        return
+    with _bars(MofNCompleteColumn()) as bars:
+        shown: dict[str, Any] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                for task in shown.values():
+                    bars.update(task, visible=False)
+                shown[what] = bars.add_task(what, total=total, note="")
+            bars.update(shown[what], completed=done, total=total)
+
+        yield tell

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.prompt import Prompt
 from rich.table import Table
 
+from densegym.cli import shop_agents
 from densegym.cli.progress import counting
 from densegym.errors import require
 
@@ -22,6 +23,7 @@ _DEMOS = Path("results/shop/demos")
 
 def add_to(root: typer.Typer) -> None:
     """Add the verbs to the command."""
+    shop_agents.add_to(app)
     root.add_typer(app, name="shop")
 
 

@@ -67,7 +67,12 @@ class Lane:
     def begin(self, rng: np.random.Generator, options: dict[str, Any] | None = None) -> None:
         """Start an episode."""
         self.core.begin(self._world.goal(rng, options))
-        self._goal[:] = self._featurizer.request(self.core.goal).embedding
+        self.show(self.core)
+
+    def show(self, core: ShopCore) -> None:
+        """Describe the page on which another shopper stands, from now on."""
+        self.core = core
+        self._goal[:] = self._featurizer.request(core.goal).embedding
         self._write()
 
     def act(self, action: int) -> tuple[float, bool, bool, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from densegym.envs.shop.actions import Action, parse
+from densegym.envs.shop.actions import MAX_ACTION, Action, parse
 from densegym.envs.shop.goals import Goal
 from densegym.envs.shop.pages import Click, Pages, View
 from densegym.envs.shop.scoring import Outcome, ScoringRule, score
@@ -172,7 +172,7 @@ class ShopCore:
         if self.over:
             return []
         if self.state.page == "index":
-            return [f"search[{request_words(self.goal)}]"]
+            return [f"search[{fit_search(request_words(self.goal))}]"]
         return [f"click[{target}]" for target in self.view.clickables]
 
     def potential(self) -> float:
@@ -274,3 +274,9 @@ class ShopCore:
 def request_words(goal: Goal) -> str:
     """Return the request as search words: without the price, in lower case."""
     return goal.instruction.partition(", and price lower than")[0].replace("[", " ").lower()
+
+
+def fit_search(words: str) -> str:
+    """Return search words cut, between two words, to what an action string may hold."""
+    most = MAX_ACTION - len("search[]")
+    return words if len(words) <= most else words[: most + 1].rpartition(" ")[0] or words[:most]

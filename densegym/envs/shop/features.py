@@ -196,7 +196,7 @@ class Featurizer:
             row[SCORE] = scores.get(index, 0.0) / top
             row[GRAMS] = float(self._product_grams(index) @ request.grams)
             _title_match(row, product, request)
-            body[place] = _share(request.words, _body_words(product))
+            body[place] = share(request.words, body_words(product))
 
     def _options(
         self,
@@ -206,7 +206,7 @@ class Featurizer:
         product: int,
     ) -> None:
         bought = self._shop.store.product(product)
-        exact, fuzzy = _option_match(bought, request)
+        exact, fuzzy = option_match(bought, request)
         best = {
             group: max(values, key=lambda value: (exact[group, value], fuzzy[group, value]))
             for group, values in bought.options.items()
@@ -220,7 +220,7 @@ class Featurizer:
                 row[BEST] = best[click.name] == click.value
             if click.move == "buy":
                 _title_match(row, bought, request)
-                row[BODY] = _share(request.words, _body_words(bought))
+                row[BODY] = share(request.words, body_words(bought))
                 row[MATCH] = not bought.options
 
     def _page(self, state: State, view: View, request: Request) -> Row:
@@ -232,13 +232,13 @@ class Featurizer:
             row = np.zeros(F, np.float32)
             _title_match(row, product, request)
             page[8:13] = row[[RECALL, PRECISION, FITS, PRICE, GRAMS]]
-            page[13] = _share(request.words, _body_words(product))
+            page[13] = share(request.words, body_words(product))
             page[14] = not product.options
         return page
 
 
 def _title_match(row: Row, product: Product, request: Request) -> None:
-    words = _title_words(product)
+    words = title_words(product)
     shared = len(words & request.words)
     row[RECALL] = shared / max(len(request.words), 1)
     row[PRECISION] = shared / max(len(words), 1)
@@ -248,7 +248,7 @@ def _title_match(row: Row, product: Product, request: Request) -> None:
 
 
 @lru_cache(maxsize=32_768)
-def _option_match(
+def option_match(
     product: Product, request: Request
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Return per (group, value) whether it stands in the request, and how nearly it does."""
@@ -268,27 +268,30 @@ def _most_telling(named: list[tuple[str, Click]], request: Request) -> list[tupl
         return named
     options = [item for item in named if item[1].move == "option"]
     others = [item for item in named if item[1].move != "option"]
-    options.sort(key=lambda item: -_share(request.words, _content(item[1].value)))
+    options.sort(key=lambda item: -share(request.words, _content(item[1].value)))
     return [*others, *options][:K]
 
 
-def _share(wanted: frozenset[str], offered: frozenset[str]) -> float:
+def share(wanted: frozenset[str], offered: frozenset[str]) -> float:
+    """Return how many of the wanted words are offered, in [0, 1]; 0 where none is wanted."""
     return len(wanted & offered) / len(wanted) if wanted else 0.0
 
 
 @lru_cache(maxsize=32_768)
-def _title_words(product: Product) -> frozenset[str]:
+def title_words(product: Product) -> frozenset[str]:
+    """Return the content words of a title."""
     return _content(product.title.lower())
 
 
 @lru_cache(maxsize=32_768)
-def _body_words(product: Product) -> frozenset[str]:
+def body_words(product: Product) -> frozenset[str]:
+    """Return the content words of everything that a product's pages say."""
     return _content(f"{indexed_text(product)} {' '.join(product.bullets).lower()}")
 
 
 @lru_cache(maxsize=32_768)
 def _title_embedding(product: Product) -> Row:
-    return _hashed(_title_words(product), 12)
+    return _hashed(title_words(product), 12)
 
 
 def _content(text: str) -> frozenset[str]:

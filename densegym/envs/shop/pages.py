@@ -207,4 +207,8 @@ def _assembled(
     named = sorted((part for part in parts if part.target), key=lambda part: order[part.kind])
     targets = tuple(dict.fromkeys(part.target for part in named))
     visible = tuple(part for part in parts if part.text)
-    return View(visible, targets, clicks, aliases or {}, shown, total)
+    # Typed actions have their blanks folded, no-break ones too, so names are found folded as well.
+    folded = {
+        " ".join(name.split()): click for name, click in {**(aliases or {}), **clicks}.items()
+    }
+    return View(visible, targets, clicks, folded, shown, total)

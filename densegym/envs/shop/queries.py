@@ -7,7 +7,7 @@ import re
 from functools import cache, lru_cache
 
 from densegym import assets
-from densegym.envs.shop.core import request_words
+from densegym.envs.shop.core import fit_search, request_words
 from densegym.envs.shop.goals import Goal
 from densegym.envs.shop.nouns import nouns
 
@@ -36,7 +36,7 @@ def offered_queries(goal: Goal, *, oracle: bool = False) -> tuple[str, ...]:
     if oracle:
         found = [goal.query, f"{goal.query} {' '.join(goal.attributes)}", *found]
     clean = dict.fromkeys(" ".join(query.replace("]", " ").split()) for query in found)
-    return tuple(query for query in clean if query)[:MOST_QUERIES]
+    return tuple(dict.fromkeys(fit_search(query) for query in clean if query))[:MOST_QUERIES]
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Agents for the shop: rules, a linear scorer, ChoicePPO, DRRN, imitation, language models."""

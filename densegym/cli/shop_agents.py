@@ -1,0 +1,190 @@
+"""``densegym shop eval`` and ``densegym shop agents``: who plays the shop, and how well."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from densegym.cli.progress import step_bar
+from densegym.errors import DenseGymError, require, unknown
+
+_CONSOLE = Console()
+_RULES = {"both": ("product", "original"), "product": ("product",), "original": ("original",)}
+
+
+Agents = Annotated[
+    list[str],
+    typer.Option(
+        "--agent",
+        help="Name, `all`, `llm`, or a run's folder; again for more. Linear is always shown.",
+    ),
+]
+Parts = Annotated[list[str] | None, typer.Option(help="train, dev or test; again for more.")]
+Rule = Annotated[str, typer.Option(help="product, original (leaks), or both.")]
+Store = Annotated[str, typer.Option(help="As of `densegym shop play`.")]
+Goals = Annotated[str, typer.Option(help="auto, human or synthetic.")]
+Scoring = Annotated[str, typer.Option(help="strict, webshop or success.")]
+Limit = Annotated[str, typer.Option(help="Actions, or default, paper, spa, gigpo.")]
+Seeds = Annotated[str, typer.Option(help="Of agents that learn, comma-separated.")]
+Episodes = Annotated[int | None, typer.Option(help="Goals per part; all of them without.")]
+Steps = Annotated[int | None, typer.Option(help="Training steps; each agent's own without.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value for ChoicePPO, as `densegym train`.")
+]
+Workers = Annotated[int, typer.Option(help="Agents trained side by side.")]
+Out = Annotated[Path, typer.Option(help="Folder of results and trained agents.")]
+Model = Annotated[str, typer.Option(help="Of the agent llm, as the endpoint names it.")]
+Url = Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint.")]
+Key = Annotated[str, typer.Option(help="Environment variable that holds the key.")]
+Mailbox = Annotated[Path | None, typer.Option(help="Write prompts there, wait for replies.")]
+Parallel = Annotated[int, typer.Option(help="Episodes that the model plays side by side.")]
+Tokens = Annotated[int | None, typer.Option(help="Longest reply.")]
+Dollars = Annotated[float | None, typer.Option(help="Stop before spending more.")]
+Calls = Annotated[int | None, typer.Option(help="Stop before asking more often.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to ``densegym shop``."""
+    app.command(name="eval")(evaluate)
+    app.command()(agents)
+
+
+def evaluate(
+    agent: Agents,
+    split: Parts = None,
+    split_rule: Rule = "product",
+    store: Store = "synthetic-1k",
+    goals: Goals = "auto",
+    scoring: Scoring = "strict",
+    max_steps: Limit = "default",
+    seeds: Seeds = "0",
+    episodes: Episodes = None,
+    steps: Steps = None,
+    settings: Sets = None,
+    workers: Workers = 1,
+    out: Out = Path("results/shop/eval"),
+    model: Model = "",
+    base_url: Url = None,
+    key_env: Key = "OPENAI_API_KEY",
+    mailbox: Mailbox = None,
+    parallel: Parallel = 4,
+    max_tokens: Tokens = None,
+    budget_usd: Dollars = None,
+    budget_calls: Calls = None,
+) -> None:
+    """Evaluate agents on parts of the goals; agents that learn are trained first, once.
+
+    Prints a table with 95 % intervals, and writes it to table.md. Type the same command again to
+    go on where it stopped.
+
+    Examples:
+      densegym shop eval --agent rule --agent rule-options
+
+      densegym shop eval --agent choice-ppo --seeds 0,1,2 --workers 2
+
+      densegym shop eval --agent all --store webshop-1k --goals synthetic --split-rule both
+
+      densegym shop eval --agent llm --model llama3 --base-url http://localhost:11434/v1
+    """
+    require("rapidfuzz", extra="shop")
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.shop.compare import Comparison, compare
+    from densegym.agents.shop.roster import AGENTS
+    from densegym.agents.shop.table import tabulate
+
+    asked = Comparison(
+        agents=list(AGENTS) if "all" in agent else agent,
+        settings=_settings(
+            split_rule,
+            split or ["test"],
+            store=store,
+            goals=goals,
+            scoring=scoring,
+            max_steps=int(max_steps) if max_steps.isdecimal() else max_steps,
+        ),
+        seeds=_seeds(seeds),
+        out=out,
+        episodes=episodes,
+        steps=steps,
+        overrides=settings or (),
+        workers=workers,
+    )
+    how: dict[str, Any] = {
+        "model": model,
+        "base_url": base_url,
+        "key_env": key_env,
+        "mailbox": mailbox,
+    }
+    how |= {"max_tokens": max_tokens, "budget": (budget_usd, None, budget_calls)}
+    language = _language(out, parallel, how) if "llm" in agent else None
+    with step_bar() as watch:
+        rows = tabulate(compare(asked, language=language, watch=watch))
+    _show(rows, out)
+
+
+def _settings(rule: str, parts: list[str], **shared: Any) -> list[Any]:
+    from densegym.envs.shop.text import make_setting
+
+    if rule not in _RULES:
+        raise unknown("split rule", rule, _RULES)
+    return [
+        make_setting({"split": part, "split_rule": name, **shared})
+        for name in _RULES[rule]
+        for part in parts
+    ]
+
+
+def _show(rows: Any, out: Path) -> None:
+    from densegym.agents.shop.table import to_markdown, to_text
+
+    for table in to_text(rows):
+        _CONSOLE.print(table)
+    command = f"densegym {shlex.join(sys.argv[1:])}"
+    (out / "table.md").write_text(to_markdown(rows, command), encoding="utf-8")
+    _CONSOLE.print(f"wrote {out / 'table.md'}", highlight=False)
+
+
+def _language(out: Path, parallel: int, how: dict[str, Any]) -> Any:
+    from densegym.agents.authoring import language_model
+    from densegym.agents.shop.language import LanguagePlayer
+    from densegym.reward_models.llm.build import build_client
+
+    out.mkdir(parents=True, exist_ok=True)
+    config = language_model(folder=out, parallel=parallel, **how)
+    if config is None:
+        raise DenseGymError(
+            "the agent llm needs to know whom to ask: --model NAME (with --base-url for a local "
+            "server), or --mailbox FOLDER"
+        )
+    return LanguagePlayer(
+        build_client(config), config.model, max_tokens=config.max_tokens, parallel=parallel
+    )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise DenseGymError(f'--seeds takes numbers such as 0,1,2; given "{text}"') from None
+
+
+def agents() -> None:
+    """List the agents that play the shop.
+
+    Example:
+      densegym shop agents
+    """
+    require("rapidfuzz", extra="shop")
+    from densegym.agents.shop.roster import AGENTS
+
+    table = Table("agent", "learns", "what it is", header_style="bold")
+    for name, agent in AGENTS.items():
+        table.add_row(name, "yes" if agent.learns else "", agent.note)
+    table.add_row("llm", "", "a language model, by an endpoint or a mailbox")
+    _CONSOLE.print(table)
