@@ -137,6 +137,8 @@ def _restore_moments(stored: Mapping[str, Any], learner: Learner) -> None:
 def _replay(model: Any) -> dict[str, Any]:
     """Return the filled arrays of a replay buffer, and its counters."""
     buffer = model.replay_buffer
+    if hasattr(buffer, "settle"):
+        buffer.settle()  # rows still unpaid could not be paid after a restart
     rows = buffer.buffer_size if buffer.full else buffer.pos
     kept: dict[str, Any] = {"pos": buffer.pos, "full": bool(buffer.full)}
     for name, value in vars(buffer).items():

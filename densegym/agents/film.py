@@ -61,6 +61,7 @@ def record(
         **kwargs: for the world's constructor.
     """
     env: Any = gym.make(env_id, reward=reward, render_mode="rgb_array", **kwargs)
+    env.engine.relabelled = True  # what is known in hindsight is drawn in hindsight
     try:
         obs, _ = env.reset(seed=seed)
         frames, paid, success, fresh = [_picture(env)], [], [], True
@@ -72,6 +73,7 @@ def record(
             frames.append(_picture(env))
             paid.append(dense)
             success.append(info["success_now"])
+        paid = list(info.get("reward/credits", paid))
     finally:
         env.close()
     fps = int(env.metadata.get("render_fps", 30))

@@ -12,7 +12,7 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples, Repla
 from densegym.errors import RewardError
 from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.engine import RewardEngine
-from densegym.reward_models.types import Float, Int
+from densegym.reward_models.types import Float
 
 _MOST_WAITING = 512  # batches kept back before learning starts
 _TRIES = 20  # draws before the ready rows are counted out
@@ -23,7 +23,8 @@ def patching(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     kept.__class__ = _patching(type(kept))
     kept.engine = engine  # type: ignore[attr-defined]  # of the class just given
     kept.ready = np.zeros((kept.buffer_size, kept.n_envs), dtype=np.bool_)  # type: ignore[attr-defined]
-    kept.ages = np.zeros(kept.n_envs, dtype=np.int64)  # type: ignore[attr-defined]
+    # A list, because checkpoints keep arrays, and episodes begin anew after one.
+    kept.ages = [0] * kept.n_envs  # type: ignore[attr-defined]
     return kept
 
 
@@ -87,7 +88,7 @@ def _patching(base: type[ReplayBuffer]) -> Any:
     class Patching(base):  # type: ignore[misc,valid-type]  # a class known at run time
         engine: RewardEngine
         ready: np.ndarray
-        ages: Int
+        ages: list[int]
 
         def add(
             self, obs: Any, next_obs: Any, action: Any, reward: Any, done: Any, infos: Any
@@ -95,10 +96,10 @@ def _patching(base: type[ReplayBuffer]) -> Any:
             row = self.pos
             super().add(obs, next_obs, action, reward, done, infos)
             self.ready[row] = False
-            self.ages += 1
+            self.ages = [age + 1 for age in self.ages]
             credits = dict(self.engine.last.credits)
             for lane in np.flatnonzero(done).tolist():
-                length = min(len(credits.get(lane, ())) or int(self.ages[lane]), self.buffer_size)
+                length = min(len(credits.get(lane, ())) or self.ages[lane], self.buffer_size)
                 rows = np.arange(row - length + 1, row + 1) % self.buffer_size
                 if lane in credits:
                     self.rewards[rows, lane] = credits[lane][-length:]
@@ -112,7 +113,7 @@ def _patching(base: type[ReplayBuffer]) -> Any:
         def reset(self) -> None:
             super().reset()
             self.ready[:] = False
-            self.ages[:] = 0
+            self.ages = [0] * self.n_envs
 
     return Patching
 

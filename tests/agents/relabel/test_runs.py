@@ -1,0 +1,119 @@
+"""Whole runs of densegym train with rewards of whole episodes, deferred steps and extras."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from densegym.agents.config import TrainConfig, resolve
+from densegym.agents.learner import build_learner
+from densegym.agents.results import load_run
+from densegym.agents.train import train
+from densegym.cli.main import app
+from densegym.errors import DenseGymError, Interrupted, RewardError
+from tests.small import SMALL
+
+HOPPER = "DenseGym/HopperForward-v0"
+SHORT = ["episode_steps=30", "eval_episodes=1", "final_episodes=1", "env.terminate_on_success=true"]
+OFF = ["learning_starts=60", "buffer_size=400", "batch_size=16", "eval_every=100"]
+
+
+def config(algo: str, *extra: str, reward: Any = "credit/uniform", steps: int = 256) -> TrainConfig:
+    base = SMALL if algo in ("ppo", "recurrent-ppo", "a2c") else [*OFF, "checkpoint_every=100"]
+    if algo == "a2c":
+        base = [line for line in base if not line.startswith(("batch_size", "n_epochs"))]
+    return resolve(HOPPER, reward=reward, algo=algo, steps=steps, overrides=[*base, *SHORT, *extra])
+
+
+@pytest.mark.parametrize("algo", ["ppo", "a2c", "recurrent-ppo", "sac", "tqc", "td3"])
+def test_every_learner_trains_on_credits(algo: str, tmp_path: Path) -> None:
+    steps = 256 if algo in ("ppo", "recurrent-ppo", "a2c") else 130
+    folder = train(config(algo, steps=steps), tmp_path / algo)
+    run = load_run(folder)
+    assert run.meta["reward"] == "credit/uniform"
+    assert run.meta["bootstrap"] is True
+
+
+@pytest.mark.parametrize("relabel", ["patch", "commit"])
+def test_sac_in_both_modes_of_whole_episodes(relabel: str, tmp_path: Path) -> None:
+    wanted = config("sac", f"relabel={relabel}", steps=130)
+    assert load_run(train(wanted, tmp_path / relabel)).meta["steps"] == 130
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_a_stopped_run_goes_on(algo: str, tmp_path: Path) -> None:
+    wanted = config(algo, steps=384)
+    told = []
+
+    def stop(progress: Any) -> None:
+        told.append(progress.step)
+        if progress.step >= 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises((Interrupted, KeyboardInterrupt)):
+        train(wanted, tmp_path / "run", on_progress=stop)
+    folder = train(wanted, tmp_path / "run", resume=True)
+    assert load_run(folder).meta["steps"] == 384
+
+
+def test_credits_are_filmed(tmp_path: Path) -> None:
+    folder = train(config("ppo"), tmp_path / "run", film=True)
+    assert {path.suffix for path in (folder / "media").iterdir()} == {".mp4", ".png"}
+
+
+def test_extras_reach_the_learner(tmp_path: Path) -> None:
+    extras = ["extra.step_advantage=0.5", "extra.self_imitation=0.5", "extra.fade_updates=3"]
+    wanted = config("ppo", *extras, reward=["env", "credit/uniform"])
+    learner = build_learner(wanted)
+    assert len(learner.callbacks) == 1
+    assert learner.model.rollout_buffer.modulators
+    learner.close()
+    assert load_run(train(wanted, tmp_path / "run")).meta["steps"] == 256
+
+
+@pytest.mark.parametrize(
+    ("algo", "extra", "error", "says"),
+    [
+        ("sac", ("learning_starts=20",), RewardError, "learning_starts=30"),
+        ("sac", ("relabel=lazy",), RewardError, 'replay="patch" or "commit"'),
+        ("sac", ("relabel=often",), RewardError, "auto, patch, commit, lazy"),
+        ("sac", ("extra.self_imitation=1",), DenseGymError, "on-policy"),
+        ("ppo", ("extra.entropy_modulation=1",), DenseGymError, "discrete"),
+        ("ppo", ("extra.step_advantage=1",), DenseGymError, '"env", "credit/uniform"'),
+        ("ppo", ("extra.anchor_advantage=1",), DenseGymError, "normalize_obs=false"),
+    ],
+)
+def test_what_cannot_be_relabelled_is_refused(algo, extra, error, says) -> None:
+    with pytest.raises(error, match=says):
+        build_learner(config(algo, *extra))
+
+
+def test_hindsight_goals_are_refused() -> None:
+    wanted = resolve("DenseGym/FetchReach-v0", reward="credit/uniform", algo="sac", steps=100)
+    with pytest.raises(RewardError, match="her=false"):
+        build_learner(wanted)
+
+
+def test_episodes_are_recorded_and_relabelled_from_the_command_line(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    folder = train(config("ppo"), tmp_path / "run")
+    episodes, out = tmp_path / "hopper.npz", tmp_path / "uniform.npz"
+    runner = CliRunner()
+    recorded = runner.invoke(
+        app, ["eval", str(folder), "--episodes", "3", "--record", str(episodes)]
+    )
+    assert recorded.exit_code == 0, recorded.output
+    typed = ["relabel", str(episodes), "--reward", "credit/uniform", "--out", str(out), "--json"]
+    told = runner.invoke(app, typed)
+    assert told.exit_code == 0, told.output
+    figures = json.loads(told.output.splitlines()[-1])
+    assert figures["env"] == HOPPER
+    assert figures["paid steps"] == 1.0
+    expert = runner.invoke(app, ["relabel", str(out), "--reward", "expert", "--json"])
+    paid = json.loads(expert.output.splitlines()[-1])
+    assert paid["return/dense"] == pytest.approx(figures["return/dense"])
+    assert paid["return/env"] == figures["return/env"]
