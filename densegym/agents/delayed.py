@@ -38,7 +38,11 @@ _EPISODES = 4
 RAW: RewardSpec = {"model": "delayed", "of": "env"}
 EVENLY: RewardSpec = {"model": "credit/uniform", "of": "env"}
 ARMS: Mapping[str, RewardSpec] = {"raw": RAW, "uniform": EVENLY, "dense": "env"}
-LEARNT: Mapping[str, RewardSpec] = ARMS
+LEARNT: Mapping[str, RewardSpec] = {
+    "rrd": {"model": "credit/rrd", "of": "env"},
+    "rrd-unbiased": {"model": "credit/rrd", "of": "env", "unbiased": True},
+    **ARMS,
+}
 _CARDS = {
     "HalfCheetah-v5": "DenseGym/HalfCheetahForward-v0",
     "Hopper-v5": "DenseGym/HopperForward-v0",
@@ -220,10 +224,14 @@ def compare(
     return curves
 
 
-def means(curves: Sequence[Curve], of: Callable[[Curve], float]) -> dict[str, float]:
-    """Return the mean over seeds of a number of every arm, in the order of the arms."""
+def over_seeds(
+    curves: Sequence[Curve],
+    of: Callable[[Curve], float],
+    summarize: Callable[[Sequence[float]], float] = statistics.fmean,
+) -> dict[str, float]:
+    """Return a number of every arm, summarised over seeds, in the order of the arms."""
     arms = dict.fromkeys(curve.arm for curve in curves)
-    return {arm: statistics.fmean(of(c) for c in curves if c.arm == arm) for arm in arms}
+    return {arm: summarize([of(c) for c in curves if c.arm == arm]) for arm in arms}
 
 
 def cost(reward: RewardSpec, *, rounds: int = 15, rollouts: int = 1) -> tuple[float, float]:

@@ -133,8 +133,10 @@ def _load_shipped() -> None:
     _add("env", f"{world}:EnvReward", "the world's own, honest outcome (the default)")
     _add("expert", f"{world}:ExpertReward", "the suite's hand-written dense reward")
     _add("delayed", f"{world}:DelayedReward", "the whole return on the last step")
-    even = "densegym.reward_models.credit.uniform:UniformCredit"
-    _add("credit/uniform", even, "the whole return, spread evenly in hindsight; a control")
+    credit = "densegym.reward_models.credit"
+    even = "the whole return, spread evenly in hindsight; a control"
+    _add("credit/uniform", f"{credit}.uniform:UniformCredit", even)
+    _add("credit/rrd", f"{credit}.rrd:RRDCredit", "credits of a network fitted to whole returns")
     marks = "densegym.reward_models.intrinsic.milestone"
     _add("milestone", f"{marks}:MilestoneReward", "1 when a milestone is first reached; a gate")
     _add("progression", f"{marks}:ProgressionReward", "the rise of NetHack's progression metric")

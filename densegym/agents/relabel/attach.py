@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
+from gymnasium import spaces
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
@@ -111,9 +113,17 @@ def _replay(model: Any, kept: ReplayBuffer, engine: RewardEngine, mode: ReplayMo
             'Use replay="patch" or "commit".'
         )
     if mode == "lazy" or (mode == "auto" and markov):
-        return predicting(kept, engine)
+        return predicting(kept, engine, _unscaled(model))
     _check_learning_starts(model)
     return committing(kept, engine) if mode == "commit" else patching(kept, engine)
+
+
+def _unscaled(model: Any) -> Callable[[Any], Any]:
+    """Return how stored actions become the world's: SAC and its kin store them in [-1, 1]."""
+    if isinstance(model.action_space, spaces.Box):
+        undo: Callable[[Any], Any] = model.policy.unscale_action
+        return undo
+    return lambda actions: actions[:, 0]
 
 
 def _check_learning_starts(model: Any) -> None:

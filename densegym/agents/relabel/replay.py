@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,19 @@ def patching(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     return kept
 
 
-def predicting(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
-    """Return ``kept``, made to ask the Markov model of ``engine`` for rewards at every sample."""
+def predicting(
+    kept: ReplayBuffer, engine: RewardEngine, unscaled: Callable[[Any], Any]
+) -> ReplayBuffer:
+    """Return ``kept``, made to ask the Markov model of ``engine`` for rewards at every sample.
+
+    Args:
+        kept: the learner's buffer.
+        engine: asks the model.
+        unscaled: turns stored actions into those that the world took.
+    """
     kept.__class__ = _predicting(type(kept))
     kept.engine = engine  # type: ignore[attr-defined]  # of the class just given
+    kept.unscaled = unscaled  # type: ignore[attr-defined]
     return kept
 
 
@@ -122,6 +132,7 @@ def _patching(base: type[ReplayBuffer]) -> Any:
 def _predicting(base: type[ReplayBuffer]) -> Any:
     class Predicting(base):  # type: ignore[misc,valid-type]  # a class known at run time
         engine: RewardEngine
+        unscaled: Callable[[Any], Any]
 
         def sample(self, batch_size: int, env: Any = None) -> Any:
             rows = np.random.randint(0, self.size(), batch_size)  # noqa: NPY002  # as SB3 draws
@@ -133,7 +144,7 @@ def _predicting(base: type[ReplayBuffer]) -> Any:
             # What was paid at step time is kept: credits come on top of it.
             paid: Float = self.rewards[rows, lanes].astype(np.float64)
             model: Any = self.engine.model
-            credit = model.predict(before, self.actions[rows, lanes], after)
+            credit = model.predict(before, self.unscaled(self.actions[rows, lanes]), after)
             return _samples(self, rows, lanes, env, paid + credit)
 
     return Predicting

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import pytest
 
-from densegym.agents.delayed import ARMS, EVENLY, RAW, Curve, World, compare, cost, means
+from densegym.agents.delayed import ARMS, EVENLY, RAW, Curve, World, compare, cost, over_seeds
 
 PENDULUM = World("InvertedPendulum-v5", 500)
 
 
 def test_a_delayed_pendulum_is_learnt_with_credits_and_not_without():
     arms = {"raw": RAW, "uniform": EVENLY}
-    late = means(compare(PENDULUM, arms, seeds=(0,), steps=14_400), Curve.late)
+    late = over_seeds(compare(PENDULUM, arms, seeds=(0,), steps=14_400), Curve.late)
     assert late["uniform"] >= 1.5 * late["raw"]
 
 
 @pytest.mark.slow
 def test_ppo_with_uniform_credits_is_far_above_raw_and_near_dense():
-    late = means(compare(PENDULUM, ARMS, steps=24_000), Curve.late)
+    late = over_seeds(compare(PENDULUM, ARMS, steps=24_000), Curve.late)
     assert late["uniform"] >= 1.5 * late["raw"]
     assert late["uniform"] >= 0.6 * late["dense"]
 

@@ -176,3 +176,30 @@ def test_learning_must_not_start_before_an_episode_can_have_ended():
     model = DQN("MlpPolicy", env, learning_starts=100, device="cpu")
     with pytest.raises(RewardError, match="learning_starts=1000"):
         attach(model)
+
+
+class Effort(BaseRewardModel):
+    """A Markov model that says which actions it was shown."""
+
+    needs = Need.EPISODE | Need.OBS
+    markov = True
+
+    def score(self, steps):
+        return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))
+
+    def finish(self, episodes):
+        return [np.abs(episode.action[:, 0]).astype(np.float64) for episode in episodes]
+
+    def predict(self, obs, action, next_obs):
+        return np.abs(action.reshape(len(action))).astype(np.float64)
+
+
+def test_markov_models_are_shown_the_actions_that_the_world_took():
+    worlds = LaneVecEnv([lambda: gym.make("Pendulum-v1")])  # torques in [-2, 2]
+    env = DenseRewardVecEnv(worlds, Effort(), task=CARD)
+    model = SAC("MlpPolicy", env, buffer_size=100, learning_starts=1000, seed=0, device="cpu")
+    attach(model)
+    model.learn(60)
+    batch = model.replay_buffer.sample(64)
+    np.testing.assert_allclose(batch.rewards.numpy(), 2.0 * batch.actions.abs().numpy(), rtol=1e-5)
+    assert float(batch.rewards.max()) > 1.0

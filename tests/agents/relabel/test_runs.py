@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from densegym.agents.config import TrainConfig, resolve
@@ -35,6 +36,21 @@ def test_every_learner_trains_on_credits(algo: str, tmp_path: Path) -> None:
     run = load_run(folder)
     assert run.meta["reward"] == "credit/uniform"
     assert run.meta["bootstrap"] is True
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_a_fitted_network_pays_both_kinds_of_learner(algo: str, tmp_path: Path) -> None:
+    reward = {"model": "credit/rrd", "min_episodes": 3}
+    wanted = config(algo, reward=reward, steps=256)
+    learner = build_learner(wanted)
+    learner.model.learn(256)
+    assert learner.engine.model.ready
+    if algo == "sac":
+        batch = learner.model.replay_buffer.sample(32)
+        assert len(set(batch.rewards[:, 0].tolist())) > 16
+    else:
+        assert np.ptp(learner.model.rollout_buffer.books.dense[-20:]) > 0
+    learner.close()
 
 
 @pytest.mark.parametrize("relabel", ["patch", "commit"])
