@@ -62,7 +62,7 @@ class RRDCredit(ReturnCredit):
         *,
         unbiased: bool = False,
         subset: int = 64,
-        updates_per_step: float = 0.03,
+        updates_per_step: float = 0.025,
         min_episodes: int = 10,
         learning_rate: float = 3e-4,
         hidden: int = 256,
