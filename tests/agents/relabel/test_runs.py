@@ -38,6 +38,28 @@ def test_every_learner_trains_on_credits(algo: str, tmp_path: Path) -> None:
     assert run.meta["bootstrap"] is True
 
 
+@pytest.mark.parametrize(
+    ("reward", "extras"),
+    [
+        ("credit/uniform", []),
+        (["env", "credit/uniform"], ["extra.step_advantage=1.0", "extra.anchor_advantage=1.0"]),
+        ("env", ["extra.entropy_modulation=1.0", "extra.self_imitation=1.0"]),
+        ("env", ["extra.entropy_smoothing=0.1", "ent_coef=0.01"]),
+    ],
+)
+def test_the_shops_learner_takes_credits_and_every_extra(reward: Any, extras: list[str]) -> None:
+    lines = ["n_envs=2", "n_steps=32", "batch_size=32", "n_epochs=1", *extras]
+    wanted = resolve("DenseGym/ShopChoice-v0", reward=reward, algo="choice-ppo", overrides=lines)
+    learner = build_learner(wanted)
+    before = [p.detach().clone() for p in learner.model.policy.parameters()]
+    learner.model.learn(128, callback=learner.callbacks)
+    after = list(learner.model.policy.parameters())
+    assert all(bool(p.isfinite().all()) for p in after)
+    assert any(bool((p != q).any()) for p, q in zip(before, after, strict=True))
+    assert np.isfinite(learner.model.rollout_buffer.advantages).all()
+    learner.close()
+
+
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
 def test_a_fitted_network_pays_both_kinds_of_learner(algo: str, tmp_path: Path) -> None:
     reward = {"model": "credit/rrd", "min_episodes": 3}
