@@ -57,7 +57,7 @@ class _Learned:
 
     def metrics(self) -> dict[str, float]:
         """Return the loss of the last round, once there was one."""
-        return {"head_loss": self._loss} if self._rounds else {}
+        return {"head_loss": self._loss} if np.isfinite(self._loss) else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the network, and where its draws stand."""

@@ -81,7 +81,8 @@ class Preference(Ranking):
 
     def metrics(self) -> dict[str, float]:
         """Return the loss, and the accuracy on decided pairs of captions held out."""
-        return {**super().metrics(), "held_out_accuracy": self._accuracy} if self._rounds else {}
+        scored = {"held_out_accuracy": self._accuracy} if np.isfinite(self._accuracy) else {}
+        return {**super().metrics(), **scored}
 
     def state_dict(self) -> dict[str, Any]:
         """Return network, moments and accuracy."""
