@@ -64,6 +64,7 @@ class Transition:
 
 
 _NOTHING = Transition()
+_NOT_BEGUN = "no episode has begun; call begin(goal), or reset() of the env"
 
 
 class Shop:
@@ -120,7 +121,7 @@ class ShopCore:
             DenseGymError: no episode has begun.
         """
         if self._goal is None:
-            raise DenseGymError("no episode has begun; call begin(goal), or reset() of the env")
+            raise DenseGymError(_NOT_BEGUN)
         return self._goal
 
     @property
@@ -143,9 +144,11 @@ class ShopCore:
         Raises:
             DenseGymError: the episode is over, or none has begun.
         """
+        if self._goal is None:
+            raise DenseGymError(_NOT_BEGUN)
         if self.over:
             raise DenseGymError("the episode is over: something was bought. Begin a new one")
-        goal, state, click = self.goal, self.state, None
+        state, click = self.state, None
         if action.verb == "click":
             click = self._target(action.argument)
             invalid = "" if click else "unknown_target"
@@ -154,13 +157,18 @@ class ShopCore:
         if invalid:
             self.state = state._replace(steps=state.steps + 1)
             return Transition(invalid=invalid)
-        if click is None:
-            self.state = self._moved(page="results", query=action.argument)
-            return _NOTHING
+        if click is not None:
+            return self.press(click)
+        self.state = self._moved(page="results", query=action.argument)
+        return _NOTHING
+
+    def press(self, click: Click) -> Transition:
+        """Follow a click of the page on which the shopper stands, as ``perform`` does by name."""
         if click.move != "buy":
             self.state = self._clicked(click)
             return _NOTHING
-        self.outcome = self.shop.outcome(goal, state.product, state.options)
+        state = self.state
+        self.outcome = self.shop.outcome(self.goal, state.product, state.options)
         self.state = state._replace(page="done", steps=state.steps + 1)
         return Transition(reward=self.outcome.reward, terminated=True)
 

@@ -41,9 +41,10 @@ class Offer(NamedTuple):
 
     Attributes:
         actions: at most 64 actions.
+        clicks: what each of them does, or empty where the actions are searches.
         rows: (n, 40) float32 features; columns that depend on the way there are 0.
         page: (16,) float32 features of the page; likewise.
-        products: (n,) int64, the product that a candidate opens, or -1.
+        products: product -> row of the candidate that opens it.
         body: (n,) float32, how much of the request a product's full text covers.
         places: (group, value) -> row of the option's candidate.
         groups: group -> rows of its options' candidates.
@@ -51,13 +52,24 @@ class Offer(NamedTuple):
     """
 
     actions: tuple[Action, ...]
+    clicks: tuple[Click, ...]
     rows: Row
     page: Row
-    products: NDArray[np.int64]
+    products: Mapping[int, int]
     body: Row
     places: Mapping[tuple[str, str], int]
     groups: Mapping[str, list[int]]
     buy: int
+
+
+def _no_offer() -> Offer:
+    """Return what the last page offers: nothing."""
+    page = np.zeros(PAGE, np.float32)
+    page[4] = 1.0
+    return Offer((), (), np.zeros((0, F), np.float32), page, {}, np.zeros(0, np.float32), {}, {}, -1)
+
+
+NO_OFFER = _no_offer()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,11 +97,10 @@ class Featurizer:
     Args:
         shop: the shop.
         oracle: offer searches that read the target; see ``queries.offered_queries``.
-        peek: tell how a product's full text matches before it was opened.
     """
 
-    def __init__(self, shop: Shop, *, oracle: bool = False, peek: bool = False) -> None:
-        self._shop, self._oracle, self.peek = shop, oracle, peek
+    def __init__(self, shop: Shop, *, oracle: bool = False) -> None:
+        self._shop, self._oracle = shop, oracle
         self._offers = lru_cache(maxsize=65_536)(self._offer)
         self.request = lru_cache(maxsize=16_384)(self._request)
         self._product_grams = lru_cache(maxsize=32_768)(lambda index: _grams(self._title(index)))
@@ -132,12 +143,12 @@ class Featurizer:
         named = [(target, view.clicks[target]) for target in view.clickables]
         named = _most_telling(named, request)
         rows = np.zeros((len(named), F), np.float32)
-        products = np.full(len(named), -1, np.int64)
         body = np.zeros(len(named), np.float32)
         for place, (_, click) in enumerate(named):
             rows[place, KINDS.index(click.move)] = 1.0
-            if click.move == "open":
-                products[place] = click.product
+        products = {
+            click.product: place for place, (_, click) in enumerate(named) if click.move == "open"
+        }
         if page == "results":
             self._products(rows, body, products, request, view, query)
         if page == "item":
@@ -153,6 +164,7 @@ class Featurizer:
             groups.setdefault(group, []).append(place)
         return Offer(
             actions=tuple(Action("click", target) for target, _ in named),
+            clicks=tuple(click for _, click in named),
             rows=rows,
             page=self._page(state, view, request),
             products=products,
@@ -173,15 +185,15 @@ class Featurizer:
             rows[place, _EMBED] = _hashed(words, 12)
         page = np.zeros(PAGE, np.float32)
         page[0] = 1.0
-        none = np.full(len(queries), -1, np.int64)
         actions = tuple(Action("search", query) for query in queries)
-        return Offer(actions, rows, page, none, np.zeros(len(queries), np.float32), {}, {}, -1)
+        body = np.zeros(len(queries), np.float32)
+        return Offer(actions, (), rows, page, {}, body, {}, {}, -1)
 
     def _products(
         self,
         rows: Row,
         body: Row,
-        products: NDArray[np.int64],
+        products: Mapping[int, int],
         request: Request,
         view: View,
         query: str,
@@ -189,8 +201,7 @@ class Featurizer:
         scores = dict(self._shop.store.search.scores(query, self._shop.rules.top_k))
         top = max(scores.values(), default=1.0) or 1.0
         rank = {index: place for place, index in enumerate(view.shown)}
-        for place in np.flatnonzero(products >= 0):
-            index = int(products[place])
+        for index, place in products.items():
             product, row = self._shop.store.product(index), rows[place]
             row[RANK] = rank[index] / 10.0
             row[SCORE] = scores.get(index, 0.0) / top

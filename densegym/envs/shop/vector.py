@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from densegym.envs.shop.choice import Lane, Observation, blank, observation_space
 from densegym.envs.shop.features import Featurizer, K
+from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.text import make_setting
 from densegym.envs.shop.world import ShopWorld
 from densegym.errors import DenseGymError
@@ -61,16 +62,16 @@ class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         self.single_action_space = spaces.Discrete(K)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._arrays = blank((num_envs,), self.single_observation_space)
-        featurizer = Featurizer(self.world.shop, oracle=oracle_queries, peek=peek)
-        rows = [{name: a[i] for name, a in self._arrays.items()} for i in range(num_envs)]
-        self.lanes = [Lane(self.world, featurizer, row) for row in rows]
+        self._peek = peek
+        featurizer = Featurizer(self.world.shop, oracle=oracle_queries)
+        self.lanes = [Lane(self.world, featurizer) for _ in range(num_envs)]
         self._rngs = [np.random.default_rng() for _ in range(num_envs)]
         self._ended = np.ones(num_envs, np.bool_)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return (lanes, 64) which candidates may be taken."""
-        return self._arrays["mask"].astype(np.bool_)
+        counts = np.array([len(lane.actions) for lane in self.lanes])
+        return counts[:, None] > np.arange(K)
 
     def reset(
         self,
@@ -85,7 +86,7 @@ class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
                 self._rngs[i] = np.random.Generator(np.random.PCG64(seeds[i]))
             lane.begin(self._rngs[i], options)
         self._ended[:] = False
-        return self._observation(), self._infos(np.zeros(self.num_envs, np.bool_))
+        return self._observe(self.lanes), self._infos(np.zeros(self.num_envs, np.bool_))
 
     def step(
         self, actions: NDArray[np.int64]
@@ -101,24 +102,27 @@ class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             rewards[i], terminated[i], truncated[i], reason = lane.act(action)
             invalid[i] = bool(reason)
         self._ended = terminated | truncated
-        infos = self._infos(invalid)
+        infos, seen = self._infos(invalid), self._observe(self.lanes)
         if self._same_step and self._ended.any():
-            infos = self._begin_again(infos)
-        return self._observation(), rewards, terminated, truncated, infos
+            infos = self._begin_again(infos, seen)
+        return seen, rewards, terminated, truncated, infos
 
-    def _begin_again(self, infos: dict[str, Any]) -> dict[str, Any]:
+    def _begin_again(self, infos: dict[str, Any], seen: Observation) -> dict[str, Any]:
+        """Begin anew in lanes that ended, in place of their last observations in ``seen``."""
         ended = np.flatnonzero(self._ended)
         final = np.full(self.num_envs, None, object)
         for i in ended:
-            final[i] = {name: values[i].copy() for name, values in self._arrays.items()}
+            final[i] = {name: values[i].copy() for name, values in seen.items()}
             self.lanes[i].begin(self._rngs[i])
+        for name, values in self._observe([self.lanes[i] for i in ended]).items():
+            seen[name][ended] = values
         told = {"final_obs": final, "_final_obs": self._ended.copy(), "final_info": infos}
         told["_final_info"] = self._ended.copy()
         self._ended = np.zeros(self.num_envs, np.bool_)
         return {**self._infos(np.zeros(self.num_envs, np.bool_)), **told}
 
-    def _observation(self) -> Observation:
-        return {name: values.copy() for name, values in self._arrays.items()}
+    def _observe(self, lanes: Sequence[Lane]) -> Observation:
+        return observe(lanes, max_steps=self.world.max_steps, peek=self._peek)
 
     def _infos(self, invalid: NDArray[np.bool_]) -> dict[str, Any]:
         outcomes = [lane.core.outcome for lane in self.lanes]

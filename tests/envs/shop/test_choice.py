@@ -116,7 +116,7 @@ def test_more_options_than_slots_leave_room_for_buying(setting):
     env.reset(seed=0)
     env.lane.core.act("search[brass lamp 80]")
     env.lane.core.act("click[l0080]")
-    env.lane._write()
+    env.lane.show(env.lane.core)
     assert len(env.actions) == K
     assert {"click[buy now]", "click[back to search]", "click[features]"} <= set(env.actions)
 
