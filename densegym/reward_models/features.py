@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from densegym.errors import unknown
+from densegym.errors import RewardError, unknown
 from densegym.reward_models.types import Feature, Float, Info, Starts, Steps, TaskCard
 
 _FLOAT64 = np.dtype(np.float64)
@@ -100,7 +100,13 @@ def _from_array(feature: Feature) -> Callable[[Any], Float]:
 
 
 def _from_info(feature: Feature, infos: Sequence[Info]) -> Float:
-    return np.array([info[feature.key] for info in infos if feature.key], dtype=np.float64)
+    try:
+        return np.array([info[feature.key] for info in infos if feature.key], dtype=np.float64)
+    except KeyError as error:
+        raise RewardError(
+            f'a reward reads "{feature.name}" from info[{feature.key!r}], which this world does '
+            f"not tell. The card says of it: {feature.meaning}"
+        ) from error
 
 
 def _action_width(card: TaskCard) -> int:

@@ -144,7 +144,7 @@ def _load_shipped() -> None:
     file = "densegym.reward_models.authored.file:build_file"
     _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')
     for header in shipped.headers():
-        _add(header.name, shipped.factory(header), header.summary, tasks=(header.task,))
+        _add(header.name, shipped.factory(header), header.summary, tasks=header.tasks)
     for entry in CATALOGUE:
         _REWARDS[entry.name] = RewardEntry(
             entry.name, entry.target, entry.summary, stated=entry.stated

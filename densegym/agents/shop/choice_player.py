@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from densegym.agents.shop.choice_ppo import ChoicePolicy
 from densegym.agents.shop.shopper import Shopper
-from densegym.envs.shop.choice import Lane, Observation, blank, observation_space
 from densegym.envs.shop.features import Featurizer, K
+from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.world import ShopWorld
 
 Act = Callable[[Observation], NDArray[np.int64]]
@@ -31,24 +31,19 @@ class ChoicePlayer:
     def __init__(self, world: ShopWorld, act: Act, featurizer: Featurizer | None = None) -> None:
         self._world, self._act = world, act
         self._featurizer = featurizer or Featurizer(world.shop)
-        self._lanes: dict[int, tuple[Lane, Observation]] = {}
+        self._lanes: dict[int, Lane] = {}
 
     def choose(self, shoppers: Sequence[Shopper]) -> list[str]:
         """Return the string behind the candidate chosen for every shopper."""
-        shown = []
-        for shopper in shoppers:
-            lane, arrays = self._lane(shopper)
+        lanes = [self._lane(shopper) for shopper in shoppers]
+        for lane, shopper in zip(lanes, shoppers, strict=True):
             lane.show(shopper.core)
-            shown.append((lane, arrays))
-        batch = {name: np.stack([arrays[name] for _, arrays in shown]) for name in shown[0][1]}
-        chosen = self._act(batch)
-        return [str(lane.actions[int(k)]) for (lane, _), k in zip(shown, chosen, strict=True)]
+        chosen = self._act(observe(lanes, max_steps=self._world.max_steps, peek=False))
+        return [str(lane.actions[int(k)]) for lane, k in zip(lanes, chosen, strict=True)]
 
-    def _lane(self, shopper: Shopper) -> tuple[Lane, Observation]:
+    def _lane(self, shopper: Shopper) -> Lane:
         if shopper.lane not in self._lanes:
-            arrays = blank((), observation_space())
-            lane = Lane(self._world, self._featurizer, arrays)
-            self._lanes[shopper.lane] = (lane, arrays)
+            self._lanes[shopper.lane] = Lane(self._world, self._featurizer)
         return self._lanes[shopper.lane]
 
 

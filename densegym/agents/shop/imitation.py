@@ -18,8 +18,8 @@ from torch.nn.functional import cross_entropy
 
 from densegym.agents.shop.errands import next_action
 from densegym.agents.shop.rules import expert_plan
-from densegym.envs.shop.choice import Lane, Observation, blank, observation_space
 from densegym.envs.shop.features import Featurizer
+from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.world import ShopWorld
 
 EPISODES = 2_000
@@ -54,10 +54,8 @@ def demonstrate(
         noise: share of the actions that are random instead.
         seed: of goals and noise.
     """
-    rng, space = np.random.default_rng(seed), observation_space()
-    arrays = blank((), space)
-    lane = Lane(world, Featurizer(world.shop), arrays)
-    seen: dict[str, list[NDArray[Any]]] = {name: [] for name in arrays}
+    rng, lane = np.random.default_rng(seed), Lane(world, Featurizer(world.shop))
+    seen: dict[str, list[NDArray[Any]]] = {name: [] for name in observation_space()}
     actions: list[int] = []
     for _ in range(episodes):
         lane.begin(rng)
@@ -67,8 +65,9 @@ def demonstrate(
             wanted = next_action(lane.core, errand)
             if wanted in names:  # an option may have been dropped from a crowded page
                 actions.append(names.index(wanted))
-                for name, values in arrays.items():
-                    seen[name].append(values.copy())
+                shown = observe([lane], max_steps=world.max_steps, peek=False)
+                for name, values in shown.items():
+                    seen[name].append(values[0])
             chosen = names.index(wanted) if wanted in names else 0
             lane.act(int(rng.integers(len(names))) if rng.random() < noise else chosen)
     obs = {name: np.stack(values) for name, values in seen.items()}

@@ -84,6 +84,21 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         info = self.world.info(self.lane.core, invalid)
         return self._observation(), reward, terminated, truncated, info
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values from which ``load_state_dict`` goes on: branching an episode."""
+        return {**self.lane.core.state_dict(), "ended": self._ended}
+
+    def load_state_dict(self, values: dict[str, Any]) -> tuple[Observation, dict[str, Any]]:
+        """Go on from ``state_dict``, of this environment or of ``DenseGym/Shop-v0``.
+
+        Raises:
+            DenseGymError: it is no such dict, or of a goal that is not in this part.
+        """
+        self.world.restore(self.lane.core, values)
+        self.lane.show(self.lane.core)
+        self._ended = bool(values.get("ended"))
+        return self._observation(), self.world.info(self.lane.core)
+
     def render(self) -> str | None:  # type: ignore[override]
         """Return the page as text."""
         from densegym.envs.shop.render_text import text_rich

@@ -90,6 +90,24 @@ class Shop:
         """Return what buying a product with options would be worth for a goal."""
         return self._judged(goal, product, options)
 
+    def require(self, state: State) -> None:
+        """Refuse a state that no shopper here can be in.
+
+        Raises:
+            DenseGymError: says what does not fit.
+        """
+        inside = state.page in ("item", "section", "done")
+        if inside != (0 <= state.product < len(self.store)):
+            raise DenseGymError(f"no state here has the page {state.page!r} of {state.product}")
+        offered = self.store.product(state.product).options if inside else {}
+        for group, value in state.options:
+            if value not in offered.get(group, ()):
+                raise DenseGymError(f"the product offers no option {group!r}: {value!r}")
+        if state.section not in (self.pages.sections if state.page == "section" else ("",)):
+            raise DenseGymError(f"the page {state.page!r} has no section {state.section!r}")
+        if min(state.number - 1, state.steps) < 0 or (state.page == "results") > bool(state.query):
+            raise DenseGymError("a state has a page number from 1, and results have a query")
+
     def _judge(self, goal: Goal, product: int, options: tuple[tuple[str, str], ...]) -> Outcome:
         bought, chosen = self.store.product(product), dict(options)
         price = bought.price_with(chosen, self.store.price(product))
@@ -123,6 +141,11 @@ class ShopCore:
         if self._goal is None:
             raise DenseGymError(_NOT_BEGUN)
         return self._goal
+
+    @property
+    def begun(self) -> bool:
+        """Return whether there is a goal yet."""
+        return self._goal is not None
 
     @property
     def over(self) -> bool:
@@ -197,24 +220,6 @@ class ShopCore:
         worth = (self.shop.outcome(self.goal, index, ()).reward for index in self.view.shown)
         return SHOWN_WEIGHT * max(worth, default=0.0)
 
-    def progress(self) -> dict[str, float]:
-        """Return which parts of the goal hold here (privileged): sub-goals as 0 or 1, or shares.
-
-        ``type``, ``attributes``, ``options`` and ``price`` are of the open product, 0 on pages
-        without one; ``target_listed`` and ``target_open`` ask for the very target.
-        """
-        state, goal = self.state, self.goal
-        told = dict.fromkeys(("type", "attributes", "options", "price"), 0.0)
-        if state.product >= 0:
-            judged = self.shop.outcome(goal, state.product, state.options)
-            told["type"] = float(judged.r_type)
-            told["attributes"] = judged.r_att
-            told["options"] = 1.0 if judged.r_option is None else judged.r_option
-            told["price"] = float(judged.r_price)
-        told["target_open"] = float(state.product == goal.product)
-        told["target_listed"] = float(told["target_open"] or goal.product in self.view.shown)
-        return told
-
     def state_dict(self) -> dict[str, Any]:
         """Return plain values from which the episode goes on."""
         return {"goal": self.goal.id, "state": self.state.as_dict()}
@@ -223,11 +228,13 @@ class ShopCore:
         """Go on from ``state_dict``, with the goal that it names.
 
         Raises:
-            DenseGymError: it is no such dict, or of another goal.
+            DenseGymError: it is no such dict, of another goal, or of a page that this shop has not.
         """
         if values.get("goal") != goal.id:
             raise DenseGymError(f"the state is of goal {values.get('goal')}, not of {goal.id}")
-        self._goal, self.state = goal, State.from_dict(dict(values["state"]))
+        state = State.from_dict(values.get("state"))
+        self.shop.require(state)
+        self._goal, self.state = goal, state
         bought = self.over
         self.outcome = (
             self.shop.outcome(goal, self.state.product, self.state.options) if bought else None

@@ -66,7 +66,8 @@ def _no_offer() -> Offer:
     """Return what the last page offers: nothing."""
     page = np.zeros(PAGE, np.float32)
     page[4] = 1.0
-    return Offer((), (), np.zeros((0, F), np.float32), page, {}, np.zeros(0, np.float32), {}, {}, -1)
+    rows, body = np.zeros((0, F), np.float32), np.zeros(0, np.float32)
+    return Offer((), (), rows, page, {}, body, {}, {}, -1)
 
 
 NO_OFFER = _no_offer()

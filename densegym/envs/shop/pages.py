@@ -94,7 +94,7 @@ class Pages:
     ) -> None:
         self.store = store
         self._per_page, self._top_k, self._original = results_per_page, top_k, original
-        self._sections = (*SECTIONS, "attributes") if attributes_page else SECTIONS
+        self.sections = (*SECTIONS, "attributes") if attributes_page else SECTIONS
         self._cached = lru_cache(maxsize=CACHED_VIEWS)(self._view)
 
     def view(self, state: State) -> View:
@@ -165,7 +165,7 @@ class Pages:
             Part("text", f"Price: {product.price_text}", role="price"),
             Part("text", f"Rating: {rating}", role="rating"),
         ]
-        for name in self._sections:
+        for name in self.sections:
             parts.append(Part("button", name.title(), name))
             clicks[name] = Click("section", -1, name)
         parts.append(Part("button", "Buy Now", "buy now"))

@@ -25,6 +25,7 @@ from densegym.envs.shop.layout import mapped
 K1 = np.float32(0.9)
 B = np.float32(0.4)
 CACHED_QUERIES = 4_096
+CACHED_WORDS = 16_384
 LONGEST_CACHED = 1_000
 RANDOM_HITS = 50
 _HEADS = ("<r>", "<a>", "<c>", "<q>")
@@ -54,6 +55,7 @@ class Searcher:
         one = np.float32(1)
         self._inverse = one / (K1 * ((one - B) + B * lengths / np.float32(average_length)))
         self._cached = lru_cache(maxsize=CACHED_QUERIES)(self._ranked)
+        self._text_row = lru_cache(maxsize=CACHED_WORDS)(lambda term: self._row(TEXT, term))
 
     def search(self, query: str, k: int = 50) -> tuple[int, ...]:
         """Return the indexes of the best products, best first; at most ``k``, maybe none.
@@ -105,7 +107,7 @@ class Searcher:
     def _ranked(self, query: str, k: int) -> tuple[tuple[int, float], ...]:
         total = np.zeros(len(self._norms))
         for term, times in Counter(terms(query)).items():
-            row = self._row(TEXT, term)
+            row = self._text_row(term)
             if row is not None:
                 self._add(total, row, times)
         hits = np.flatnonzero(total)

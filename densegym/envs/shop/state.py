@@ -10,6 +10,9 @@ PageName = Literal["index", "results", "item", "section", "done"]
 PAGES = ("index", "results", "item", "section", "done")
 
 
+_KINDS = {"query": str, "number": int, "product": int, "section": str, "steps": int}
+
+
 class State(NamedTuple):
     """A page of the shop and what led to it.
 
@@ -38,7 +41,7 @@ class State(NamedTuple):
         return {**self._asdict(), "opened": sorted(self.opened)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> State:
+    def from_dict(cls, values: Any) -> State:
         """Return the state that ``as_dict`` told of.
 
         Raises:
@@ -52,10 +55,13 @@ class State(NamedTuple):
                     "opened": frozenset(values["opened"]),
                 }
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DenseGymError(f"this is no state of the shop: {error}") from error
         if state.page not in PAGES:
             raise DenseGymError(f'the shop has no page "{state.page}"; it has {", ".join(PAGES)}')
+        for name, kind in _KINDS.items():
+            if type(getattr(state, name)) is not kind:
+                raise DenseGymError(f"this is no state of the shop: {name} is no {kind.__name__}")
         return state
 
 

@@ -137,7 +137,7 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
         Raises:
             DenseGymError: it is no such dict, or of a goal that is not in this part.
         """
-        self.core.load_state_dict(values, self.world.find_goal(values.get("goal", -1)))
+        self.world.restore(self.core, values)
         self._ended = bool(values.get("ended"))
         return self._observation(), self._info("")
 

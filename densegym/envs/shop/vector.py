@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from densegym.envs.shop.features import Featurizer, K
 from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
+from densegym.envs.shop.subgoals import subgoals
 from densegym.envs.shop.text import make_setting
 from densegym.envs.shop.world import ShopWorld
 from densegym.errors import DenseGymError
@@ -135,8 +136,8 @@ class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         }
         if self.world.setting.privileged:
             told["shop/potential"] = np.array([lane.core.potential() for lane in self.lanes])
-            progress = [lane.core.progress() for lane in self.lanes]
-            for name in progress[0]:
-                told[f"shop/{name}"] = np.array([item[name] for item in progress])
+            reached = [subgoals(lane.core) for lane in self.lanes]
+            for name in reached[0]:
+                told[f"shop/{name}"] = np.array([item[name] for item in reached])
         present = np.ones(self.num_envs, np.bool_)
         return told | {f"_{name}": present for name in told}

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from densegym.envs.shop.core import Rules, Shop, ShopCore
-from densegym.envs.shop.goals import Goal, Part, SplitRule, Style
+from densegym.envs.shop.goals import Goal, Part, SplitRule, Style, from_original
 from densegym.envs.shop.scoring import Outcome, ScoringRule
 from densegym.envs.shop.stores import find_store, shared_goals, shared_store
+from densegym.envs.shop.subgoals import subgoals
 from densegym.errors import DenseGymError, unknown
 
 MAX_STEPS = {"default": 15, "paper": 100, "spa": 10, "gigpo": 15}
-PRIVILEGED = ("type", "attributes", "options", "price", "target_listed", "target_open")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,36 +92,62 @@ class ShopWorld:
 
         Args:
             rng: of the environment.
-            options: of ``reset``: ``goal_id``, or ``goal`` with a ``Goal``.
+            options: of ``reset``: ``goal_id``, or ``goal`` with a ``Goal`` or a dict of the
+                original's form (``asin``, ``instruction_text``, ``attributes``, ``goal_options``,
+                ``price_upper``, ``name``, ``category``, ``query``, ``product_category``).
 
         Raises:
             DenseGymError: no such goal in this part.
         """
         asked = options or {}
         if "goal" in asked:
-            if not isinstance(asked["goal"], Goal):
-                raise DenseGymError("reset(options={'goal': ...}) takes a Goal; see build_goals")
-            return asked["goal"]
+            return self._given_goal(asked["goal"])
         if "goal_id" in asked:
             return self.find_goal(asked["goal_id"])
         if self._bounds is None:
             return self.goals[int(rng.integers(len(self.goals)))]
         return self.goals[int(np.searchsorted(self._bounds, rng.random(), side="right"))]
 
-    def find_goal(self, number: int) -> Goal:
-        """Return a goal by its id.
+    def _given_goal(self, given: Any) -> Goal:
+        if isinstance(given, Goal):
+            return given
+        if not isinstance(given, Mapping):
+            raise DenseGymError(
+                "reset(options={'goal': ...}) takes a Goal, or a dict of the original's form; "
+                f"given {given!r:.80}"
+            )
+        try:
+            target = self.shop.store.index_of(given["asin"])
+            return from_original(given, id=-1, product=-1 if target is None else target)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DenseGymError(f"the goal lacks or misspells a field: {error!r}") from error
+
+    def find_goal(self, number: Any) -> Goal:
+        """Return a goal by its id, a whole number.
 
         Raises:
             DenseGymError: no such goal in this part.
         """
-        found = self._by_id.get(int(number))
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        found = self._by_id.get(int(number)) if whole else None
         if found is None:
             shown = ", ".join(str(goal.id) for goal in self.goals[:5])
             raise DenseGymError(
-                f"goal {number} is not among the {len(self.goals)} goals of the part "
+                f"goal {number!r} is not among the {len(self.goals)} goals of the part "
                 f'"{self.setting.split}"; they begin with {shown}'
             )
         return found
+
+    def restore(self, core: ShopCore, values: Mapping[str, Any]) -> None:
+        """Let a shopper go on from ``ShopCore.state_dict``; its own goal may be of another part.
+
+        Raises:
+            DenseGymError: it is no such dict, or of a goal that is neither its own nor in this
+                part.
+        """
+        number = values.get("goal")
+        own = core.begun and core.goal.id == number
+        core.load_state_dict(values, core.goal if own else self.find_goal(number))
 
     def info(self, core: ShopCore, invalid: str = "") -> dict[str, Any]:
         """Return what ``info`` says of a step, but for the list of valid actions."""
@@ -138,7 +164,7 @@ class ShopWorld:
         }
         if self.setting.privileged:
             told["shop/potential"] = core.potential()
-            told |= {f"shop/{name}": value for name, value in core.progress().items()}
+            told |= {f"shop/{name}": value for name, value in subgoals(core).items()}
         if bought is not None:
             told |= {"score": 100.0 * bought.reward, "success": bool(success)}
             told["reward_terms"] = reward_terms(core.goal, bought)

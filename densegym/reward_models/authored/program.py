@@ -36,7 +36,7 @@ from densegym.reward_models.types import Bool, Float, Scores, Starts, Steps, Tas
 _OPEN, _CLOSE = "# /// densegym-reward", "# ///"
 _FEW = 32
 _REQUIRED = ("name", "version", "task", "author", "date", "summary")
-_OPTIONAL = ("stops_at_success", "notes")
+_OPTIONAL = ("stops_at_success", "notes", "also", "variant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Header:
         summary: one line for listings.
         stops_at_success: whether training episodes should end at the first success, or None.
         notes: what else a reader should know.
+        also: other env ids whose cards have the same features.
+        variant: one of several for its task, which ``reward="authored"`` never picks.
     """
 
     name: str
@@ -60,7 +62,14 @@ class Header:
     summary: str
     stops_at_success: bool | None = None
     notes: str = ""
+    also: tuple[str, ...] = ()
+    variant: bool = False
     source: str = field(default="", repr=False)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Return every env id that it serves."""
+        return (self.task, *self.also)
 
 
 def read_header(source: str, where: str) -> Header:
@@ -93,6 +102,8 @@ def read_header(source: str, where: str) -> Header:
         summary=entries["summary"],
         stops_at_success=entries.get("stops_at_success"),
         notes=entries.get("notes", ""),
+        also=tuple(entries.get("also", ())),
+        variant=entries.get("variant", False),
         source=source,
     )
 

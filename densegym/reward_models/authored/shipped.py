@@ -36,7 +36,7 @@ def header_for_task(task: TaskCard) -> Header:
     Raises:
         RewardError: none ships for this task.
     """
-    made = [header for header in headers() if header.task == task.id]
+    made = [header for header in headers() if task.id in header.tasks and not header.variant]
     if not made:
         raise RewardError(
             f'reward="authored" was given, but no program ships for {task.id}. '

@@ -16,7 +16,8 @@ from densegym.agents.shop.episodes import play_episodes
 from densegym.agents.shop.imitation import clone, demonstrate
 from densegym.agents.shop.roster import run_player
 from densegym.agents.train import train as carry_out
-from densegym.envs.shop.choice import ShopChoiceEnv, observation_space
+from densegym.envs.shop.choice import ShopChoiceEnv
+from densegym.envs.shop.lanes import observation_space
 from densegym.errors import DenseGymError
 from tests.small import SMALL
 

@@ -195,7 +195,7 @@ def test_a_store_travels_by_its_folder(tmp_path: Path) -> None:
     assert copy.product(1) == store.product(1)
     with pytest.raises(ValueError, match="read-only"):
         store.prices[0] = 0.0
-    assert isinstance(store.prices, np.memmap)
+    assert isinstance(store.prices.base, np.memmap)
 
 
 def test_decoded_products_are_kept(tmp_path: Path) -> None:

@@ -199,6 +199,8 @@ def test_shipped_programs_pay_what_their_text_says(header):
     rng = np.random.default_rng(0)
     steps = blank_steps(card, 64)
     obs, action = steps.obs, steps.action
+    if any(item.source == "info" for item in card.features):
+        pytest.skip("tests/envs/shop/test_rewards.py holds programs that read info to their word")
     if isinstance(obs, dict):
         pytest.skip("no shipped program reads a Dict observation")
     steps = steps._replace(
