@@ -112,7 +112,6 @@ def wanted_options(goal: Goal, product: Product) -> dict[str, str]:
 
 
 def find_query(core: ShopCore, product: int) -> str:
-    """Return the first search suggested by the request that lists a product, else the first."""
-    queries = offered_queries(core.goal)
-    found = (query for query in queries if product in core.shop.pages.hits(query))
-    return next(found, queries[0])
+    """Return the first search that the request suggests and that lists a product; "" for none."""
+    found = (q for q in offered_queries(core.goal) if product in core.shop.pages.hits(q))
+    return next(found, "")

@@ -16,16 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from densegym.agents.shop.errands import next_action
+from densegym.agents.shop.errands import find_query, next_action
 from densegym.agents.shop.rules import expert_plan
+from densegym.envs.shop.core import ShopCore
 from densegym.envs.shop.features import Featurizer
+from densegym.envs.shop.goals import Goal
 from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.world import ShopWorld
+from densegym.errors import DenseGymError
 
 EPISODES = 2_000
 NOISE = 0.1
 EPOCHS = 3
 _BATCH, _RATE = 256, 1e-3
+
+
+def begun(world: ShopWorld, goal: Goal) -> ShopCore:
+    """Return a shopper at the beginning of an episode."""
+    core = ShopCore(world.shop)
+    core.begin(goal)
+    return core
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +58,25 @@ def demonstrate(
 ) -> Demonstrations:
     """Return demonstrations of the scripted expert on the goals of a world.
 
+    Goals whose target no offered search lists are passed over: there is nothing to show.
+
     Args:
         world: shop and goals.
         episodes: how many.
         noise: share of the actions that are random instead.
         seed: of goals and noise.
+
+    Raises:
+        DenseGymError: no goal can be reached.
     """
     rng, lane = np.random.default_rng(seed), Lane(world, Featurizer(world.shop))
     seen: dict[str, list[NDArray[Any]]] = {name: [] for name in observation_space()}
     actions: list[int] = []
+    reachable = [goal for goal in world.goals if find_query(begun(world, goal), goal.product)]
+    if not reachable:
+        raise DenseGymError("no goal of this part can be reached by the searches that are offered")
     for _ in range(episodes):
-        lane.begin(rng)
+        lane.begin(rng, {"goal": reachable[int(rng.integers(len(reachable)))]})
         errand = expert_plan(lane.core)
         while not lane.core.over and lane.core.state.steps < world.max_steps:
             names = [str(action) for action in lane.actions]

@@ -14,7 +14,7 @@ from densegym.agents.shop.errands import (
     wanted_options,
 )
 from densegym.agents.shop.shopper import Player, Shopper
-from densegym.envs.shop.core import Shop, ShopCore
+from densegym.envs.shop.core import Shop, ShopCore, fit_search
 from densegym.envs.shop.features import Featurizer
 from densegym.envs.shop.queries import offered_queries
 
@@ -96,7 +96,7 @@ def expert(shop: Shop) -> Player:
 
 
 def expert_plan(core: ShopCore) -> Errand:
-    """Return the goal itself as an errand (privileged)."""
+    """Return the goal itself as an errand (privileged), by the target's title if need be."""
     product = core.shop.store.product(core.goal.product)
-    query = find_query(core, core.goal.product)
+    query = find_query(core, core.goal.product) or fit_search(product.title.lower())
     return Errand(query, core.goal.product, wanted_options(core.goal, product))

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from densegym.agents.shop.compare import Result
 from densegym.agents.shop.roster import AGENTS
+from densegym.agents.statistics import wilson
 from densegym.agents.tables import SMOKE_BELOW
 from densegym.envs.shop.world import Setting
 from densegym.reward_models.types import Float
@@ -43,7 +44,7 @@ class Row:
         train_cpu_s: mean CPU seconds of learning.
         ms_per_step: mean CPU milliseconds per action of the evaluation, shop included.
         calls: language-model calls.
-        usd: their price.
+        usd: their price, 0 where it is unknown.
     """
 
     agent: str
@@ -78,7 +79,7 @@ class Row:
             f"{self.train_cpu_s:.0f}" if self.train_cpu_s else "-",
             f"{self.ms_per_step:.2f}",
             str(self.calls) if self.calls else "-",
-            f"{self.usd:.2f}" if self.calls else "-",
+            ("unknown" if self.usd == 0 else f"{self.usd:.2f}") if self.calls else "-",
         ]
 
 
@@ -118,10 +119,14 @@ def _mean(values: Sequence[object], asins: Sequence[str]) -> tuple[float, float,
     """Return the mean over seeds and goals, and its 95 % interval; products are redrawn.
 
     Goals of one product are not independent, so the bootstrap draws products with all their
-    goals; goals alone would give intervals too narrow by up to a half.
+    goals; where all goals came out the same, Wilson's interval over products stands in.
     """
     per_goal = np.mean(np.asarray(values, dtype=np.float64), axis=0)
-    return float(per_goal.mean()), *bootstrap(per_goal, asins)
+    mean = float(per_goal.mean())
+    if mean in (0.0, 100.0):  # nothing to redraw: the bound of as many trials as products
+        low, high = wilson(len(set(asins)) * mean / 100.0, len(set(asins)))
+        return mean, 100.0 * low, 100.0 * high
+    return mean, *bootstrap(per_goal, asins)
 
 
 def bootstrap(per_goal: Float, clusters: Sequence[str]) -> tuple[float, float]:

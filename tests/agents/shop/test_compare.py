@@ -108,6 +108,10 @@ def test_the_table_has_every_column(setting, tmp_path):
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.count("|") == len(COLUMNS) + 1 for line in lines)
     assert "expert (privileged)" in text
+    low, high = rows[-1].success[1:]
+    assert (rows[-1].agent, rows[-1].success[0]) == ("expert (privileged)", 100.0)
+    assert 30.0 < low < 70.0  # four right of four prove little
+    assert high == 100.0
     assert "Command: densegym shop eval" in text
     assert len(to_text(rows)) == 1
 
