@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -213,20 +214,17 @@ def test_a_person_buys_with_the_mouse_and_with_the_keyboard(
 ):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support import expected_conditions as happens
-    from selenium.webdriver.support.ui import WebDriverWait
 
     def press(selector: str, key: str) -> None:
-        element = browser.find_element(By.CSS_SELECTOR, selector)
+        element, before = browser.find_element(By.CSS_SELECTOR, selector), steps(browser)
         element.click() if name == "desktop" else element.send_keys(key)
-        WebDriverWait(browser, 10).until(happens.staleness_of(element))
+        wait(browser, lambda: steps(browser) == before + 1)
 
     goal = world.goals[2]
     browser.set_window_size(width, 900)
     browser.get(f"{url}/play/{name}?goal={goal.id}")
     browser.switch_to.active_element.send_keys(goal.name, Keys.ENTER)  # focus is in the box
-    listed = happens.presence_of_element_located((By.CSS_SELECTOR, ".products button"))
-    WebDriverWait(browser, 10).until(listed)
+    wait(browser, lambda: steps(browser) == 1)
     shots = [shot(browser, tmp_path, f"{name}-results")]
     press(f'[value="click[{goal.asin.lower()}]"]', Keys.ENTER)
     for value in goal.options.values():
@@ -240,6 +238,25 @@ def test_a_person_buys_with_the_mouse_and_with_the_keyboard(
     assert load_demos(folder / f"{name}.jsonl", world)[-1].reward == 1.0
     assert all(path.stat().st_size > 5_000 for path in shots)
     assert browser.title != "owned"
+
+
+def wait(browser, reached) -> None:
+    """Wait for a page; while one replaces the other, Chromium answers with errors of many kinds."""
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    waiting = WebDriverWait(browser, 30, ignored_exceptions=[WebDriverException])
+    waiting.until(lambda _: reached())
+
+
+def steps(browser) -> int:
+    """Return the number of steps that the loaded page prints; 0 where it prints none."""
+    told = browser.execute_script(
+        "return document.readyState === 'complete'"
+        " ? document.querySelector('header').innerText : 'step -1'"
+    )
+    found = re.search(r"step (-?\d+)", told)
+    return int(found[1]) if found else 0
 
 
 def wide(browser) -> int:
