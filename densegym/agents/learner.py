@@ -19,12 +19,13 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from densegym.agents.algorithms import find_algorithm
 from densegym.agents.config import TrainConfig
+from densegym.agents.encoders import policy_kwargs
 from densegym.agents.evaluate import Evaluation, Evaluator
 from densegym.agents.extras.attach import attach_extras
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.relabel.attach import attach, longest_episode
 from densegym.envs.registration import bare_spec
-from densegym.envs.tasks import task_card
+from densegym.envs.tasks import find_world, task_card
 from densegym.envs.wrappers.common import with_frames
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
@@ -132,7 +133,7 @@ def build_learner(config: TrainConfig) -> Learner:
         stack,
         seed=config.seed,
         device="cpu",
-        policy_kwargs=dict(config.policy),
+        policy_kwargs=policy_kwargs(config.policy, venv.observation_space),
         **_hyper_parameters(config, venv, engine),
     )
     if relabels:
@@ -185,20 +186,31 @@ def stops_at_success(config: TrainConfig, engine: RewardEngine, spec: EnvSpec) -
     return bool(default if wish is None else wish)
 
 
-def _lanes(
-    config: TrainConfig, spec: EnvSpec, engine: RewardEngine, stops: bool | None
-) -> LaneVecEnv:
+def _lanes(config: TrainConfig, spec: EnvSpec, engine: RewardEngine, stops: bool | None) -> VecEnv:
     kwargs = dict(config.env_kwargs)
     if stops is not None:
         kwargs["terminate_on_success"] = stops
     if config.run.episode_steps is not None:
         kwargs["max_episode_steps"] = config.run.episode_steps
     card = task_card(config.env)
+    own = None if engine.needs_frames else _own_lanes(config, spec, kwargs)
+    if own is not None:
+        return own
 
     def lane() -> gym.Env[Any, Any]:
         return with_frames(gym.make(spec, **kwargs), engine, card)
 
     return LaneVecEnv([lane] * config.run.n_envs)
+
+
+def _own_lanes(config: TrainConfig, spec: EnvSpec, kwargs: dict[str, Any]) -> VecEnv | None:
+    """Return the world's own batched lanes, or None where it has none for these arguments."""
+    world = find_world(config.env)
+    if world is None or world.lanes_entry_point is None:
+        return None
+    make: Any = load_env_creator(world.lanes_entry_point)
+    made: VecEnv | None = make(num_envs=config.run.n_envs, **{**spec.kwargs, **kwargs})
+    return made
 
 
 def _relabels(engine: RewardEngine, extra: ExtraSettings) -> bool:
@@ -217,7 +229,17 @@ def _normalize(stack: VecEnv, config: TrainConfig, gamma: float, norm_reward: bo
     space = stack.observation_space
     keys = None
     if isinstance(space, spaces.Dict):
-        keys = [key for key, sub in space.items() if isinstance(sub, spaces.Box)]
+        # Whole numbers in a Dict are codes of characters, glyphs and the like.
+        keys = [
+            key
+            for key, sub in space.items()
+            if isinstance(sub, spaces.Box) and np.issubdtype(sub.dtype, np.floating)
+        ]
+        if config.run.normalize_obs and not keys:
+            raise DenseGymError(
+                f"{config.env} observes whole numbers only ({', '.join(space)}), which are codes "
+                "and not to be standardised. Write --set normalize_obs=false."
+            )
     return VecNormalize(
         stack,
         norm_obs=config.run.normalize_obs,

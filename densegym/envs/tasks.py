@@ -29,6 +29,8 @@ class World:
         kwargs: constructor arguments, JSON-friendly.
         max_episode_steps: time limit, or None where the world keeps its own clock.
         vector_entry_point: ``"module:Class"`` of a vector environment of its own, or None.
+        lanes_entry_point: ``"module:function"`` that makes an SB3 vector environment of its own
+            from ``num_envs`` and constructor arguments, or returns None where plain ones must do.
     """
 
     card: TaskCard
@@ -36,6 +38,7 @@ class World:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
     vector_entry_point: str | None = None
+    lanes_entry_point: str | None = None
 
 
 _WORLDS: dict[str, World] = {}

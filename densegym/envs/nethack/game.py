@@ -135,6 +135,11 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
             self._final = last_observation
         return super()._reward_fn(last_observation, action, observation, status)
 
+    def _quit_game(self, observation: Any, done: bool) -> None:
+        said = len(self.lines)
+        super()._quit_game(observation, done)
+        self.lines.forget_after(said)  # "Really quit?" is no event of the game
+
     def _get_time_penalty(self, last_observation: Any, observation: Any) -> Any:
         if self.penalty_mode != "constant" or self.penalty_time:
             return super()._get_time_penalty(last_observation, observation)

@@ -50,6 +50,13 @@ class Lines:
                     f'"{decode(self._heard[-1])}": a scripted key sequence does not end'
                 )
 
+    def __len__(self) -> int:
+        return len(self._heard)
+
+    def forget_after(self, count: int) -> None:
+        """Keep only the first ``count`` lines."""
+        del self._heard[count:]
+
     def texts(self) -> tuple[str, ...]:
         """Return the lines in order, each once."""
         heard = self._heard
