@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from densegym.cli import author, captions, relabel, shop, training, worlds
+from densegym.cli import author, captions, progress_models, relabel, shop, training, worlds
 from densegym.errors import DenseGymError, Interrupted
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ training.add_to(app)
 relabel.add_to(app)
 author.add_to(app)
 captions.add_to(app)
+progress_models.add_to(app)
 shop.add_to(app)
 
 

@@ -156,7 +156,8 @@ def evaluate(
 
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="A suite's name, its TOML file, overhead, relabel or delayed.")
+        str,
+        typer.Argument(help="A suite's name, its TOML file, overhead, render, relabel, delayed."),
     ] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="Results folder; results/<suite> by default.")
@@ -181,6 +182,8 @@ def bench(
 
       densegym bench overhead --json
 
+      densegym bench render --json
+
       densegym bench relabel --json
 
       densegym bench delayed --steps 100000 --seeds 0
@@ -194,6 +197,9 @@ def bench(
         return
     if suite == "overhead":
         _bench_overhead(as_json)
+        return
+    if suite == "render":
+        _bench_render(as_json)
         return
     if suite in ("relabel", "delayed"):
         _bench_hindsight(suite, out or Path("results") / suite, seeds, steps, as_json)
@@ -237,6 +243,17 @@ def _bench_hindsight(
         hindsight_bench.relabel(seeds=chosen, folder=folder, as_json=as_json)
     else:
         hindsight_bench.delayed(seeds=chosen, steps=steps, folder=folder, as_json=as_json)
+
+
+def _bench_render(as_json: bool) -> None:
+    from densegym.agents.render_speed import measure
+
+    with _CONSOLE.status("drawing a Meta-World task, a few seconds"):
+        figures = measure()
+    for name, value in figures.items():
+        _CONSOLE.print(f"{name:16} {value}")
+    if as_json:
+        print(json.dumps(figures))
 
 
 def _bench_overhead(as_json: bool) -> None:

@@ -140,6 +140,11 @@ def _load_shipped() -> None:
     marks = "densegym.reward_models.intrinsic.milestone"
     _add("milestone", f"{marks}:MilestoneReward", "1 when a milestone is first reached; a gate")
     _add("progression", f"{marks}:ProgressionReward", "the rise of NetHack's progression metric")
+    seen = "densegym.reward_models.progress"
+    _add(
+        "progress/oracle", f"{seen}.oracle:OraclePotential", "progress read from the state; a bound"
+    )
+    _add("progress/local", f"{seen}.local:build", "progress in pictures, a small model fitted here")
     _add("authored", shipped.build_for_task, "the shipped reward program for the task")
     file = "densegym.reward_models.authored.file:build_file"
     _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')

@@ -57,6 +57,11 @@ class SparseWorld(gym.Env[Any, Any]):
         """Return an (H, W, 3) uint8 picture, or None without ``render_mode="rgb_array"``."""
         if self.render_mode is None:
             return None
+        held = getattr(self.held, "point_env", self.held)
+        viewer = getattr(getattr(held, "mujoco_renderer", None), "viewer", None)
+        if viewer is not None:
+            # Gymnasium takes its context for current, which pictures for judges may have changed.
+            viewer.make_context_current()
         return np.ascontiguousarray(self.held.render(), dtype=np.uint8)
 
     def draw(self, request: Pictures, *, hidden: Sequence[str] = ()) -> Frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -59,6 +60,37 @@ class Answers:
     hops: dict[View, Float]
     heard: dict[View, Bool]
     done: Float = field(default_factory=lambda: np.zeros(0))
+
+    def rows(self, start: int, stop: int) -> Answers:
+        """Return the answers of some of the pictures."""
+        some = slice(start, stop)
+        return Answers(
+            {view: hop[some] for view, hop in self.hops.items()},
+            {view: heard[some] for view, heard in self.heard.items()},
+            self.done[some],
+        )
+
+
+class FalseProgress:
+    """Remembers how high Φ rose in the latest episodes that ended without success."""
+
+    def __init__(self, last: int = 100) -> None:
+        self._peak = LaneValues()
+        self._failed: deque[float] = deque(maxlen=last)
+
+    def note(self, steps: Steps, phi: Float) -> None:
+        """Note Φ of a batch of steps; a lane's peak begins anew after its episode's end."""
+        self._peak.reset(np.setdiff1d(steps.slot, np.arange(len(self._peak.values))))
+        peak = np.maximum(self._peak.values[steps.slot], phi)
+        ended = steps.terminated | steps.truncated
+        for row in np.flatnonzero(ended).tolist():
+            if not steps.info[row].get("is_success", 0.0):
+                self._failed.append(float(peak[row]))
+        self._peak.values[steps.slot] = np.where(ended, 0.0, peak)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the mean of the peaks, if any episode failed."""
+        return {"false_progress": float(np.mean(self._failed))} if self._failed else {}
 
 
 class ProgressPotential:
@@ -118,7 +150,9 @@ class ProgressPotential:
         own = judge.pictures
         self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
         self.told: Mapping[str, Float] = {}
+        self.told_many: list[Mapping[str, Float]] = []
         self._lanes: dict[int, _Lane] = {}
+        self._watch = FalseProgress()
         self._phi, self._hop, self._done = LaneValues(), LaneValues(), LaneValues()
 
     def use(self, judge: Judge) -> None:
@@ -127,26 +161,70 @@ class ProgressPotential:
 
     def initial(self, starts: Starts) -> tuple[Float, Bool]:
         """Open an episode per row; Φ(s₀) = 0."""
-        frame = self._frames(starts.frame)
-        seen = self.judge.see(frame)
+        self._open(starts)
+        return self._anchor(starts)
+
+    def after(self, steps: Steps) -> tuple[Float, Bool]:
+        """Return Φ of the successors; rows without a picture keep theirs."""
+        due = self._due(steps)
+        asked = self.ask(steps.slot[due], self._frames(steps.frame)[due]) if len(due) else []
+        return self._move(steps, due, self.answer(asked))
+
+    def _open(self, starts: Starts) -> None:
+        seen = self.judge.see(self._frames(starts.frame))
         texts = starts.task or [""] * len(starts.slot)
         for row, slot in enumerate(starts.slot.tolist()):
             self._lanes[slot] = _Lane(self.judge, seen[row], seen[row], texts[row])
+
+    def _anchor(self, starts: Starts) -> tuple[Float, Bool]:
         for values in (self._phi, self._hop, self._done):
             values.reset(starts.slot)
         return np.zeros(len(starts.slot)), np.ones(len(starts.slot), dtype=np.bool_)
 
-    def after(self, steps: Steps) -> tuple[Float, Bool]:
-        """Return Φ of the successors; rows without a picture keep theirs."""
-        rows = np.flatnonzero(self.pictures.due(steps.t, steps.terminated | steps.truncated))
+    def _due(self, steps: Steps) -> Int:
+        return np.flatnonzero(self.pictures.due(steps.t, steps.terminated | steps.truncated))
+
+    def _move(self, steps: Steps, due: Int, answers: Answers) -> tuple[Float, Bool]:
         valid = np.ones(len(steps.slot), dtype=np.bool_)
-        if len(rows):
-            asked = self.ask(steps.slot[rows], self._frames(steps.frame)[rows])
-            valid[rows] = self.hear(steps.slot[rows], self.answer(asked))
+        if len(due):
+            valid[due] = self.hear(steps.slot[due], answers)
         slot = steps.slot
         phi = self.bend(self._phi.values[slot])
         self.told = {"phi": phi, "hop": self._hop.values[slot], "done": self._done.values[slot]}
+        self._watch.note(steps, phi)
         return phi, valid
+
+    def metrics(self) -> dict[str, float]:
+        """Return ``false_progress``, the mean largest Φ of the latest failed episodes."""
+        return self._watch.metrics()
+
+    def replay(self, events: Sequence[Starts | Steps]) -> list[tuple[Float, Bool]]:
+        """Return what ``initial`` and ``after`` would one by one, asking each judge once.
+
+        Hops depend on pictures alone, so all of a rollout are judged in one batch; only their
+        fusion goes step by step. What ``told`` would have held stands in ``told_many``.
+        """
+        asked, rows = list[Asked](), list[Int]()
+        for event in events:
+            due = np.zeros(0, dtype=np.int64)
+            if isinstance(event, Starts):
+                self._open(event)
+            else:
+                due = self._due(event)
+                if len(due):
+                    asked += self.ask(event.slot[due], self._frames(event.frame)[due])
+            rows.append(due)
+        answers, place = self.answer(asked), 0
+        values, self.told_many = list[tuple[Float, Bool]](), []
+        for event, due in zip(events, rows, strict=True):
+            if isinstance(event, Starts):
+                values.append(self._anchor(event))
+                continue
+            heard = answers.rows(place, place + len(due))
+            values.append(self._move(event, due, heard))
+            self.told_many.append(self.told)
+            place += len(due)
+        return values
 
     def ask(self, slot: Int, frame: Frames) -> list[Asked]:
         """Note new pictures (B, V, H, W, 3) of lanes ``slot``; return the questions they raise."""

@@ -1,0 +1,246 @@
+"""Collects demonstrations for progress models: a scripted expert and four ways to fail."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from densegym.agents import behaviours
+from densegym.agents.behaviours import Act
+from densegym.envs.registration import bare_spec
+from densegym.envs.robot.experts import expert_policy
+from densegym.envs.tasks import task_card, worlds
+from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.errors import DenseGymError
+from densegym.reward_models.progress.demos import EXPERT, FAILURES, Demo
+from densegym.reward_models.types import Float
+
+LIMIT = 200  # steps of an expert, which may be slow and displaced
+FAILED_STEPS = 90  # of a failed episode
+AFTER = 6  # pictures kept after the first success
+HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
+STALL_STEPS = (25, 50)  # an expert that stalls acts for so many
+OFFSET = (0.12, 0.20)  # metres by which a near miss is off
+_PACE, _NOISE, _DISPLACED = (0.6, 1.0), (0.05, 0.25), (5, 40)
+_CELL = 0.02  # metres; placements in one cell belong to one side of the split
+_OBJECT, _GOAL = slice(4, 7), slice(36, 39)
+_ATTEMPTS = 40  # episodes tried per episode wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was collected, and how many attempts were thrown away per kind.
+
+    Attributes:
+        demos: every episode kept.
+        rejected: episodes per kind whose outcome was not the kind's.
+        cameras: of the pictures.
+    """
+
+    demos: list[Demo]
+    rejected: dict[str, int]
+    cameras: tuple[str, ...]
+
+
+def collect(
+    env_id: str,
+    *,
+    episodes: int = 20,
+    seed: int = 0,
+    size: int = 64,
+    cameras: tuple[str, ...] = (),
+    on_episode: Callable[[int, int], None] = lambda done, wanted: None,
+) -> Collected:
+    """Collect expert episodes for training and evaluation, and failures of four kinds for both.
+
+    Experts act with random pace and noise, and half of those for training are displaced by
+    random actions first, or a model would learn the clock and the path of one controller.
+    Placements are split by cells of 2 cm: no cell serves both training and evaluation.
+
+    Args:
+        env_id: a task with a scripted expert.
+        episodes: expert episodes for training; failures are 2 / 5 as many of each kind.
+        seed: of placements and noise.
+        size: of pictures, pixels.
+        cameras: instead of the task card's.
+        on_episode: told about collected and wanted episodes.
+
+    Raises:
+        UnknownNameError: a task without a scripted expert.
+        DenseGymError: a kind does not come about, such as failures of a task that solves itself.
+    """
+    if episodes < 2:
+        raise DenseGymError(f"a model needs at least 2 expert episodes; given {episodes}")
+    card = task_card(env_id)
+    views = cameras or card.cameras
+    limits: dict[str, Any] = {"terminate_on_success": False, "max_episode_steps": LIMIT}
+    world = gym.make(bare_spec(env_id), **limits)
+    env = FrameInInfo(world, cameras=views, size=size, hidden=card.hidden)
+    wanted = list(_wanted(episodes))
+    total = sum(count for _, _, count in wanted)
+    demos: list[Demo] = []
+    rejected = dict.fromkeys((EXPERT, *FAILURES), 0)
+    try:
+        for kind, held_out, count in wanted:
+            stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
+            for demo in _collect_kind(env, env_id, kind, held_out, count, stream, rejected):
+                demos.append(demo)
+                on_episode(len(demos), total)
+    finally:
+        env.close()  # type: ignore[no-untyped-call]  # Gymnasium hides it
+    return Collected(demos, rejected, tuple(views))
+
+
+def _wanted(episodes: int) -> Iterator[tuple[str, bool, int]]:
+    yield EXPERT, False, episodes
+    yield EXPERT, True, HELD_OUT
+    failures = max(4, round(episodes * 2 / 5))
+    for kind in FAILURES:
+        yield kind, False, failures
+        yield kind, True, failures
+
+
+def _collect_kind(
+    env: gym.Env[Any, Any],
+    env_id: str,
+    kind: str,
+    held_out: bool,
+    count: int,
+    rng: np.random.Generator,
+    rejected: dict[str, int],
+) -> Iterator[Demo]:
+    found = 0
+    for _ in range(count * _ATTEMPTS):
+        demo = _attempt(env, env_id, kind, held_out, rng, displaced=found % 2 == 1 and not held_out)
+        if demo is None:
+            continue
+        if (demo.done_at is not None) != (kind == EXPERT):
+            rejected[kind] += 1
+            continue
+        yield demo
+        found += 1
+        if found == count:
+            return
+    raise DenseGymError(
+        f"{env_id}: {found} of {count} {kind} episodes came about in {count * _ATTEMPTS} "
+        f"attempts; {rejected[kind]} had the wrong outcome. Choose another task."
+    )
+
+
+def _attempt(
+    env: gym.Env[Any, Any],
+    env_id: str,
+    kind: str,
+    held_out: bool,
+    rng: np.random.Generator,
+    *,
+    displaced: bool,
+) -> Demo | None:
+    """Play one episode, or return None where the placement belongs to the other side."""
+    seed = int(rng.integers(2**31))
+    obs, info = env.reset(seed=seed)
+    if _held_out(obs) != held_out:
+        return None
+    act, begin = _act(env_id, kind, env.action_space, rng, displaced)
+    states, pictures, success, actions = [obs], [info["frame"]], [False], []
+    limit, left = (LIMIT if kind == EXPERT else FAILED_STEPS), AFTER
+    for _ in range(limit):
+        action = np.asarray(act(obs), dtype=np.float32)
+        obs, _, _, _, info = env.step(action)
+        states.append(obs)
+        actions.append(action)
+        pictures.append(info["frame"])
+        success.append(info["success_now"] > 0)
+        left -= info["is_success"] > 0
+        if left <= 0 or (kind != EXPERT and success[-1]):
+            break
+    return Demo(
+        kind=kind,
+        pictures=np.stack(pictures),
+        success=np.array(success),
+        state=np.stack(states),
+        action=np.stack(actions),
+        expert_from=begin,
+        held_out=held_out,
+        seed=seed,
+    )
+
+
+def _held_out(obs: Float) -> bool:
+    """Return which side of the split a placement is on: two cells of five are for evaluation."""
+    place = np.concatenate([obs[_OBJECT], obs[_GOAL]])
+    cell = np.floor(place / _CELL).astype(np.int64)
+    return zlib.crc32(cell.tobytes()) % 5 < 2
+
+
+def _act(
+    env_id: str, kind: str, space: Any, rng: np.random.Generator, displaced: bool
+) -> tuple[Act, int]:
+    """Return how to act in one episode, and the step from which the expert does."""
+    if kind == EXPERT:
+        begin = int(rng.integers(*_DISPLACED)) if displaced else 0
+        return _human(expert_policy(env_id), space, rng, begin), begin
+    if kind == "random":
+        hold = int(rng.choice([1, behaviours.HOLD]))
+        return behaviours.random(space, hold=hold)(rng), 0
+    if kind == "stall":
+        return _stalls(expert_policy(env_id), space, rng), 0
+    if kind == "wrong-task":
+        return _human(expert_policy(_other_task(env_id, rng)), space, rng, 0), 0
+    return _near_miss(_human(expert_policy(env_id), space, rng, 0), rng), 0
+
+
+def _human(expert: Act, space: Any, rng: np.random.Generator, begin: int) -> Act:
+    """Return an expert of random pace and noise that is displaced for ``begin`` steps first."""
+    stray = behaviours.random(space, hold=behaviours.HOLD)(rng)
+    pace, noise, t = rng.uniform(*_PACE), rng.uniform(*_NOISE), 0
+
+    def act(obs: Any) -> Any:
+        nonlocal t
+        t += 1
+        if t <= begin:
+            return stray(obs)
+        meant = np.array(expert(obs))
+        meant[:3] = pace * meant[:3] + rng.normal(0.0, noise, 3)
+        return np.clip(meant, space.low, space.high)
+
+    return act
+
+
+def _stalls(expert: Act, space: Any, rng: np.random.Generator) -> Act:
+    stray, left = behaviours.random(space)(rng), int(rng.integers(*STALL_STEPS))
+
+    def act(obs: Any) -> Any:
+        nonlocal left
+        left -= 1
+        return expert(obs) if left >= 0 else stray(obs)
+
+    return act
+
+
+def _near_miss(act: Act, rng: np.random.Generator) -> Act:
+    """Return an expert that believes the object (and the goal) to stand beside its place."""
+    angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*OFFSET)
+    off = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
+
+    def missing(obs: Any) -> Any:
+        believed = np.array(obs)
+        believed[_OBJECT] += off
+        believed[_GOAL] += off
+        return act(believed)
+
+    return missing
+
+
+def _other_task(env_id: str, rng: np.random.Generator) -> str:
+    others = [
+        world.card.id
+        for world in worlds()
+        if world.card.family == "metaworld" and world.card.id != env_id
+    ]
+    return str(rng.choice(others))

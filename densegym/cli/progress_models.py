@@ -1,0 +1,116 @@
+"""The verbs ``demos`` and ``fit``: demonstrations for progress models, and the models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from densegym.cli.progress import bank_bar
+from densegym.envs import tasks
+from densegym.errors import require, unknown
+
+_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+_DEMOS = typer.Typer(no_args_is_help=True, help="Demonstrations for progress models.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.add_typer(_DEMOS, name="demos")
+    app.command()(fit)
+
+
+@_DEMOS.command()
+def collect(
+    env: Annotated[str, typer.Argument(help="A task with a scripted expert.")],
+    episodes: Annotated[int, typer.Option(help="Expert episodes for training.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of placements and noise.")] = 0,
+) -> None:
+    """Collect expert episodes and four kinds of failure, as Minari datasets on this machine.
+
+    16 more expert episodes and as many failures of each kind are kept for evaluation, on
+    placements that training never sees.
+
+    Example:
+      densegym demos collect DenseGym/ButtonPress-v0 --episodes 20
+    """
+    require("minari", extra="demos")
+    import gymnasium as gym
+
+    from densegym.agents import demos as collecting
+    from densegym.envs.registration import bare_spec
+    from densegym.reward_models.progress import demos as files
+
+    with bank_bar() as tell:
+        found = collecting.collect(env, episodes=episodes, seed=seed, on_episode=tell)
+    world = gym.make(bare_spec(env))
+    for kind in files.KINDS:
+        kept = [demo for demo in found.demos if demo.kind == kind]
+        name = files.save(kept, env, kind, env=world, cameras=found.cameras)
+        held = sum(demo.held_out for demo in kept)
+        _CONSOLE.print(
+            f"{name}: {len(kept)} episodes, {held} of them for evaluation; "
+            f"{found.rejected[kind]} attempts had the wrong outcome"
+        )
+    world.close()
+
+
+@_DEMOS.command(name="list")
+def show() -> None:
+    """List the demonstrations on this machine.
+
+    Example:
+      densegym demos list
+    """
+    minari: Any = require("minari", extra="demos")
+    for name in sorted(minari.list_local_datasets()):
+        if name.startswith("densegym/"):
+            _CONSOLE.print(name)
+
+
+def fit(
+    model: Annotated[str, typer.Argument(help="progress/local.")],
+    task: Annotated[str, typer.Option(help="Environment id.")],
+    updates: Annotated[int | None, typer.Option(help="Gradient steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Weights file; the cache by default.")] = None,
+    leave_one_out: Annotated[
+        bool, typer.Option(help="Also train without each kind of failure and report it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Train a progress model from demonstrations and print the evaluation protocol.
+
+    Example:
+      densegym fit progress/local --task DenseGym/ButtonPress-v0
+    """
+    if model != "progress/local":
+        raise unknown("model that can be fitted", model, ["progress/local"])
+    card = tasks.task_card(task)
+    require("torch", extra="agents")
+    from densegym.reward_models.progress import fitting
+
+    with bank_bar() as tell:
+        fitted = fitting.fit_local(card, updates=updates, seed=seed, out=out, on_update=tell)
+        left_out = fitting.leave_one_out(card, updates=updates, seed=seed) if leave_one_out else {}
+    _show(fitted.rows(), left_out)
+    _CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")
+    if as_json:
+        print(json.dumps({**fitted.as_dict(), "left_out": left_out}))
+
+
+def _show(rows: dict[str, dict[str, Any]], left_out: dict[str, float]) -> None:
+    table = Table("measure", *rows, header_style="bold")
+    for key in next(iter(rows.values())):
+        table.add_row(key, *(_text(row[key]) for row in rows.values()))
+    for kind, value in left_out.items():
+        table.add_row(f"max_phi/{kind} when untrained on it", _text(value))
+    Console(width=100).print(table)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,181 @@
+"""Demonstrations for progress models: pictures, what was attempted, when it succeeded.
+
+Kept as Minari datasets (format 0.5), one per kind, so that any tool of the field can read them.
+The observation of a step is ``{"state": what the policy saw, "pictures": (V, H, W, 3) uint8}``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from densegym.errors import DenseGymError, require
+from densegym.reward_models.types import Bool, Float, Frames
+
+EXPERT = "expert"
+FAILURES = ("random", "stall", "wrong-task", "near-miss")
+KINDS = (EXPERT, *FAILURES)
+HARVEST = "harvest"
+"""Failed episodes of a policy that is being trained."""
+HELD_OUT, EXPERT_FROM, SUCCESS, SEED = "held_out", "expert_from", "success", "seed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Demo:
+    """One episode of T steps.
+
+    Attributes:
+        kind: one of ``KINDS`` or ``HARVEST``.
+        pictures: (T + 1, V, H, W, 3) uint8.
+        success: (T + 1,) whether the success rule held.
+        state: (T + 1, D) what a policy saw, or None.
+        action: (T, A), or None.
+        expert_from: the step from which the expert acted; 0 unless it was displaced first.
+        held_out: whether the placement belongs to the evaluation, never to training.
+        seed: of the placement.
+    """
+
+    kind: str
+    pictures: Frames
+    success: Bool
+    state: Float | None = None
+    action: Float | None = None
+    expert_from: int = 0
+    held_out: bool = False
+    seed: int = -1
+
+    @property
+    def done_at(self) -> int | None:
+        """The first step at which the success rule held, or None."""
+        return int(np.argmax(self.success)) if self.success.any() else None
+
+
+def dataset_id(env_id: str, kind: str) -> str:
+    """Return the Minari id of a kind of demonstration, e.g. ``densegym/button-press/expert-v0``."""
+    name = env_id.rpartition("/")[2].rpartition("-v")[0]
+    words = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).strip("-_")
+    return f"densegym/{words.replace('_', '-')}/{kind}-v0"
+
+
+def save(demos: Sequence[Demo], env_id: str, kind: str, *, env: Any, cameras: Sequence[str]) -> str:
+    """Write demonstrations of one kind as a Minari dataset, replacing an older one.
+
+    Args:
+        demos: at least one, all of the kind.
+        env_id: the world.
+        kind: one of ``KINDS``.
+        env: the bare Gymnasium env, whose spec the dataset names.
+        cameras: names of the pictures' views.
+
+    Returns:
+        The dataset's id.
+
+    Raises:
+        MissingExtraError: Minari is not installed.
+    """
+    minari: Any = require("minari", extra="demos")
+    from gymnasium import spaces
+    from minari.data_collector import EpisodeBuffer
+
+    name = dataset_id(env_id, kind)
+    if name in minari.list_local_datasets():
+        minari.delete_dataset(name)
+    space = spaces.Dict(
+        {
+            "state": env.observation_space,
+            "pictures": spaces.Box(0, 255, demos[0].pictures.shape[1:], np.uint8),
+        }
+    )
+    buffers = [EpisodeBuffer(**_columns(demo, index)) for index, demo in enumerate(demos)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about authors that scripts do not have
+        minari.create_dataset_from_buffers(
+            name,
+            buffers,
+            env=env,
+            observation_space=space,
+            algorithm_name=f"scripted {kind}",
+            description=f"{kind} episodes of {env_id} seen through {', '.join(cameras)}",
+            jpeg_encoding=False,
+        )
+    return name
+
+
+def _columns(demo: Demo, index: int) -> dict[str, Any]:
+    assert demo.state is not None
+    assert demo.action is not None
+    count = len(demo.action)
+    ends = np.zeros(count, dtype=np.bool_)
+    ends[-1] = True
+    told: dict[str, Any] = {
+        SUCCESS: demo.success,
+        EXPERT_FROM: demo.expert_from,
+        HELD_OUT: demo.held_out,
+        SEED: demo.seed,  # Minari keeps an episode's seed, but does not hand it back
+    }
+    return {
+        "id": index,
+        "seed": demo.seed,
+        "observations": {"state": demo.state, "pictures": demo.pictures},
+        "actions": demo.action,
+        "rewards": demo.success[1:].astype(np.float64),
+        "terminations": np.zeros(count, dtype=np.bool_),
+        "truncations": ends,
+        "infos": {key: np.broadcast_to(value, (count + 1,)) for key, value in told.items()},
+    }
+
+
+def load(env_id: str, kinds: Sequence[str] = KINDS) -> list[Demo]:
+    """Load the demonstrations of a task.
+
+    Raises:
+        DenseGymError: a kind is missing; says what to type.
+        MissingExtraError: Minari is not installed.
+    """
+    minari: Any = require("minari", extra="demos")
+    known = minari.list_local_datasets()
+    demos = []
+    for kind in kinds:
+        name = dataset_id(env_id, kind)
+        if name not in known:
+            raise DenseGymError(
+                f"there are no {kind} demonstrations of {env_id} (Minari dataset {name}). "
+                f"Type: densegym demos collect {env_id}"
+            )
+        demos += [_demo(kind, episode) for episode in minari.load_dataset(name)]
+    return demos
+
+
+def _demo(kind: str, episode: Any) -> Demo:
+    told: Mapping[str, Any] = episode.infos
+    return Demo(
+        kind=kind,
+        pictures=np.asarray(episode.observations["pictures"], dtype=np.uint8),
+        success=np.asarray(told[SUCCESS], dtype=np.bool_),
+        state=np.asarray(episode.observations["state"], dtype=np.float64),
+        action=np.asarray(episode.actions),
+        expert_from=int(told[EXPERT_FROM][0]),
+        held_out=bool(told[HELD_OUT][0]),
+        seed=int(told[SEED][0]),
+    )
+
+
+def digest(demos: Sequence[Demo]) -> str:
+    """Return a hash of everything a model could learn from the demonstrations."""
+    total = hashlib.blake2b(digest_size=16)
+    for demo in demos:
+        total.update(f"{demo.kind} {demo.expert_from} {demo.held_out}".encode())
+        total.update(np.packbits(demo.success).tobytes())
+        total.update(np.ascontiguousarray(demo.pictures).tobytes())
+    return total.hexdigest()
+
+
+def folder() -> str:
+    """Return where Minari keeps its datasets."""
+    return os.environ.get("MINARI_DATASETS_PATH", os.path.expanduser("~/.minari/datasets"))

@@ -1,0 +1,219 @@
+"""Trains the local judge from demonstrations: few pictures encoded, all their pairs judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from densegym.errors import DenseGymError
+from densegym.reward_models.progress.demos import EXPERT, Demo
+from densegym.reward_models.progress.judge import hop_between
+from densegym.reward_models.progress.network import ProgressNetwork, two_hot
+from densegym.reward_models.types import Float, Frames, Int
+
+UPDATES = 600
+_EXPERTS, _FRAMES, _NEAR = (
+    5,
+    12,
+    8,
+)  # episodes an update, pictures of each, radius of the close ones
+_FAILED, _FAILED_FRAMES = 4, 6
+_GOALS = 2  # last pictures of other experts an update compares with
+_RATE, _DECAY = 2e-3, 1e-4
+_SHIFT, _BRIGHTNESS, _OFFSET = 3, 0.15, 8.0
+_POSITIVE = 3.0  # weight of done pictures
+_TAIL = 1 / 3  # of a stalled episode, in which nothing moves on
+REFERENCES = 3
+
+
+@dataclass(slots=True)
+class _Episode:
+    """An episode with its labels; ``phi`` is NaN where progress is unknown."""
+
+    pictures: Frames
+    phi: Float
+    done: Float
+    expert: bool
+    stalled: bool
+
+
+def train(
+    demos: Sequence[Demo],
+    *,
+    seed: int = 0,
+    updates: int = UPDATES,
+    network: ProgressNetwork | None = None,
+    on_update: Callable[[int, int], None] = lambda done, wanted: None,
+) -> tuple[ProgressNetwork, dict[str, float]]:
+    """Train a network on demonstrations that are not held out.
+
+    Labels are the recipe that failures cannot fool: progress of an expert is its share of the
+    time from taking over to success; every picture of a failed episode has none, also compared
+    to its own first picture; pictures of every episode but the stalled are compared with the
+    last ones of other experts, where the hop is Φ − 1. A stalled episode only teaches that its
+    last third stands still.
+
+    Args:
+        demos: at least two experts; failures as many as there are.
+        seed: of weights, batches and augmentation.
+        updates: gradient steps.
+        network: to go on from; a new one by default.
+        on_update: told about done and wanted updates.
+
+    Returns:
+        The network and what training cost: ``updates``, ``cpu_s``, last ``loss``.
+
+    Raises:
+        DenseGymError: fewer than two expert episodes.
+    """
+    started = time.process_time()
+    episodes = [_label(demo) for demo in demos if not demo.held_out]
+    experts = [episode for episode in episodes if episode.expert]
+    failed = [episode for episode in episodes if not episode.expert]
+    if len(experts) < 2:
+        raise DenseGymError(f"a progress model needs two expert episodes; given {len(experts)}")
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        views, size = experts[0].pictures.shape[1:3]
+        network = network or ProgressNetwork(views, size)
+        loss = _descend(network, experts, failed, rng, updates, on_update)
+    network.eval()
+    cost = {"updates": float(updates), "cpu_s": time.process_time() - started, "loss": loss}
+    return network, cost
+
+
+def references(demos: Sequence[Demo]) -> Frames:
+    """Return the last pictures (3, V, H, W, 3) of experts in training: what done looks like."""
+    experts = [demo for demo in demos if demo.kind == EXPERT and not demo.held_out]
+    return np.stack([demo.pictures[demo.done_at or -1] for demo in experts[:REFERENCES]])
+
+
+def _descend(
+    network: ProgressNetwork,
+    experts: Sequence[_Episode],
+    failed: Sequence[_Episode],
+    rng: np.random.Generator,
+    updates: int,
+    on_update: Callable[[int, int], None],
+) -> float:
+    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _RATE, total_steps=updates, pct_start=0.05, final_div_factor=30
+    )
+    network.train()
+    loss = torch.zeros(())
+    for update in range(updates):
+        optimiser.zero_grad(set_to_none=True)
+        loss = _loss(network, experts, failed, rng)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch hides it
+        optimiser.step()
+        schedule.step()
+        on_update(update + 1, updates)
+    return float(loss.detach())
+
+
+def _label(demo: Demo) -> _Episode:
+    count = len(demo.pictures)
+    expert = demo.kind == EXPERT and demo.done_at is not None
+    phi = np.zeros(count)
+    if expert:
+        begin, end = demo.expert_from, demo.done_at or 1
+        phi = np.clip((np.arange(count) - begin) / max(end - begin, 1), 0.0, 1.0)
+        phi[1:begin] = np.nan  # displaced, and then no longer at the start
+    return _Episode(
+        pictures=demo.pictures,
+        phi=phi,
+        done=demo.success.astype(np.float64),
+        expert=expert,
+        stalled=demo.kind == "stall",
+    )
+
+
+def _loss(
+    network: ProgressNetwork,
+    experts: Sequence[_Episode],
+    failed: Sequence[_Episode],
+    rng: np.random.Generator,
+) -> Tensor:
+    chosen = [experts[i] for i in rng.permutation(len(experts))[: _EXPERTS + _GOALS]]
+    others, chosen = chosen[_EXPERTS:], chosen[:_EXPERTS]
+    if not others:  # with few experts their goals serve one another
+        others = [chosen[-1]]
+    chosen += [failed[i] for i in rng.permutation(len(failed))[:_FAILED]]
+    rows = [_pick(episode, rng) for episode in chosen]
+    shown = [episode.pictures[row] for episode, row in zip(chosen, rows, strict=True)]
+    goals = np.stack([episode.pictures[int(np.argmax(episode.done))] for episode in others])
+    codes = network.encode(_augment(np.concatenate([goals, *shown]), rng))
+    pairs = _pairs(chosen, rows, len(goals))
+    before, after, start = (codes[torch.from_numpy(index)] for index in pairs[:3])
+    logits = network.hop_logits(before, after, start)
+    target = two_hot(torch.from_numpy(pairs[3]).float())
+    hop = -(target * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+    done = np.concatenate(
+        [np.ones(len(goals)), *(e.done[row] for e, row in zip(chosen, rows, strict=True))]
+    )
+    sure = functional.binary_cross_entropy_with_logits(
+        network.done_logit(codes),
+        torch.from_numpy(done).float(),
+        pos_weight=torch.tensor(_POSITIVE),
+    )
+    return hop + sure
+
+
+def _pick(episode: _Episode, rng: np.random.Generator) -> Int:
+    """Return rows of one episode, its first always first."""
+    known = np.flatnonzero(~np.isnan(episode.phi))
+    if episode.stalled:
+        tail = known[int(len(known) * (1 - _TAIL)) :]
+        return np.concatenate([[0], rng.choice(tail, _FAILED_FRAMES)])
+    if not episode.expert:
+        return np.concatenate([[0], rng.choice(known, _FAILED_FRAMES)])
+    centre = rng.choice(known)
+    near = known[np.abs(known - centre) <= _NEAR]
+    ends = np.array([0, known[-1]])
+    drawn = rng.choice(known, _FRAMES // 2), rng.choice(near, _FRAMES // 3)
+    return np.concatenate([ends, *drawn])
+
+
+def _pairs(
+    episodes: Sequence[_Episode], rows: Sequence[Int], goals: int
+) -> tuple[Int, Int, Int, Float]:
+    """Return rows of before, after and start among the codes, and the hop of every pair."""
+    parts: list[tuple[Int, Int, Int, Float]] = []
+    first = goals
+    for episode, row in zip(episodes, rows, strict=True):
+        phi, count = episode.phi[row], len(row)
+        i, j = (axis.ravel() for axis in np.meshgrid(np.arange(count), np.arange(count)))
+        if episode.stalled:  # how far it came is unknown, only that its tail stands still
+            kept = (i > 0) & (j > 0)
+            i, j = i[kept], j[kept]
+        start = np.full(len(i), first)
+        parts.append((first + i, first + j, start, hop_between(phi[i], phi[j])))
+        if not episode.stalled:
+            for goal in range(goals):
+                every = np.arange(count)
+                parts.append(
+                    (np.full(count, goal), first + every, np.full(count, first), phi - 1.0)
+                )
+        first += count
+    before, after, start, hop = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return before, after, start, hop
+
+
+def _augment(pictures: Frames, rng: np.random.Generator) -> Tensor:
+    """Return pictures shifted together by up to 3 pixels, brighter or darker, as floats."""
+    batch = torch.from_numpy(pictures)
+    count, views, size = batch.shape[:3]
+    flat = batch.flatten(0, 1).permute(0, 3, 1, 2).float()
+    padded = functional.pad(flat, [_SHIFT] * 4, mode="replicate")
+    top, left = (int(value) for value in rng.integers(0, 2 * _SHIFT + 1, 2))
+    moved = padded[:, :, top : top + size, left : left + size]
+    moved = moved * rng.uniform(1 - _BRIGHTNESS, 1 + _BRIGHTNESS) + rng.normal(0.0, _OFFSET)
+    return moved.permute(0, 2, 3, 1).reshape(count, views, size, size, 3)

@@ -1,0 +1,124 @@
+"""From the demonstrations of a task to evaluated weights with a card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from densegym.reward_models.progress import demos as files
+from densegym.reward_models.progress import fit, protocol
+from densegym.reward_models.progress.demos import FAILURES, Demo
+from densegym.reward_models.progress.local import CURVE, EVERY, LocalJudge, weights_path
+from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.types import TaskCard
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted model.
+
+    Attributes:
+        path: of the weights.
+        evaluation: of the model as it is used, Φ bent by its curve.
+        straight: of the same model with the curve left out.
+        control: of a frame counter, which must fail.
+        cost: ``updates``, ``cpu_s`` and last ``loss``.
+    """
+
+    path: Path
+    evaluation: protocol.Evaluation
+    straight: protocol.Evaluation
+    control: protocol.Evaluation
+    cost: dict[str, float]
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return a table: measures of the model, of its straight Φ and of the control."""
+        return {
+            "progress/local": self.evaluation.as_dict(),
+            "curve 0": self.straight.as_dict(),
+            "frame counter": self.control.as_dict(),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**self.rows(), "cost": self.cost, "weights": str(self.path)}
+
+
+def fit_local(
+    card: TaskCard,
+    *,
+    updates: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    on_update: Callable[[int, int], None] = lambda done, wanted: None,
+) -> Fitted:
+    """Train, evaluate and save ``progress/local`` for a task.
+
+    Args:
+        card: the task.
+        updates: gradient steps; the default takes less than 90 CPU seconds.
+        seed: of weights and batches.
+        out: weights file; the user's cache by default.
+        on_update: told about done and wanted updates.
+
+    Raises:
+        DenseGymError: no demonstrations; says what to type.
+    """
+    demos = files.load(card.id)
+    torch.set_num_threads(1)
+    judge, cost = _judge(card, demos, updates, seed, on_update)
+    build = partial(_potential, judge)
+    result = Fitted(
+        path=out or weights_path(card.id),
+        evaluation=protocol.evaluate(build, demos, card.goal),
+        straight=protocol.evaluate(partial(build, curve=0.0), demos, card.goal),
+        control=protocol.evaluate(partial(_counter, judge), demos, card.goal),
+        cost=cost,
+    )
+    judge.card = {
+        "task": card.id,
+        "data": files.digest(demos),
+        "seed": seed,
+        "cost": cost,
+        "metrics": result.evaluation.as_dict(),
+    }
+    judge.save(result.path)
+    return result
+
+
+def leave_one_out(card: TaskCard, *, updates: int | None = None, seed: int = 0) -> dict[str, float]:
+    """Return the mean largest Φ in each kind of failure for a model that never saw that kind."""
+    demos, seen = files.load(card.id), {}
+    torch.set_num_threads(1)
+    for kind in FAILURES:
+        kept = [demo for demo in demos if demo.kind != kind or demo.held_out]
+        judge, _ = _judge(card, kept, updates, seed, lambda done, wanted: None)
+        seen[kind] = protocol.evaluate(partial(_potential, judge), demos, card.goal).max_phi[kind]
+    return seen
+
+
+def _judge(
+    card: TaskCard,
+    demos: Sequence[Demo],
+    updates: int | None,
+    seed: int,
+    on_update: Callable[[int, int], None],
+) -> tuple[LocalJudge, dict[str, float]]:
+    network, cost = fit.train(demos, seed=seed, updates=updates or fit.UPDATES, on_update=on_update)
+    return LocalJudge(network, fit.references(demos), card.cameras), cost
+
+
+def _potential(judge: LocalJudge, *, curve: float = CURVE) -> ProgressPotential:
+    return ProgressPotential(judge, name="progress/local", every=EVERY, curve=curve)
+
+
+def _counter(judge: LocalJudge) -> ProgressPotential:
+    control = protocol.FrameCounter(judge.pictures)
+    return ProgressPotential(
+        control, name="progress/frame-counter", fusion="incremental", every=EVERY, gate=False
+    )

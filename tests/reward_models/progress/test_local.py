@@ -1,0 +1,209 @@
+"""The local judge: labels, weights on disk, the protocol and its control, judging at once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from densegym.errors import DenseGymError, RewardError
+from densegym.reward_models.progress import fit, local, protocol
+from densegym.reward_models.progress.demos import FAILURES, Demo
+from densegym.reward_models.progress.network import BINS, ProgressNetwork, two_hot
+from densegym.reward_models.progress.oracle import OraclePotential
+from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.shaping import Shaped
+from densegym.reward_models.types import Pictures, TaskCard
+from tests.reward_models.progress.reading import Reading, picture, potential, starts, steps
+
+SIZE = 64
+
+
+def film(phi, rng) -> np.ndarray:
+    """A white square that moves across as Φ rises, on a noisy ground; one view."""
+    frames = rng.integers(0, 60, (len(phi), 1, SIZE, SIZE, 3)).astype(np.uint8)
+    for frame, value in zip(frames, phi, strict=True):
+        left = round(value * 48)
+        frame[0, 24:40, left : left + 16] = 255
+    return frames
+
+
+def demos(rng) -> list[Demo]:
+    made = []
+    for i in range(10):
+        phi = np.concatenate([np.linspace(0, 1, 25 + i), np.ones(4)])
+        made.append(Demo("expert", film(phi, rng), phi >= 1.0, held_out=i >= 6))
+    for kind in FAILURES:
+        for i in range(4):
+            still = rng.uniform(0, 0.03, 20)
+            never = np.zeros(20, dtype=bool)
+            made.append(Demo(kind, film(still, rng), never, held_out=i >= 2))
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained():
+    made = demos(np.random.default_rng(0))
+    network, cost = fit.train(made, updates=60)
+    return made, local.LocalJudge(network, fit.references(made), ("front",), {"task": "toy"}), cost
+
+
+def build(judge, **options) -> ProgressPotential:
+    return ProgressPotential(judge, name="progress/local", every=2, **options)
+
+
+def test_a_minute_of_training_orders_films_and_the_frame_counter_fails(trained) -> None:
+    made, judge, cost = trained
+    assert cost["updates"] == 60
+    seen = protocol.evaluate(lambda: build(judge), made)
+    assert seen.voc > 0.95
+    assert seen.voc_reversed < -0.9
+    assert max(seen.max_phi.values()) < 0.4
+    counter = protocol.FrameCounter(judge.pictures)
+    control = protocol.evaluate(lambda: build(counter, fusion="incremental", gate=False), made)
+    assert control.voc == pytest.approx(1.0)
+    assert not control.passed
+    assert control.voc_reversed > 0.9
+    assert min(control.max_phi.values()) > 0.5
+
+
+def test_weights_survive_the_disk(trained, tmp_path) -> None:
+    made, judge, _ = trained
+    path = tmp_path / "toy.safetensors"
+    judge.save(path)
+    again = local.LocalJudge.load(path)
+    assert again.card["task"] == "toy"
+    assert again.pictures == Pictures(("front",), SIZE)
+    images = made[0].pictures
+    assert np.array_equal(judge.see(images), again.see(images))
+    task = TaskCard(id="Toy/Square-v0")
+    assert local.build(task=task, weights=str(path)).judge.name == "local"
+
+
+def test_bad_weights_and_pictures_are_named(trained, tmp_path, monkeypatch) -> None:
+    _, judge, _ = trained
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\xff" * 64)
+    with pytest.raises(DenseGymError, match="no readable safetensors"):
+        local.LocalJudge.load(broken)
+    from safetensors.torch import save_file
+
+    other = tmp_path / "other.safetensors"
+    save_file({"a": torch.zeros(2)}, str(other))
+    with pytest.raises(DenseGymError, match="another kind of model"):
+        local.LocalJudge.load(other)
+    reference = torch.zeros(1, 1, SIZE, SIZE, 3, dtype=torch.uint8)
+    odd = {"reference": reference, "network.layers.0.weight": torch.zeros(1)}
+    save_file(odd, str(other), {"format": local.FORMAT, "card": "{}"})
+    with pytest.raises(DenseGymError, match="another network"):
+        local.LocalJudge.load(other)
+    with pytest.raises(DenseGymError, match="pictures; given"):
+        judge.see(np.zeros((1, 2, SIZE, SIZE, 3), np.uint8))
+    with pytest.raises(DenseGymError, match="uint8"):
+        judge.see(np.zeros((1, 1, SIZE, SIZE, 3)))
+    monkeypatch.setenv("DENSEGYM_CACHE", str(tmp_path))
+    with pytest.raises(RewardError, match="densegym fit progress/local --task Toy/None-v0"):
+        local.build(task=TaskCard(id="Toy/None-v0"))
+
+
+def test_a_judge_of_whole_rollouts_says_what_it_says_step_by_step(trained) -> None:
+    made, judge, _ = trained
+    events = list(_events(made[0].pictures, made[-1].pictures))
+    once, stepwise = (Shaped(build(judge, curve=3.0), gamma=0.99) for _ in range(2))
+    at_once = once.replay(events)
+    one_by_one = []
+    for event in events:
+        if hasattr(event, "t"):
+            one_by_one.append(stepwise.score(event))
+        else:
+            stepwise.begin(event)
+    for one, other in zip(at_once, one_by_one, strict=True):
+        assert one.reward.tolist() == other.reward.tolist()
+        assert {k: v.tolist() for k, v in one.parts.items()} == {
+            k: v.tolist() for k, v in other.parts.items()
+        }
+
+
+def _events(*films):
+    slots = tuple(range(len(films)))
+    first = np.stack([film[0] for film in films])
+    yield starts(0.0, slot=slots)._replace(frame=first)
+    length = min(len(film) for film in films) - 1
+    for t in range(length):
+        shown = np.stack([film[t + 1] for film in films])
+        yield steps(0.0, t, slot=slots, truncated=t == length - 1)._replace(frame=shown)
+    yield starts(0.0, slot=slots)._replace(frame=first)
+    yield steps(0.0, 0, slot=slots)._replace(frame=first)
+
+
+def test_rollouts_at_once_ask_a_judge_once_per_view() -> None:
+    judge = Reading()
+    model = potential(judge, fusion="mean", every=2)
+    events = [starts(0.0), *[steps(0.1 * t, t - 1) for t in range(1, 9)]]
+    values = model.replay(events)
+    assert judge.batches == [4, 4, 4]
+    assert values[-1][0] == pytest.approx([0.8])
+    assert len(model.told_many) == 8
+
+
+def test_false_progress_is_the_height_of_failed_episodes() -> None:
+    model = potential(fusion="forward", gate=False)
+    assert model.metrics() == {}
+    model.initial(starts(0.0))
+    model.after(steps(0.6, 0))
+    model.after(steps(0.2, 1, truncated=True))
+    assert model.metrics()["false_progress"] == pytest.approx(0.6)
+    model.initial(starts(0.0))
+    won = steps(1.0, 0, terminated=True)._replace(info=[{"is_success": 1.0}])
+    model.after(won)
+    assert model.metrics()["false_progress"] == pytest.approx(0.6)
+
+
+def test_order_of_films() -> None:
+    assert protocol.voc(np.array([0.1, 0.2, 0.3])) == pytest.approx(1.0)
+    assert protocol.voc(np.array([0.3, 0.2, 0.1])) == pytest.approx(-1.0)
+    assert protocol.voc(np.full(5, 0.3)) == 0.0
+    tied = protocol.voc(np.array([0.0, 0.5, 0.5, 1.0]))
+    assert 0.9 < tied < 1.0
+
+
+def test_hops_lie_between_two_bins() -> None:
+    hop = torch.tensor([-1.0, -0.33, 0.0, 0.97, 1.0])
+    shares = two_hot(hop)
+    assert shares.shape == (5, BINS)
+    assert torch.allclose(shares.sum(dim=1), torch.ones(5))
+    assert torch.allclose(shares @ torch.linspace(-1, 1, BINS), hop, atol=1e-6)
+
+
+def test_the_network_has_the_size_it_says() -> None:
+    network = ProgressNetwork(2)
+    count = sum(weights.numel() for weights in network.parameters())
+    assert 115_000 < count < 125_000
+
+
+def test_displaced_experts_are_unlabelled_before_they_take_over() -> None:
+    rng = np.random.default_rng(1)
+    phi = np.linspace(0, 1, 20)
+    demo = Demo("expert", film(phi, rng), phi >= 1.0)
+    labels = fit._label(dataclasses.replace(demo, expert_from=8)).phi
+    assert labels[0] == 0.0
+    assert np.isnan(labels[1:8]).all()
+    assert labels[8] == 0.0
+    assert labels[-1] == 1.0
+
+
+def test_the_oracle_rises_towards_object_and_goal() -> None:
+    oracle = OraclePotential(task=TaskCard(id="DenseGym/DoorClose-v0", family="metaworld"))
+    far, near, there = (np.zeros((1, 39)) for _ in range(3))
+    far[0, 0:3], far[0, 4:7] = 0.3, 0.2
+    near[0, 0:3] = near[0, 4:7] = 0.2
+    values = [oracle.initial(starts(0.0)._replace(obs=obs))[0][0] for obs in (far, near, there)]
+    assert values == sorted(values)
+    assert values[2] == pytest.approx(1.0)
+    with pytest.raises(RewardError, match="Meta-World"):
+        OraclePotential(task=TaskCard(id="DenseGym/HopperForward-v0", family="locomotion"))
+
+
+def test_one_expert_is_too_few() -> None:
+    with pytest.raises(DenseGymError, match="two expert episodes; given 0"):
+        fit.train([Demo("random", picture(np.zeros(4)), np.zeros(4, dtype=bool))])
