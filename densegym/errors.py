@@ -24,6 +24,10 @@ class RewardError(DenseGymError, ValueError):
     """A reward model broke its contract, or a reward specification cannot be built."""
 
 
+class ProgressBackendError(RewardError):
+    """The model behind a progress reward is unusable: wrong, damaged, gone, or talking nonsense."""
+
+
 class ResultsError(DenseGymError, ValueError):
     """A results folder or checkpoint is damaged, foreign, or of another version."""
 

@@ -16,6 +16,15 @@ from densegym.reward_models.intrinsic.catalogue import CATALOGUE
 from densegym.reward_models.types import Factory
 
 ENTRY_POINT_GROUP = "densegym.reward_models"
+_JUDGES = {
+    "vlac": "VLAC's critic of picture pairs; a checkpoint or an endpoint",
+    "grm": "Robo-Dopamine's GRM, eight pictures a question; a checkpoint or an endpoint",
+    "robometer": "Robometer's progress per picture; a checkpoint, or asked of an endpoint",
+    "rynnvalue": "RynnValue's remaining seconds; a checkpoint, or asked of an endpoint",
+    "gvl": "shuffled frames valued by any vision-language model",
+    "perceptual": "steps of a task found in a few demonstrations; no pretrained model",
+}
+"""Judges of pictures that are models of their own, by their module."""
 _NAME = re.compile(r"[a-z0-9][\w.-]*(/[a-z0-9][\w.-]*)?", re.IGNORECASE)
 
 
@@ -145,6 +154,8 @@ def _load_shipped() -> None:
         "progress/oracle", f"{seen}.oracle:OraclePotential", "progress read from the state; a bound"
     )
     _add("progress/local", f"{seen}.local:build", "progress in pictures, a small model fitted here")
+    for judge, summary in _JUDGES.items():
+        _add(f"progress/{judge}", f"{seen}.{judge}:build", summary)
     _add("authored", shipped.build_for_task, "the shipped reward program for the task")
     file = "densegym.reward_models.authored.file:build_file"
     _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')

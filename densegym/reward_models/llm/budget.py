@@ -10,9 +10,10 @@ from pathlib import Path
 
 from densegym import assets
 from densegym.errors import DenseGymError
-from densegym.reward_models.llm.types import BudgetExceeded, Client, Reply, Request
+from densegym.reward_models.llm.types import BudgetExceeded, Client, Content, Reply, Request
 
 _CHARS_PER_TOKEN = 3  # pessimistic for English and code
+_PER_PICTURE = 1024  # tokens; most models need fewer for a picture of half a thousand pixels a side
 _ASSUMED_OUT = 4096  # tokens of a reply whose length nobody bounded
 Prices = Mapping[str, Mapping[str, float]]
 """USD per million tokens, ``in`` and ``out``, by the beginning of a model's name."""
@@ -95,7 +96,7 @@ class Budgeted:
         return dataclasses.replace(reply, usd=usd)
 
     def _estimate(self, request: Request) -> dict[str, float]:
-        sent = sum(len(message["content"]) for message in request.messages) // _CHARS_PER_TOKEN
+        sent = sum(_tokens(message["content"]) for message in request.messages)
         back = request.max_tokens or _ASSUMED_OUT
         usd = price(self._prices, request.model, sent, back)
         if usd is None and self._budget.usd is not None:
@@ -116,3 +117,12 @@ class Budgeted:
                     )
             for key, value in worst.items():
                 self._held[key] += value
+
+
+def _tokens(content: Content) -> int:
+    """Return the tokens of a message, pessimistically."""
+    if isinstance(content, str):
+        return len(content) // _CHARS_PER_TOKEN
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    pictures = len(content) - len(texts)
+    return sum(map(len, texts)) // _CHARS_PER_TOKEN + _PER_PICTURE * pictures

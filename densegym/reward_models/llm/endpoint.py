@@ -10,14 +10,24 @@ from densegym.errors import require
 from densegym.reward_models.llm.transcript import request_key
 from densegym.reward_models.llm.types import (
     FatalLLMError,
+    Late,
     LLMError,
     Reply,
     Request,
+    ServerError,
     Unreachable,
 )
 
 _RENAMED = {"max_tokens": "max_completion_tokens"}
-_DROPPABLE = ("temperature", "top_p", "seed", "stop", "max_completion_tokens")
+_DROPPABLE = (
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "max_completion_tokens",
+    "top_logprobs",
+    "logprobs",
+)
 _FORMATS = ("json_schema", "json_object", "text")  # in which JSON is asked for, strictest first
 
 
@@ -86,6 +96,8 @@ class EndpointClient:
             "top_p": request.top_p,
             "seed": None if request.seed is None else request.seed + request.sample,
             "stop": list(request.stop) or None,
+            "logprobs": request.alternatives > 0 or None,
+            "top_logprobs": request.alternatives or None,
             "response_format": _response_format(request, self._format.get(request.model, 0)),
         }
         named = {_RENAMED[k] if k in refused and k in _RENAMED else k: v for k, v in given.items()}
@@ -118,6 +130,7 @@ class EndpointClient:
             latency_s=seconds,
             model=getattr(said, "model", None) or request.model,
             key=request_key(request),
+            alternatives=_alternatives(choices[0]),
         )
 
     def _explain(self, error: Any, model: str) -> LLMError:
@@ -127,9 +140,11 @@ class EndpointClient:
         if isinstance(error, sdk.NotFoundError):
             return FatalLLMError(f"{self._where} knows no model {model}: {_short(error)}")
         if isinstance(error, sdk.APITimeoutError):
-            return LLMError(f"{self._where} took too long")
+            return Late(f"{self._where} took too long")
         if isinstance(error, sdk.APIConnectionError):
             return Unreachable(f"{self._where} cannot be reached; is the server running?")
+        if isinstance(error, sdk.RateLimitError | sdk.InternalServerError):
+            return ServerError(f"{self._where} failed: {_short(error)}")
         return LLMError(f"{self._where} failed: {_short(error)}")
 
 
@@ -139,6 +154,14 @@ def _response_format(request: Request, level: int) -> dict[str, Any] | None:
     if _FORMATS[level] == "json_object":
         return {"type": "json_object"}
     return {"type": "json_schema", "json_schema": {"name": "reply", "schema": request.schema}}
+
+
+def _alternatives(choice: Any) -> tuple[dict[str, float], ...]:
+    found = getattr(getattr(choice, "logprobs", None), "content", None) or ()
+    return tuple(
+        {top.token: float(top.logprob) for top in getattr(at, "top_logprobs", None) or ()}
+        for at in found
+    )
 
 
 def _short(error: Any) -> str:

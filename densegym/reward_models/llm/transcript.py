@@ -26,6 +26,8 @@ def request_key(request: Request) -> str:
     """Return the hash of what decides a reply; ``purpose`` is only for logs."""
     plain = dataclasses.asdict(request)
     del plain["purpose"]
+    if not request.alternatives:  # keys of replies recorded before these could be asked for
+        del plain["alternatives"]
     text = json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -139,10 +141,13 @@ def _plain(said: Reply | LLMError) -> dict[str, Any]:
     if isinstance(said, LLMError):
         return {"error": str(said)}
     values = dataclasses.asdict(said)
+    if not said.alternatives:
+        del values["alternatives"]
     return {"reply": {name: value for name, value in values.items() if name not in _UNRECORDED}}
 
 
 def _said(stored: Mapping[str, Any]) -> Reply | LLMError:
     if "error" in stored:
         return LLMError(stored["error"])
-    return Reply(**{**stored["reply"], "cached": True})
+    reply = {**stored["reply"], "cached": True}
+    return Reply(**{**reply, "alternatives": tuple(reply.get("alternatives", ()))})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict
 
 from densegym.errors import DenseGymError
 
@@ -25,11 +25,23 @@ class BudgetExceeded(FatalLLMError):
     """The next call could cost more than is left."""
 
 
+class Late(LLMError):
+    """The endpoint took longer than it was given."""
+
+
+class ServerError(LLMError):
+    """The endpoint answers, but only with an error of its own: overloaded, or broken."""
+
+
+Content: TypeAlias = str | Sequence[Mapping[str, Any]]
+"""A text, or the parts of one with pictures, as the chat-completions protocol names them."""
+
+
 class Message(TypedDict):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +57,7 @@ class Request:
         seed: sampling seed where the endpoint takes one, or None.
         schema: JSON schema the reply must meet, or None for text.
         stop: strings that end the completion.
+        alternatives: how many likely tokens to report at every position, 0 to 20.
         sample: index among independent samples of the same request; part of the cache key.
         purpose: what it is asked for, in logs only; not part of the cache key.
     """
@@ -57,6 +70,7 @@ class Request:
     seed: int | None = None
     schema: Mapping[str, Any] | None = None
     stop: tuple[str, ...] = ()
+    alternatives: int = 0
     sample: int = 0
     purpose: str = ""
 
@@ -75,6 +89,7 @@ class Reply:
         cached: whether it was replayed from a record.
         model: which model answered.
         key: hash of the request, under which it is recorded.
+        alternatives: per position, the log-probabilities of likely tokens, if they were asked for.
     """
 
     text: str
@@ -86,6 +101,7 @@ class Reply:
     cached: bool = False
     model: str = ""
     key: str = ""
+    alternatives: tuple[Mapping[str, float], ...] = ()
 
 
 class Client(Protocol):

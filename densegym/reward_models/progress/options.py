@@ -1,0 +1,72 @@
+"""Builds a judge's potential from the options a user wrote after ``reward=``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from densegym.reward_models.progress.accumulate import Fusion
+from densegym.reward_models.progress.judge import Judge
+from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.progress.vlm.access import Access, refuse, take
+
+O = TypeVar("O")  # noqa: E741
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fusing:
+    """How hops become a potential; see ``ProgressPotential``.
+
+    Attributes:
+        fusion: the rule; None is the judge's own.
+        every: steps between pictures.
+        cameras: instead of the task card's.
+        curve: bends the potential.
+        gate: keep the potential below 0.9 until the judge says the task is done, which costs a
+            second question per picture.
+        smooth: share of the old potential kept.
+    """
+
+    fusion: Fusion | None = None
+    every: int = 5
+    cameras: tuple[str, ...] = ()
+    curve: float = 0.0
+    gate: bool = False
+    smooth: float = 0.0
+
+
+def assemble(
+    name: str,
+    options: dict[str, Any],
+    own: type[O],
+    judge: Callable[[Access, O, Fusing], Judge],
+    *,
+    fusion: Fusion,
+) -> ProgressPotential:
+    """Return the potential of a judge that asks a model.
+
+    Args:
+        name: of the judge.
+        options: of ``Access``, ``own`` and ``Fusing``.
+        own: dataclass of the judge's options.
+        judge: makes it.
+        fusion: its rule, unless the user names another.
+
+    Raises:
+        UnknownNameError: an option nobody knows.
+        RewardError: no model is named, or it is unusable.
+    """
+    left = dict(options)
+    access, chosen, fusing = take(Access, left), take(own, left), take(Fusing, left)
+    refuse(f"progress/{name}", left, Access, own, Fusing)
+    access.check(f"progress/{name}")
+    return potential(name, judge(access, chosen, fusing), fusing, fusion)
+
+
+def potential(name: str, judge: Judge, fusing: Fusing, fusion: Fusion) -> ProgressPotential:
+    """Return the potential of a judge."""
+    values = {field.name: getattr(fusing, field.name) for field in dataclasses.fields(fusing)}
+    rule: Fusion = fusing.fusion or fusion
+    return ProgressPotential(judge, name=f"progress/{name}", **{**values, "fusion": rule})

@@ -1,0 +1,1 @@
+"""Asking vision-language models: prompts, replies, endpoints, checkpoints."""

@@ -1,0 +1,116 @@
+"""The options by which a user reaches a model: a checkpoint on disk, or an endpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from densegym.errors import RewardError, unknown
+from densegym.reward_models.progress.vlm.cache import ReplyCache
+from densegym.reward_models.progress.vlm.endpoint import EndpointConfig, VisionEndpoint
+from densegym.reward_models.progress.vlm.interview import Interview
+from densegym.reward_models.progress.vlm.question import Asker
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where a vision-language model is, and how long and for how much it may be asked.
+
+    Attributes:
+        checkpoint: folder of a released checkpoint, read by transformers without foreign code.
+        base_url: of an endpoint instead, e.g. ``"http://127.0.0.1:8000/v1"``.
+        served: the model's name at the endpoint.
+        key_env: environment variable that holds the endpoint's key.
+        deadline_s: seconds a batch of questions may take; what is missing then abstains.
+        give_up_s: seconds of silence after which training stops with an error.
+        n_parallel: requests at a time.
+        budget_usd: most USD, by the shipped price table.
+        budget_calls: most calls.
+        cache: file in which replies are kept between runs.
+        device: of a checkpoint; "auto" takes a GPU if there is one.
+        dtype: of a checkpoint; "auto" is its own on a GPU and float32 on a CPU.
+        batch: questions a checkpoint answers at a time.
+    """
+
+    checkpoint: str | None = None
+    base_url: str | None = None
+    served: str | None = None
+    key_env: str = "OPENAI_API_KEY"
+    deadline_s: float = 30.0
+    give_up_s: float = 600.0
+    n_parallel: int = 16
+    budget_usd: float | None = None
+    budget_calls: int | None = None
+    cache: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int = 8
+
+    def check(self, name: str) -> None:
+        """Raise RewardError unless exactly one of the two ways is given."""
+        remote = self.base_url is not None or self.served is not None
+        if remote == (self.checkpoint is not None):
+            raise RewardError(
+                f'"{name}" needs a model: either checkpoint="FOLDER" with a released checkpoint, '
+                'or base_url="http://127.0.0.1:8000/v1" and served="MODEL" for an endpoint.'
+            )
+        if remote and self.served is None:
+            raise RewardError(f'"{name}" at {self.base_url} needs served="MODEL", its name there')
+        if self.deadline_s <= 0 or self.n_parallel < 1 or self.batch < 1:
+            raise RewardError(
+                "deadline_s is above 0, n_parallel and batch at least 1; given deadline_s="
+                f"{self.deadline_s}, n_parallel={self.n_parallel}, batch={self.batch}"
+            )
+
+    def asker(self, architectures: Mapping[str, str], **pixels: int) -> Asker:
+        """Return who answers.
+
+        Args:
+            architectures: what a checkpoint may be: its model type, and what that is in words.
+            **pixels: ``min_pixels`` and ``max_pixels`` of a checkpoint's pictures.
+
+        Raises:
+            ProgressBackendError: the checkpoint is missing, damaged, or of another architecture.
+        """
+        if self.checkpoint is None:
+            return self._endpoint()
+        from densegym.reward_models.progress.vlm.generation import CheckpointAsker
+        from densegym.reward_models.progress.vlm.loading import open_checkpoint
+
+        opened = open_checkpoint(self.checkpoint, architectures, self.device, self.dtype, **pixels)
+        return CheckpointAsker(opened, self.batch)
+
+    def _endpoint(self) -> VisionEndpoint:
+        assert self.served is not None
+        config = EndpointConfig(
+            base_url=self.base_url,
+            model=self.served,
+            key_env=self.key_env,
+            deadline_s=self.deadline_s,
+            give_up_s=self.give_up_s,
+            n_parallel=self.n_parallel,
+            budget_usd=self.budget_usd,
+            budget_calls=self.budget_calls,
+        )
+        return VisionEndpoint(config)
+
+    def interview(self, asker: Asker) -> Interview:
+        """Return the interview of whoever answers."""
+        return Interview(asker, ReplyCache(self.cache))
+
+
+def take(cls: type[C], options: dict[str, Any]) -> C:
+    """Build a dataclass from the options it knows, which are removed from ``options``."""
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return cls(**{name: options.pop(name) for name in names if name in options})
+
+
+def refuse(name: str, options: Mapping[str, Any], *known: type[Any]) -> None:
+    """Raise UnknownNameError for the first option that nobody has taken."""
+    names = [field.name for cls in known for field in dataclasses.fields(cls)]
+    for option in options:
+        raise unknown(f'option of reward "{name}"', option, names)
