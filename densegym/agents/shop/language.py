@@ -98,7 +98,7 @@ class LanguagePlayer:
 
 
 def _system(max_steps: int) -> Message:
-    content = assets.text("prompts/shop-react.md").replace("{max_steps}", str(max_steps))
+    content = assets.text("prompts/shop/react.txt").replace("{max_steps}", str(max_steps))
     return Message(role="system", content=content.strip())
 
 
