@@ -214,3 +214,27 @@ ANT = (
     *_gait(4),
     _action(8, _TORQUE),
 )
+SWIMMER = (
+    *_run(
+        [
+            ("tip_angle", 0, "rad", "world", "direction of the first of three links"),
+            ("joint_angles", 2, "rad", "joint", "angles of the two joints, front to back"),
+            ("tip_velocity", 2, "m/s", "world", "velocity of the front tip along x and y"),
+            ("tip_rate", 0, "rad/s", "world", "angular velocity of the first link"),
+            ("joint_rates", 2, "rad/s", "joint", "angular velocities of the joints"),
+        ]
+    ),
+    _action(2, "torque of each joint"),
+)
+REACHER = (
+    *_run(
+        [
+            ("joint_cosines", 2, "1", "joint", "cosines of the two joint angles"),
+            ("joint_sines", 2, "1", "joint", "sines of the two joint angles"),
+            ("target_position", 2, "m", "world", "where the fingertip should be"),
+            ("joint_rates", 2, "rad/s", "joint", "angular velocities of the joints"),
+            ("fingertip_from_target", 2, "m", "world", "fingertip position less target position"),
+        ]
+    ),
+    _action(2, "torque of each joint"),
+)

@@ -9,6 +9,7 @@ import numpy as np
 from densegym.errors import RewardError
 from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.types import Episode, Float, Scores, Steps, TaskCard
 
 Of = Literal["env", "expert"]
@@ -26,6 +27,8 @@ class ReturnCredit(BaseRewardModel):
         RewardError: another ``of``, or ``"expert"`` where there is none.
     """
 
+    properties = Properties("episode", causal=False)
+
     def __init__(self, task: TaskCard, of: Of | None = None) -> None:
         if of not in (None, "env", "expert"):
             raise RewardError(f'"{self.name}" takes of="env" or of="expert", not {of!r}')
@@ -39,7 +42,18 @@ class ReturnCredit(BaseRewardModel):
         return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))
 
     def rewards(self, episode: Episode) -> Float:
-        """Return the (T,) rewards whose sum is spread."""
-        if not self._expert:
-            return episode.env_reward
-        return np.array([info["expert_reward"] for info in episode.info], dtype=np.float64)
+        """Return the (T,) rewards whose sum is spread.
+
+        Raises:
+            RewardError: one of them is NaN or infinite.
+        """
+        paid = episode.env_reward
+        if self._expert:
+            paid = np.array([info["expert_reward"] for info in episode.info], dtype=np.float64)
+        if not np.isfinite(paid).all():
+            step = int(np.argmin(np.isfinite(paid)))
+            raise RewardError(
+                f'"{self.name}" cannot spread a return that is not finite: the world paid '
+                f"{paid[step]} in lane {episode.slot} at step {step}. Mend the world's reward."
+            )
+        return paid

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import ReturnCredit
 from densegym.reward_models.types import Episode, Float, Need
 
@@ -18,6 +19,7 @@ class UniformCredit(ReturnCredit):
 
     name = "credit/uniform"
     needs = Need.EPISODE
+    properties = Properties("episode", causal=False, conserves="return")
 
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
         """Return R / T for every step."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError
+from densegym.reward_models.credit.inputs import inputs
 from densegym.reward_models.credit.rrd import RRDCredit
 from densegym.reward_models.types import Episode, TaskCard
 
@@ -96,9 +97,7 @@ def test_a_state_brings_back_the_predictions():
     np.testing.assert_array_equal(model.estimate(one), again.estimate(one))
 
 
-def test_what_it_cannot_read_is_refused():
-    one = episodes(1)[0]
-    with pytest.raises(RewardError, match="continuous actions"):
-        RRDCredit(PLAIN).predict(one.obs[:-1], np.zeros(40, dtype=np.int64), one.obs[1:])
-    with pytest.raises(RewardError, match="not text"):
-        RRDCredit(PLAIN).predict(["a"], one.action[:1], ["b"])
+def test_pictures_are_refused():
+    picture = np.zeros((3, 64, 64, 3), dtype=np.uint8)
+    with pytest.raises(RewardError, match="12288 numbers"):
+        inputs(picture, np.zeros((3, 2)), picture)

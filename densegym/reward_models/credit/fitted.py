@@ -1,0 +1,213 @@
+"""What credits learned from whole returns share: episodes, when to fit, whom to trust, states."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from densegym.errors import RewardError
+from densegym.reward_models.credit.inputs import inputs_of
+from densegym.reward_models.credit.networks import restore_weights, seeded, weights_of
+from densegym.reward_models.credit.returns import Of, ReturnCredit
+from densegym.reward_models.credit.store import EpisodeStore, Stored
+from densegym.reward_models.types import Episode, Float, Need, TaskCard
+
+_EPSILON = 1e-6
+_HELD_OUT = 5  # every fifth episode judges the model instead of teaching it
+_JUDGES = 40  # episodes that judge
+
+
+class FittedCredit(ReturnCredit):
+    """Stores episodes that end, fits a network to their returns, and credits them with it.
+
+    Subclasses define ``_build``, ``_update`` and ``_judge``. Inputs and returns are standardised
+    by the episodes seen when fitting begins. Until ``ready``, credits are uniform.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        updates_per_step: gradient steps per environment step, taken when episodes end.
+        min_episodes: episodes before the network is asked.
+        learning_rate: of Adam.
+        seed: of weights and draws.
+        min_explained: share of the variance of held-out returns that the network must explain
+            before it is asked; None holds out nothing and trusts it at once.
+
+    Attributes:
+        drawn: episodes per update.
+        by_length: whether they are drawn in proportion to their length.
+    """
+
+    needs = Need.EPISODE | Need.OBS
+    drawn = 4
+    by_length = False
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None,
+        *,
+        updates_per_step: float,
+        min_episodes: int,
+        learning_rate: float,
+        seed: int,
+        min_explained: float | None = None,
+    ) -> None:
+        super().__init__(task, of)
+        if min_episodes < 1 or updates_per_step <= 0:
+            raise RewardError(
+                f'"{self.name}" takes min_episodes from 1 up and updates_per_step above 0; given '
+                f"{min_episodes} and {updates_per_step}"
+            )
+        self.min_episodes, self.min_explained = min_episodes, min_explained
+        self._rate, self._lr, self._seed = updates_per_step, learning_rate, seed
+        self._random = np.random.default_rng(seed)
+        self._store = EpisodeStore()
+        self._judges: deque[Stored] = deque(maxlen=_JUDGES)
+        self._seen, self._owed = 0, 0.0
+        self._explained = float("nan")
+        self._network: Any = None
+        self._moments: dict[str, Float] = {}
+
+    @abstractmethod
+    def _build(self, width: int) -> Any:
+        """Return the network for inputs of ``width`` columns, its weights drawn from torch."""
+
+    @abstractmethod
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        """Return the loss on drawn episodes."""
+
+    @abstractmethod
+    def _spread(self, one: Stored) -> Float:
+        """Return the (T,) credits of an episode whose return is known."""
+
+    def _total(self, one: Stored) -> float:
+        """Return what the network takes an episode's return for."""
+        return float(self._spread(one).sum())
+
+    def _guess(self, inputs: Any) -> Float | None:
+        """Return (t,) credits of an unfinished episode, or None where its return must be known."""
+        return None
+
+    def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
+        """Take in the episodes, fit, and return credits for every step."""
+        stored = [Stored(self._inputs_of(one), float(self.rewards(one).sum())) for one in episodes]
+        for one in stored:
+            self._take_in(one)
+        self._fit(sum(len(one.inputs) for one in stored))
+        if not self.ready:
+            return [np.full(len(one.inputs), one.rate) for one in stored]
+        return [self._spread(one) for one in stored]
+
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return credits of an unfinished episode, where the network can know them."""
+        return self._guess(self._inputs_of(prefix)) if self.ready else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the network has been fitted and is trusted."""
+        if self._network is None or self._seen < self.min_episodes:
+            return False
+        return self.min_explained is None or self._explained >= self.min_explained
+
+    def metrics(self) -> dict[str, float]:
+        """Return whether the network is asked, and what it explains of held-out returns."""
+        told = {"credit/ready": float(self.ready)}
+        if self.min_explained is not None and np.isfinite(self._explained):
+            told["credit/explained_variance"] = self._explained
+        return told
+
+    def _inputs_of(self, episode: Episode) -> Any:
+        return inputs_of(episode)
+
+    def _take_in(self, one: Stored) -> None:
+        self._seen += 1
+        if self.min_explained is not None and self._seen % _HELD_OUT == 0:
+            self._judges.append(one)
+        else:
+            self._store.put(one)
+
+    def _fit(self, steps: int) -> None:
+        self._owed += steps * self._rate
+        updates = int(self._owed)
+        if self._seen < self.min_episodes or not updates or not len(self._store):
+            return
+        self._owed -= updates
+        if self._network is None:
+            self._standardise()
+            self._begin()
+        for _ in range(updates):
+            self._update()
+        if self.min_explained is not None:
+            self._explained = self._explain()
+
+    def _update(self) -> None:
+        drawn = self._store.draw(self._random, self.drawn, by_length=self.by_length)
+        self._adam.zero_grad()
+        torch.autograd.backward(self._loss(drawn))
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 10.0)
+        self._adam.step()
+
+    def _explain(self) -> float:
+        """Return the share of the variance of held-out returns that is explained; NaN unknown."""
+        totals = np.array([one.total for one in self._judges])
+        if len(totals) < 2 or totals.std() < _EPSILON:
+            return float("nan")
+        errors = totals - np.array([self._total(one) for one in self._judges])
+        return 1.0 - float(errors.var() / totals.var())
+
+    def _standardise(self) -> None:
+        rows = np.concatenate([one.inputs for one in self._store])
+        rates = np.array([one.rate for one in self._store])
+        self._moments = {
+            "input_mean": rows.mean(axis=0, dtype=np.float64),
+            "input_std": rows.std(axis=0, dtype=np.float64) + _EPSILON,
+            "rate_mean": np.array(rates.mean()),
+            "rate_std": np.array(rates.std() + _EPSILON),
+        }
+
+    def _begin(self) -> None:
+        width = len(self._moments["input_mean"])
+        self._network = seeded(self._seed, lambda: self._build(width))
+        self._adam = torch.optim.Adam(self._network.parameters(), lr=self._lr)
+
+    def _scaled(self, inputs: Any) -> torch.Tensor:
+        scaled = (inputs - self._moments["input_mean"]) / self._moments["input_std"]
+        return torch.as_tensor(scaled, dtype=torch.float32)
+
+    def _unscaled(self, said: torch.Tensor) -> Float:
+        """Return rewards per step for outputs of unit scale."""
+        rewards: Float = self._moments["rate_mean"] + self._moments["rate_std"] * said.numpy()
+        return rewards
+
+    def _target(self, one: Stored) -> float:
+        """Return R / T in units of its deviation."""
+        return float((one.rate - self._moments["rate_mean"]) / self._moments["rate_std"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the network and its scales; episodes are gathered anew."""
+        kept: dict[str, Any] = {"seen": self._seen, "explained": self._explained}
+        if self._network is not None:
+            kept["moments"] = copy.deepcopy(self._moments)
+            kept["network"] = weights_of(self._network)
+        return kept
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the network and its scales; the optimiser starts afresh."""
+        self._seen, self._explained = int(state["seen"]), float(state["explained"])
+        if "network" in state:
+            self._moments = {k: np.asarray(v) for k, v in state["moments"].items()}
+            self._begin()
+            restore_weights(self._network, state["network"])
+
+
+def conserved(credit: Float, total: float) -> Float:
+    """Return credits whose missing share of the return is spread evenly."""
+    share: Float = credit + (total - credit.sum()) / len(credit)
+    return share

@@ -1,0 +1,54 @@
+"""Small networks of fitted credits: built from a seed, kept through checkpoints as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def mlp(inputs: int, hidden: int, outputs: int = 1) -> nn.Sequential:
+    """Return inputs → hidden → hidden → outputs with ReLU, the networks of RD, RRD and LaRe."""
+    return nn.Sequential(
+        nn.Linear(inputs, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, outputs),
+    )
+
+
+class Recurrent(nn.Module):
+    """A GRU with one number per prefix: (B, T, D) float32 to (B, T)."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU())
+        self.gru = nn.GRU(hidden, hidden, batch_first=True)
+        self.leave = nn.Linear(hidden, 1)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return what each prefix says."""
+        states, _ = self.gru(self.enter(rows))
+        said: torch.Tensor = self.leave(states)[..., 0]
+        return said
+
+
+def seeded(seed: int, build: Callable[[], nn.Module]) -> Any:
+    """Return a module whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def weights_of(module: nn.Module) -> dict[str, Any]:
+    """Return weights as arrays."""
+    return {name: value.numpy().copy() for name, value in module.state_dict().items()}
+
+
+def restore_weights(module: nn.Module, weights: Mapping[str, Any]) -> None:
+    """Take on what ``weights_of`` returned."""
+    module.load_state_dict({k: torch.as_tensor(np.array(v)) for k, v in weights.items()})

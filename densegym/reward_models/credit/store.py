@@ -1,0 +1,64 @@
+"""Whole episodes that fitted credits learn from, the newest million steps of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from densegym.reward_models.types import Float
+
+_STEPS = 1_000_000
+
+
+class Stored(NamedTuple):
+    """One episode of T steps.
+
+    Attributes:
+        inputs: (T, D) float32.
+        total: its undiscounted return R.
+    """
+
+    inputs: Any
+    total: float
+
+    @property
+    def rate(self) -> float:
+        """R / T."""
+        return self.total / len(self.inputs)
+
+
+class EpisodeStore:
+    """A ring of complete episodes; the oldest make room, the newest always stays.
+
+    Args:
+        steps: most steps kept.
+    """
+
+    def __init__(self, steps: int = _STEPS) -> None:
+        self._most = steps
+        self._episodes: deque[Stored] = deque()
+        self.steps = 0
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def __iter__(self) -> Iterator[Stored]:
+        return iter(self._episodes)
+
+    def put(self, one: Stored) -> None:
+        """Keep an episode."""
+        self._episodes.append(one)
+        self.steps += len(one.inputs)
+        while self.steps > self._most and len(self._episodes) > 1:
+            self.steps -= len(self._episodes.popleft().inputs)
+
+    def draw(self, random: np.random.Generator, count: int, *, by_length: bool) -> list[Stored]:
+        """Return ``count`` episodes, with replacement, uniformly or in proportion to T."""
+        shares: Float | None = None
+        if by_length:
+            shares = np.array([len(one.inputs) for one in self._episodes]) / self.steps
+        picked = random.choice(len(self._episodes), count, p=shares)
+        return [self._episodes[i] for i in picked.tolist()]
