@@ -157,17 +157,22 @@ def evaluate(
 def bench(
     suite: Annotated[
         str,
-        typer.Argument(help="A suite's name, its TOML file, overhead, render, relabel, delayed."),
+        typer.Argument(
+            help="A suite, its TOML file, overhead, render, relabel, delayed or fidelity."
+        ),
     ] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="Results folder; results/<suite> by default.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Runs side by side.")] = 2,
     seeds: Annotated[
-        str | None, typer.Option(help="Comma-separated seeds instead of the suite's.")
+        str | None, typer.Option(help="Comma-separated seeds, or for fidelity how many.")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps of every run instead of the suite's.")
+    ] = None,
+    envs: Annotated[
+        str | None, typer.Option(help="Comma-separated Gymnasium ids, for fidelity.")
     ] = None,
     settings: Sets = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
@@ -186,10 +191,13 @@ def bench(
 
       densegym bench relabel --json
 
+      densegym bench fidelity --envs HalfCheetah-v5 --seeds 3 --json
+
       densegym bench delayed --steps 100000 --seeds 0
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents import bench as suites
+    from densegym.cli import fidelity_bench
 
     if show:
         for name in suites.shipped():
@@ -200,6 +208,9 @@ def bench(
         return
     if suite == "render":
         _bench_render(as_json)
+        return
+    if suite == "fidelity":
+        fidelity_bench.fidelity(envs=envs, seeds=_first(seeds, 5), workers=workers, as_json=as_json)
         return
     if suite in ("relabel", "delayed"):
         _bench_hindsight(suite, out or Path("results") / suite, seeds, steps, as_json)
@@ -231,6 +242,14 @@ def _seeds(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise DenseGymError(f'--seeds takes numbers such as 0,1,2; given "{text}"') from error
+
+
+def _first(text: str | None, count: int) -> tuple[int, ...]:
+    """Return the seeds 0 to N - 1 for a single number N, the listed ones, or the default's."""
+    if text is None:
+        return tuple(range(count))
+    listed = _seeds(text)
+    return listed if len(listed) > 1 else tuple(range(listed[0]))
 
 
 def _bench_hindsight(

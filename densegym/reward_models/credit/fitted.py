@@ -97,13 +97,20 @@ class FittedCredit(ReturnCredit):
 
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
         """Take in the episodes, fit, and return credits for every step."""
-        stored = [Stored(self._inputs_of(one), float(self.rewards(one).sum())) for one in episodes]
+        stored = [self._stored(one) for one in episodes]
         for one in stored:
             self._take_in(one)
         self._fit(sum(len(one.inputs) for one in stored))
-        if not self.ready:
-            return [np.full(len(one.inputs), one.rate) for one in stored]
-        return [self._spread(one) for one in stored]
+        return self._credits(stored)
+
+    def judge(self, episodes: Sequence[Episode]) -> Sequence[Float]:
+        """Return the network's credits without learning from the episodes."""
+        return self._credits([self._stored(one) for one in episodes])
+
+    def predicted_return(self, episode: Episode) -> float:
+        """Return what the network takes the episode's return for; NaN until it is fitted."""
+        one = self._stored(episode)
+        return float("nan") if self._network is None else self._total(one)
 
     def estimate(self, prefix: Episode) -> Float | None:
         """Return credits of an unfinished episode, where the network can know them."""
@@ -122,6 +129,14 @@ class FittedCredit(ReturnCredit):
         if self.min_explained is not None and np.isfinite(self._explained):
             told["credit/explained_variance"] = self._explained
         return told
+
+    def _stored(self, episode: Episode) -> Stored:
+        return Stored(self._inputs_of(episode), float(self.rewards(episode).sum()))
+
+    def _credits(self, stored: Sequence[Stored]) -> list[Float]:
+        if not self.ready:
+            return [np.full(len(one.inputs), one.rate) for one in stored]
+        return [self._spread(one) for one in stored]
 
     def _inputs_of(self, episode: Episode) -> Any:
         return inputs_of(episode)
