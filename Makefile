@@ -54,5 +54,6 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt
 
 $(VENV)/.full: $(VENV)/.torch pyproject.toml constraints.txt
 	sh scripts/rendering.sh
+	sh scripts/browser.sh
 	$(PIP) -e ".[all,dev]" -c constraints.txt
 	@touch $@

@@ -44,7 +44,7 @@ _FLAG = "\U0001f1e6-\U0001f1ff"
 
 def terms(content: str) -> list[str]:
     """Return the index terms of a text, in order, repeats kept."""
-    return [term for term in map(_term, tokens(content)) if term]
+    return list(filter(None, map(_term, tokens(content))))
 
 
 def tokens(content: str) -> list[str]:

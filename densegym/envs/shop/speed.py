@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -20,8 +21,7 @@ _RESETS = 5_000
 _QUERIES = 300
 _LANES, _CHOICE_STEPS = 64, 1_000
 _FRESH = r"""
-import json, re, sys, time
-from pathlib import Path
+import json, sys, time
 began = time.perf_counter()
 from densegym.envs.shop.text import ShopEnv
 env = ShopEnv(store=sys.argv[1], split="all", goals=sys.argv[2])
@@ -31,9 +31,8 @@ for _ in range(200):
     _, _, terminated, truncated, info = env.step(info["valid_actions"][0])
     if terminated or truncated:
         _, info = env.reset()
-# Not ru_maxrss, which counts what the parent held when it forked.
-peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-print(json.dumps({"start_s": ready, "peak_mb": peak}))
+from densegym.envs.shop.speed import _peak_mb
+print(json.dumps({"start_s": ready, "peak_mb": _peak_mb()}))
 """
 
 
@@ -64,6 +63,42 @@ def measure(
         "choice_steps_per_cpu_s": _choice_steps(folder, goals),
         **_fresh(folder, goals),
     }
+
+
+def measure_searches(store: str | Path) -> dict[str, Any]:
+    """Measure a store without its goals, which take minutes to list for a million products.
+
+    Returns:
+        ``open_s``; ``query_ms``, mean CPU time of searches for titles never asked for before;
+        ``found``, the share that finds its product among the first fifty; ``peak_mb`` of this
+        process; ``products``.
+    """
+    began = time.perf_counter()
+    opened = shared_store(find_store(store))
+    open_s = time.perf_counter() - began
+    rng = random.Random(1)
+    wanted = [rng.randrange(len(opened)) for _ in range(_QUERIES)]
+    texts = [opened.product(index).title[:80] for index in wanted]
+    began = time.process_time()
+    found = [opened.search.search(text) for text in texts]
+    query_ms = (time.process_time() - began) * 1e3 / _QUERIES
+    hits = sum(index in listed for index, listed in zip(wanted, found, strict=True))
+    return {
+        "store": str(store),
+        "products": len(opened),
+        "open_s": open_s,
+        "query_ms": query_ms,
+        "found": hits / _QUERIES,
+        "peak_mb": _peak_mb(),
+    }
+
+
+def _peak_mb() -> float:
+    """Return the most memory this process held; not ru_maxrss, which a parent's fork counts in."""
+    told = Path("/proc/self/status").read_text(encoding="utf-8")
+    found = re.search(r"VmHWM:\s+(\d+)", told)
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 def _steps(env: ShopEnv, steps: int) -> float:
