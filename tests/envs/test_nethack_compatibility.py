@@ -49,3 +49,19 @@ def test_without_the_stand_in_the_blocked_import_fails() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ModuleNotFoundError" in done.stderr
     assert "pkg_resources" in done.stderr
+
+
+def test_a_process_that_played_can_still_be_hung_up():
+    pytest.importorskip("nle")
+    code = (
+        "import os, signal\n"
+        "from densegym.envs.nethack.layer import NetHackEnv\n"
+        "env = NetHackEnv('NetHackScore-v0', max_steps=5)\n"
+        "for seed in range(3):\n"
+        "    env.reset(seed=seed)\n"
+        "    while not any(env.step(1)[2:4]): pass\n"
+        "env.reset(seed=9)\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == -1

@@ -1,4 +1,4 @@
-"""Imports MiniHack under every setuptools version.
+"""Imports MiniHack under every setuptools version, and keeps the game out of its process's signals.
 
 MiniHack 1.0.2 imports ``pkg_resources``, which newer setuptools no longer ship and older ones
 warn about; it only uses ``resource_filename``.
@@ -7,13 +7,16 @@ warn about; it only uses ``resource_filename``.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+import threading
 from importlib.resources import files
 from types import ModuleType
 
 from densegym.errors import require
 
 _NAME = "pkg_resources"
+_DEAFENED = (signal.SIGHUP, signal.SIGXCPU) if sys.platform != "win32" else ()
 
 
 def import_minihack() -> ModuleType:
@@ -38,6 +41,19 @@ def import_minihack() -> ModuleType:
         del sys.modules[_NAME]
         if blocked:
             sys.modules[_NAME] = None  # type: ignore[assignment]  # Python's own mark
+
+
+def hear_signals() -> None:
+    """Undo what a finished game does to its process: it leaves SIGHUP and SIGXCPU ignored.
+
+    Children would inherit that, and a closed terminal or a processor limit could not end them.
+    Python may set signals in its main thread only.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for name in _DEAFENED:
+            handler = signal.getsignal(name)
+            if handler is not None:  # None: not set from Python, so not ours to set
+                signal.signal(name, handler)
 
 
 def _import() -> ModuleType:

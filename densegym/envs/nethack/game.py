@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.envs.registration import load_env_creator
 
-from densegym.envs.nethack.compatibility import import_minihack
+from densegym.envs.nethack.compatibility import hear_signals, import_minihack
 from densegym.envs.nethack.crops import Crops
 from densegym.envs.nethack.messages import Lines
 from densegym.envs.nethack.progression import TURN
@@ -98,6 +98,7 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
         self.lines.clear()
         observation: Observation = self.reset(options=options or dict(_NO_OPTIONS))[0]
         self._final = None
+        hear_signals()  # the game before this one may have ended by itself
         return observation
 
     def screen(self) -> str:
