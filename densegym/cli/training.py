@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -158,7 +159,8 @@ def bench(
     suite: Annotated[
         str,
         typer.Argument(
-            help="A suite, its TOML file, overhead, render, relabel, delayed or fidelity."
+            help="A suite, its TOML file, overhead, render, nethack-speed, relabel, delayed or "
+            "fidelity."
         ),
     ] = "demo",
     out: Annotated[
@@ -189,6 +191,8 @@ def bench(
 
       densegym bench render --json
 
+      densegym bench nethack-speed --json
+
       densegym bench relabel --json
 
       densegym bench fidelity --envs HalfCheetah-v5 --seeds 3 --json
@@ -208,6 +212,9 @@ def bench(
         return
     if suite == "render":
         _bench_render(as_json)
+        return
+    if suite == "nethack-speed":
+        _bench_nethack(as_json)
         return
     if suite == "fidelity":
         fidelity_bench.fidelity(envs=envs, seeds=_first(seeds, 5), workers=workers, as_json=as_json)
@@ -269,10 +276,7 @@ def _bench_render(as_json: bool) -> None:
 
     with _CONSOLE.status("drawing a Meta-World task, a few seconds"):
         figures = measure()
-    for name, value in figures.items():
-        _CONSOLE.print(f"{name:16} {value}")
-    if as_json:
-        print(json.dumps(figures))
+    _print_figures(figures, as_json)
 
 
 def _bench_overhead(as_json: bool) -> None:
@@ -280,6 +284,19 @@ def _bench_overhead(as_json: bool) -> None:
 
     with _CONSOLE.status("measuring the cost of rewards per step, about a minute"):
         figures = measure()
+    _print_figures(figures, as_json)
+
+
+def _bench_nethack(as_json: bool) -> None:
+    require("nle", extra="nethack")
+    from densegym.envs.nethack.speed import measure
+
+    with _CONSOLE.status("measuring NetHack steps, about two minutes"):
+        figures = measure()
+    _print_figures(figures, as_json)
+
+
+def _print_figures(figures: Mapping[str, Any], as_json: bool) -> None:
     for name, value in figures.items():
         _CONSOLE.print(f"{name:40} {value}")
     if as_json:
