@@ -31,6 +31,9 @@ check: setup  ## Formatting, lint, types and the one-way corridor between rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+bench-nethack: setup  ## KeyRoom with caption rewards and their controls, five seeds (about an hour of two cores)
+	$(BIN)/densegym bench nethack --workers 2
+
 format: setup  ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
