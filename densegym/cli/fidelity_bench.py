@@ -55,21 +55,21 @@ def fidelity(*, envs: str | None, seeds: Sequence[int], workers: int, as_json: b
 
 
 def _table(rows: Sequence[Fidelity], envs: Sequence[str]) -> Table:
-    """Return correlations by method and env, means over seeds, with fits and cost."""
+    """Return correlations by env and method, means over seeds, with fits and cost."""
     table = Table(title="correlation with the hidden dense reward, held-out episodes")
-    short = [name.removesuffix("-v5") for name in envs]
-    for column in ("credit", "fitted on", *short, "R2 of returns", "signs", "CPU s"):
-        table.add_column(column, justify="left" if column == "credit" else "right")
-    for method in dict.fromkeys(row.method for row in rows):
-        own = [row for row in rows if row.method == method]
-        cells = [np.mean([r.correlation for r in own if r.env == env]) for env in envs]
-        fits = [row.explained for row in own if row.explained is not None]
-        table.add_row(
-            method,
-            str(own[0].episodes),
-            *(f"{value:.2f}" for value in cells),
-            f"{np.median(fits):.2f}" if fits else "-",
-            f"{np.mean([row.sign for row in own]):.2f}",
-            f"{np.mean([row.cpu_s for row in own]):.1f}",
-        )
+    methods = list(dict.fromkeys(row.method for row in rows))
+    table.add_column("")
+    for method in methods:
+        table.add_column(method, justify="right")
+    own = {method: [row for row in rows if row.method == method] for method in methods}
+    for env in envs:
+        means = [np.mean([r.correlation for r in own[m] if r.env == env]) for m in methods]
+        table.add_row(env.removesuffix("-v5"), *(f"{mean:.2f}" for mean in means))
+    table.add_section()
+    fits = {m: [r.explained for r in own[m] if r.explained is not None] for m in methods}
+    told = (f"{np.median(fits[m]):.2f}" if fits[m] else "-" for m in methods)
+    table.add_row("R2 of returns", *told)
+    table.add_row("same side", *(f"{np.mean([r.sign for r in own[m]]):.2f}" for m in methods))
+    table.add_row("episodes", *(str(own[m][0].episodes) for m in methods))
+    table.add_row("CPU s", *(f"{np.mean([r.cpu_s for r in own[m]]):.1f}" for m in methods))
     return table
