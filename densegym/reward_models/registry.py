@@ -12,7 +12,7 @@ from typing import Any
 
 from densegym.errors import RewardError, unknown
 from densegym.reward_models.authored import shipped
-from densegym.reward_models.credit.catalogue import CREDITS
+from densegym.reward_models.credit.catalogue import COMPOSITIONS, CREDITS
 from densegym.reward_models.intrinsic.catalogue import CATALOGUE
 from densegym.reward_models.types import Factory
 
@@ -144,7 +144,7 @@ def _load_shipped() -> None:
     _add("expert", f"{world}:ExpertReward", "the suite's hand-written dense reward")
     _add("delayed", f"{world}:DelayedReward", "the whole return on the last step")
     credit = "densegym.reward_models.credit"
-    for name, target, summary in CREDITS:
+    for name, target, summary in (*CREDITS, *COMPOSITIONS):
         _add(f"credit/{name}", f"{credit}.{target}", summary)
     marks = "densegym.reward_models.intrinsic.milestone"
     _add("milestone", f"{marks}:MilestoneReward", "1 when a milestone is first reached; a gate")

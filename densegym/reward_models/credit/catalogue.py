@@ -12,3 +12,7 @@ CREDITS = (
     ("rudder", "sequence:RudderCredit", "differences of returns predicted from every prefix"),
     ("diaster", "sequence:DiasterCredit", "differences of sub-trajectory rewards, of one step"),
 )
+COMPOSITIONS = (
+    ("pipeline", "pipeline:build_pipeline", "rewards in hindsight, gated by outcome and refined"),
+    ("channels", "channels:build_channels", "ordered rewards, each only where higher ones are met"),
+)
