@@ -159,8 +159,8 @@ def bench(
     suite: Annotated[
         str,
         typer.Argument(
-            help="A suite, its TOML file, overhead, render, nethack-speed, relabel, delayed or "
-            "fidelity."
+            help="A suite, its TOML file, overhead, render, nethack-speed, relabel, delayed, "
+            "fidelity or hacking."
         ),
     ] = "demo",
     out: Annotated[
@@ -168,7 +168,8 @@ def bench(
     ] = None,
     workers: Annotated[int, typer.Option(help="Runs side by side.")] = 2,
     seeds: Annotated[
-        str | None, typer.Option(help="Comma-separated seeds, or for fidelity how many.")
+        str | None,
+        typer.Option(help="Comma-separated seeds, or for fidelity and hacking how many."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps of every run instead of the suite's.")
@@ -197,11 +198,13 @@ def bench(
 
       densegym bench fidelity --envs HalfCheetah-v5 --seeds 3 --json
 
+      densegym bench hacking --seeds 3
+
       densegym bench delayed --steps 100000 --seeds 0
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents import bench as suites
-    from densegym.cli import fidelity_bench
+    from densegym.cli import credit_bench
 
     if show:
         for name in suites.shipped():
@@ -217,7 +220,10 @@ def bench(
         _bench_nethack(as_json)
         return
     if suite == "fidelity":
-        fidelity_bench.fidelity(envs=envs, seeds=_first(seeds, 5), workers=workers, as_json=as_json)
+        credit_bench.fidelity(envs=envs, seeds=_first(seeds, 5), workers=workers, as_json=as_json)
+        return
+    if suite == "hacking":
+        credit_bench.hacking(seeds=_first(seeds, 3), as_json=as_json)
         return
     if suite in ("relabel", "delayed"):
         _bench_hindsight(suite, out or Path("results") / suite, seeds, steps, as_json)

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from densegym.envs import tasks
 from densegym.envs.nethack import cards as nethack_cards
+from densegym.envs.probes import cards as probe_cards
 from densegym.envs.robot import cards as robot_cards
 from densegym.envs.shop import cards as shop_cards
 from densegym.envs.tasks import World
@@ -36,8 +37,9 @@ def register_world(world: World) -> None:
 
 def register_all() -> None:
     """Register every shipped world; runs once, on ``import densegym``."""
-    for world in (*robot_cards.worlds(), *nethack_cards.worlds(), *shop_cards.worlds()):
-        register_world(world)
+    for cards in (robot_cards, nethack_cards, shop_cards, probe_cards):
+        for world in cards.worlds():
+            register_world(world)
 
 
 def bare_spec(env_id: str) -> EnvSpec:

@@ -1,7 +1,8 @@
-"""What ``densegym bench fidelity`` prints."""
+"""What ``densegym bench fidelity`` and ``densegym bench hacking`` print."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from densegym.errors import DenseGymError
 
 if TYPE_CHECKING:
     from densegym.agents.fidelity import Fidelity
+    from densegym.agents.hacking import Outcome
 
 _CONSOLE = Console(highlight=False, soft_wrap=True)
 
@@ -52,6 +54,41 @@ def fidelity(*, envs: str | None, seeds: Sequence[int], workers: int, as_json: b
         print(json.dumps(as_dict(rows)))
     if not all(bar.holds for bar in told):
         raise typer.Exit(1)
+
+
+def hacking(*, seeds: Sequence[int], as_json: bool) -> None:
+    """Train on a probe whose process reward can be farmed.
+
+    Raises:
+        typer.Exit: the plain sum is not farmed, or clip, delta or min-form is.
+    """
+    from densegym.agents.hacking import ARMS, EXPLOITED, PROBE, measure
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("training on the probe", total=len(ARMS) * len(seeds))
+        rows = measure(seeds, on_run=lambda outcome: progress.advance(task))
+    smoke = " (smoke)" if len(seeds) < 5 else ""
+    table = Table(title=f"{PROBE}, PPO, {len(seeds)} seeds{smoke}, likeliest actions")
+    for column in ("paid", "success", "lowest", "proxy", "steps", "CPU s"):
+        table.add_column(column, justify="left" if column == "paid" else "right")
+    success = {arm: _mean(rows, arm, "success") for arm in ARMS}
+    for arm in ARMS:
+        lowest = min(row.success for row in rows if row.arm == arm)
+        told = [_mean(rows, arm, name) for name in ("proxy", "length", "cpu_s")]
+        shown = (f"{value:.1f}" for value in told)
+        table.add_row(arm, f"{success[arm]:.2f}", f"{lowest:.2f}", *shown)
+    _CONSOLE.print(table)
+    farmed = success["plain sum"] < EXPLOITED
+    kept = all(success[arm] >= EXPLOITED for arm in ("clip", "delta", "min-form"))
+    if as_json:
+        told_rows = [dataclasses.asdict(row) for row in rows]
+        print(json.dumps({"rows": told_rows, "holds": farmed and kept}))
+    if not (farmed and kept):
+        raise typer.Exit(1)
+
+
+def _mean(rows: Sequence[Outcome], arm: str, name: str) -> float:
+    return float(np.mean([getattr(row, name) for row in rows if row.arm == arm]))
 
 
 def _table(rows: Sequence[Fidelity], envs: Sequence[str]) -> Table:

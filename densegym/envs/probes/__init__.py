@@ -1,0 +1,1 @@
+"""Small worlds in which a careless reward can be farmed; they show which rewards are."""
