@@ -39,9 +39,12 @@ EVENLY: RewardSpec = {"model": "credit/uniform", "of": "env"}
 FITTED: RewardSpec = {"model": "credit/rrd", "of": "env"}
 ARMS: Mapping[str, RewardSpec] = {"raw": RAW, "uniform": EVENLY, "dense": "env"}
 LEARNT: Mapping[str, RewardSpec] = {
+    "lare": {"model": "credit/lare", "of": "env"},
     "rrd": FITTED,
     "rrd-unbiased": {"model": "credit/rrd", "of": "env", "unbiased": True},
-    **ARMS,
+    "uniform": EVENLY,
+    "raw": RAW,
+    "dense": "env",
 }
 _CARDS = {
     "HalfCheetah-v5": "DenseGym/HalfCheetahForward-v0",

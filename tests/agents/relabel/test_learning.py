@@ -12,9 +12,11 @@ from densegym.agents.delayed import (
     ARMS,
     EVENLY,
     FITTED,
+    LEARNT,
     RAW,
     Curve,
     World,
+    build,
     compare,
     cost,
     over_seeds,
@@ -52,3 +54,14 @@ def test_finished_runs_are_kept_and_read_back(tmp_path):
     assert first == again == told
     assert first[0].bootstraps
     assert len(first[0].returns) == len(first[0].steps) >= 1
+
+
+def test_every_compared_arm_learns_on_the_cheetah():
+    assert list(LEARNT) == ["lare", "rrd", "rrd-unbiased", "uniform", "raw", "dense"]
+    for arm, reward in LEARNT.items():
+        model = build(World("HalfCheetah-v5", 100), reward, algo="ppo", seed=0)
+        model.n_epochs = 1
+        model.learn(1600)
+        fitted = model.get_env().venv.engine.model
+        assert getattr(fitted, "ready", False) == (arm in ("lare", "rrd", "rrd-unbiased"))
+        model.get_env().close()
