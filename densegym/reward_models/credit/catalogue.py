@@ -11,6 +11,8 @@ CREDITS = (
     ("spa", "sequence:SPACredit", "contributions that add up to the return, grounded in validity"),
     ("rudder", "sequence:RudderCredit", "differences of returns predicted from every prefix"),
     ("diaster", "sequence:DiasterCredit", "differences of sub-trajectory rewards, of one step"),
+    ("oprl", "implicit:OPRLCredit", "log-ratio of policies, fitted to pairs of episodes"),
+    ("prime", "implicit:PRIMECredit", "log-ratio of policies, fitted to success or failure"),
 )
 COMPOSITIONS = (
     ("pipeline", "pipeline:build_pipeline", "rewards in hindsight, gated by outcome and refined"),

@@ -41,12 +41,14 @@ class FittedCredit(ReturnCredit):
 
     Attributes:
         drawn: episodes per update.
+        pays_first: whether episodes are paid by the network as it was before it learned from them.
         by_length: whether they are drawn in proportion to their length.
     """
 
     needs = Need.EPISODE | Need.OBS
     drawn = 4
     by_length = False
+    pays_first = False
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class FittedCredit(ReturnCredit):
         self._seen, self._owed = 0, 0.0
         self._explained = float("nan")
         self._network: Any = None
+        self._taught = False
         self._moments: dict[str, Float] = {}
 
     @abstractmethod
@@ -98,10 +101,11 @@ class FittedCredit(ReturnCredit):
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
         """Take in the episodes, fit, and return credits for every step."""
         stored = [self._stored(one) for one in episodes]
+        early = self._credits(stored) if self.pays_first else None
         for one in stored:
             self._take_in(one)
         self._fit(sum(len(one.inputs) for one in stored))
-        return self._credits(stored)
+        return self._credits(stored) if early is None else early
 
     def judge(self, episodes: Sequence[Episode]) -> Sequence[Float]:
         """Return the network's credits without learning from the episodes."""
@@ -119,7 +123,7 @@ class FittedCredit(ReturnCredit):
     @property
     def ready(self) -> bool:
         """Whether the network has been fitted and is trusted."""
-        if self._network is None or self._seen < self.min_episodes:
+        if not self._taught or self._seen < self.min_episodes:
             return False
         return self.min_explained is None or self._explained >= self.min_explained
 
@@ -134,9 +138,12 @@ class FittedCredit(ReturnCredit):
         return Stored(self._inputs_of(episode), float(self.rewards(episode).sum()))
 
     def _credits(self, stored: Sequence[Stored]) -> list[Float]:
-        if not self.ready:
-            return [np.full(len(one.inputs), one.rate) for one in stored]
-        return [self._spread(one) for one in stored]
+        spread = self._spread if self.ready else self._unready
+        return [spread(one) for one in stored]
+
+    def _unready(self, one: Stored) -> Float:
+        """Return the (T,) credits of an episode until the network is trusted."""
+        return np.full(len(one.inputs), one.rate)
 
     def _inputs_of(self, episode: Episode) -> Any:
         return inputs_of(episode)
@@ -157,17 +164,20 @@ class FittedCredit(ReturnCredit):
         if self._network is None:
             self._standardise()
             self._begin()
-        for _ in range(updates):
-            self._update()
+        self._refit(updates)
         if self.min_explained is not None:
             self._explained = self._explain()
 
-    def _update(self) -> None:
-        drawn = self._store.draw(self._random, self.drawn, by_length=self.by_length)
-        self._adam.zero_grad()
-        torch.autograd.backward(self._loss(drawn))
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 10.0)
-        self._adam.step()
+    def _refit(self, updates: int) -> None:
+        for _ in range(updates):
+            drawn = self._draw()
+            if drawn:
+                descend(self._adam, self._loss(drawn))
+                self._taught = True
+
+    def _draw(self) -> list[Stored]:
+        """Return the episodes of one update; none where there is nothing to learn from."""
+        return self._store.draw(self._random, self.drawn, by_length=self.by_length)
 
     def _explain(self) -> float:
         """Return the share of the variance of held-out returns that is explained; NaN unknown."""
@@ -207,7 +217,11 @@ class FittedCredit(ReturnCredit):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the network and its scales; episodes are gathered anew."""
-        kept: dict[str, Any] = {"seen": self._seen, "explained": self._explained}
+        kept: dict[str, Any] = {
+            "seen": self._seen,
+            "explained": self._explained,
+            "taught": self._taught,
+        }
         if self._network is not None:
             kept["moments"] = copy.deepcopy(self._moments)
             kept["network"] = weights_of(self._network)
@@ -216,10 +230,19 @@ class FittedCredit(ReturnCredit):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the network and its scales; the optimiser starts afresh."""
         self._seen, self._explained = int(state["seen"]), float(state["explained"])
+        self._taught = bool(state["taught"])
         if "network" in state:
             self._moments = {k: np.asarray(v) for k, v in state["moments"].items()}
             self._begin()
             restore_weights(self._network, state["network"])
+
+
+def descend(adam: torch.optim.Adam, loss: torch.Tensor) -> None:
+    """Take one step down a loss, its gradient's norm held to 10."""
+    adam.zero_grad()
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], 10.0)
+    adam.step()
 
 
 def conserved(credit: Float, total: float) -> Float:

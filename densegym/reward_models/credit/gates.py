@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from densegym.errors import RewardError
+from densegym.reward_models.credit.outcomes import outcome_of
 from densegym.reward_models.types import Episode, Float
 
 OnTruncation = Literal["close", "open", "judge"]
@@ -62,24 +63,14 @@ class Gate:
         """Return how far the gate is open, 0 to 1.
 
         Raises:
-            RewardError: no step of the episode tells the key.
+            RewardError: no step of the episode tells the key, or it is NaN or infinite.
         """
         if not episode.terminated and self.on_truncation != "judge":
             return float(self.on_truncation == "open")
-        value = _value(self.key, episode)
+        value = outcome_of(episode, self.key, "the gate")
         if self.soft is None:
             return float(value >= self.threshold)
         return float(np.clip((value - self.soft) / (self.threshold - self.soft), 0.0, 1.0))
-
-
-def _value(key: str, episode: Episode) -> float:
-    if key == "return":
-        return float(episode.env_reward.sum())
-    told = [float(info[key]) for info in episode.info if key in info]
-    if not told:
-        known = sorted(k for k, v in episode.info[-1].items() if isinstance(v, int | float))
-        raise RewardError(f'no step told info["{key}"] for the gate; it could read {known}')
-    return max(told)
 
 
 def parse(gate: Any) -> Gate:

@@ -14,7 +14,7 @@ from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.types import Episode, Steps
 
 WIDEST = 4096  # columns; beyond it the observation is a picture, for which an MLP is no judge
-_CHOICES = 128  # columns of a one-hot action
+CHOICES = 128  # columns of a one-hot action
 _WORDS = 256  # columns of hashed words
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -41,18 +41,30 @@ def inputs(obs: Any, action: Any, next_obs: Any) -> Any:
         rest = {key: obs[key] for key in obs if key not in ("cands", "mask")}
         after = {key: next_obs[key] for key in rest}
         return np.concatenate([_flat(rest), taken, _flat(rest) - _flat(after)], axis=1, dtype="f4")
-    before, after = _flat(obs), _flat(next_obs)
-    if before.shape[1] > WIDEST:
-        raise RewardError(
-            f"the observation has {before.shape[1]} numbers, more than the {WIDEST} that learned "
-            'credits read. Use "credit/uniform", or "credit/lare" with factors of your own.'
-        )
+    before, after = _narrow(_flat(obs)), _flat(next_obs)
     return np.concatenate([before, _acted(action), before - after], axis=1, dtype="f4")
 
 
 def states(obs: Any) -> Any:
-    """Return (B, D) float32 numbers of B observations."""
-    return _flat(obs)
+    """Return (B, D) float32 numbers of B observations; of candidates, their mean.
+
+    Raises:
+        RewardError: pictures or other observations of more than 4,096 numbers.
+    """
+    if isinstance(obs, dict) and "cands" in obs:
+        there = offered(obs)
+        rest = {key: obs[key] for key in obs if key not in ("cands", "mask")}
+        count = np.maximum(there.sum(axis=1, keepdims=True), 1)
+        mean = (obs["cands"] * there[..., None]).sum(axis=1) / count
+        return np.concatenate([_flat(rest), mean], axis=1, dtype="f4")
+    return _narrow(_flat(obs))
+
+
+def offered(obs: Any) -> Any:
+    """Return (B, K) which candidates of a choice there are, all of them without a mask."""
+    if "mask" in obs:
+        return np.asarray(obs["mask"], dtype=np.bool_)
+    return np.ones(obs["cands"].shape[:2], dtype=np.bool_)
 
 
 def steps_of(episode: Episode) -> Steps:
@@ -73,12 +85,21 @@ def steps_of(episode: Episode) -> Steps:
     )
 
 
+def _narrow(rows: Any) -> Any:
+    if rows.shape[1] > WIDEST:
+        raise RewardError(
+            f"the observation has {rows.shape[1]} numbers, more than the {WIDEST} that learned "
+            'credits read. Use "credit/uniform", or "credit/lare" with factors of your own.'
+        )
+    return rows
+
+
 def _acted(action: Any) -> Any:
     if isinstance(action, list):
         return _hashed(action)
     taken = np.asarray(action)
     if taken.dtype.kind in "iub" and taken.size == len(taken):
-        return np.eye(_CHOICES, dtype="f4")[taken.ravel().astype(np.int64) % _CHOICES]
+        return np.eye(CHOICES, dtype="f4")[taken.ravel().astype(np.int64) % CHOICES]
     return taken.reshape(len(taken), -1)
 
 

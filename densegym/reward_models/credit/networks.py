@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 from torch import nn
+
+from densegym.errors import RewardError
+
+Encoder: TypeAlias = Literal["gru", "mlp"]
 
 
 def mlp(inputs: int, hidden: int, outputs: int = 1) -> nn.Sequential:
@@ -35,6 +39,23 @@ class Recurrent(nn.Module):
         states, _ = self.gru(self.enter(rows))
         said: torch.Tensor = self.leave(states)[..., 0]
         return said
+
+
+def reader_of_prefixes(encoder: Encoder, inputs: int, hidden: int) -> nn.Module:
+    """Return a network from (B, T, D) to (B, T): a GRU, or an MLP that sees one step at a time."""
+    if encoder == "gru":
+        return Recurrent(inputs, hidden)
+    return nn.Sequential(mlp(inputs, hidden), nn.Flatten(-2))
+
+
+def check_encoder(name: str, encoder: str) -> None:
+    """Refuse what ``reader_of_prefixes`` cannot build.
+
+    Raises:
+        RewardError: another encoder than ``"gru"`` and ``"mlp"``.
+    """
+    if encoder not in get_args(Encoder):
+        raise RewardError(f'"{name}" takes encoder="gru" or "mlp"; given {encoder!r}')
 
 
 def seeded(seed: int, build: Callable[[], nn.Module]) -> Any:

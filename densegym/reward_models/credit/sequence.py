@@ -15,14 +15,19 @@ from torch import nn
 
 from densegym.errors import RewardError
 from densegym.reward_models.credit.fitted import FittedCredit, conserved
-from densegym.reward_models.credit.networks import Recurrent, mlp
+from densegym.reward_models.credit.networks import (
+    Encoder,
+    Recurrent,
+    check_encoder,
+    mlp,
+    reader_of_prefixes,
+)
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
 from densegym.reward_models.credit.rrd import MarkovCredit
 from densegym.reward_models.credit.store import Stored
 from densegym.reward_models.types import Episode, Float, TaskCard
 
-Encoder = Literal["gru", "mlp"]
 BetaMode = Literal["share", "paper"]
 
 
@@ -105,12 +110,13 @@ class SPACredit(SequenceCredit):
             seed=seed,
             min_explained=min_explained,
         )
-        if encoder not in ("gru", "mlp") or beta_mode not in ("share", "paper"):
+        check_encoder(self.name, encoder)
+        if beta_mode not in ("share", "paper"):
             raise RewardError(
-                f'"{self.name}" takes encoder="gru" or "mlp" and beta_mode="share" or "paper"; '
-                f"given {encoder!r} and {beta_mode!r}"
+                f'"{self.name}" takes beta_mode="share" or "paper"; given {beta_mode!r}'
             )
-        self._encoder, self._hidden = encoder, hidden
+        self._encoder: Encoder = encoder
+        self._hidden = hidden
         self._alpha, self._beta, self._beta_mode = alpha, beta, beta_mode
         self._longest = max_steps or 0
         self._fixed, self._residual = max_steps is not None, residual
@@ -151,9 +157,7 @@ class SPACredit(SequenceCredit):
         return each * flags
 
     def _build(self, width: int) -> Any:
-        if self._encoder == "gru":
-            return Recurrent(width, self._hidden)
-        return nn.Sequential(mlp(width, self._hidden), nn.Flatten(-2))
+        return reader_of_prefixes(self._encoder, width, self._hidden)
 
     def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
         rows, real = self._padded(drawn)

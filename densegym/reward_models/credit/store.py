@@ -19,10 +19,12 @@ class Stored(NamedTuple):
     Attributes:
         inputs: (T, D) float32.
         total: its undiscounted return R.
+        more: what one kind of credit keeps besides.
     """
 
     inputs: Any
     total: float
+    more: Any = None
 
     @property
     def rate(self) -> float:
@@ -35,10 +37,11 @@ class EpisodeStore:
 
     Args:
         steps: most steps kept.
+        episodes: most episodes kept; None for any number.
     """
 
-    def __init__(self, steps: int = _STEPS) -> None:
-        self._most = steps
+    def __init__(self, steps: int = _STEPS, episodes: int | None = None) -> None:
+        self._most, self._count = steps, episodes
         self._episodes: deque[Stored] = deque()
         self.steps = 0
 
@@ -52,8 +55,12 @@ class EpisodeStore:
         """Keep an episode."""
         self._episodes.append(one)
         self.steps += len(one.inputs)
-        while self.steps > self._most and len(self._episodes) > 1:
+        while self._full() and len(self._episodes) > 1:
             self.steps -= len(self._episodes.popleft().inputs)
+
+    def _full(self) -> bool:
+        many = self._count is not None and len(self._episodes) > self._count
+        return many or self.steps > self._most
 
     def draw(self, random: np.random.Generator, count: int, *, by_length: bool) -> list[Stored]:
         """Return ``count`` episodes, with replacement, uniformly or in proportion to T."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.config import TrainConfig, resolve
+from densegym.agents.extras.two_level import standardized
 from densegym.agents.learner import build_learner
 from densegym.agents.results import load_run
 from densegym.agents.train import train
@@ -57,6 +59,45 @@ def test_the_shops_learner_takes_credits_and_every_extra(reward: Any, extras: li
     assert all(bool(p.isfinite().all()) for p in after)
     assert any(bool((p != q).any()) for p, q in zip(before, after, strict=True))
     assert np.isfinite(learner.model.rollout_buffer.advantages).all()
+    learner.close()
+
+
+BY_RETURN = {"success": "return", "min_episodes": 3, "updates_per_step": 0.1}
+PAIRED = {"model": "credit/oprl", "margin": 0.0, "task_key": None, **BY_RETURN}
+JUDGED = {"model": "credit/prime", "threshold": 0.05, **BY_RETURN}
+
+
+class Advantages(BaseCallback):
+    """Keeps the last rollout's advantages, and what was paid apart from rewards."""
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        buffer = self.model.rollout_buffer
+        self.seen = (buffer.advantages.copy(), buffer.returns - buffer.values, buffer.books.apart)
+
+
+@pytest.mark.parametrize(
+    ("world", "algo", "credit"),
+    [
+        ("DenseGym/ShopChoice-v0", "choice-ppo", PAIRED),
+        ("DenseGym/ShopChoice-v0", "choice-ppo", JUDGED),
+        (HOPPER, "ppo", PAIRED),
+    ],
+)
+def test_implicit_rewards_join_the_advantages(world: str, algo: str, credit: Any) -> None:
+    lines = ["n_envs=2", "n_steps=64", "batch_size=32", "n_epochs=1", "extra.step_advantage=1.0"]
+    lines += ["episode_steps=20"] if world == HOPPER else []
+    wanted = resolve(world, reward=["env", credit], algo=algo, overrides=lines)
+    learner, spy = build_learner(wanted), Advantages()
+    learner.model.learn(384, callback=[spy, *learner.callbacks])
+    _, model = learner.engine.model.models
+    advantages, raw, apart = spy.seen
+    assert model.ready
+    assert 0 < np.abs(apart).max() <= model.bound
+    expected = standardized(raw) + standardized(apart)
+    np.testing.assert_allclose(advantages, expected, atol=1e-4)
     learner.close()
 
 
