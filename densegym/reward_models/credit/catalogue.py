@@ -13,6 +13,8 @@ CREDITS = (
     ("diaster", "sequence:DiasterCredit", "differences of sub-trajectory rewards, of one step"),
     ("oprl", "implicit:OPRLCredit", "log-ratio of policies, fitted to pairs of episodes"),
     ("prime", "implicit:PRIMECredit", "log-ratio of policies, fitted to success or failure"),
+    ("information-gain", "gain:InformationGainCredit", "rises of the probability of success"),
+    ("siop", "siop:SIOPCredit", "gains towards the answer given, by how many gave it"),
 )
 COMPOSITIONS = (
     ("pipeline", "pipeline:build_pipeline", "rewards in hindsight, gated by outcome and refined"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -56,6 +56,14 @@ def check_encoder(name: str, encoder: str) -> None:
     """
     if encoder not in get_args(Encoder):
         raise RewardError(f'"{name}" takes encoder="gru" or "mlp"; given {encoder!r}')
+
+
+def padded(every: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return sequences (T, D) as one (B, T, D), and (B, T) weights, 1 where there was a row."""
+    lengths = torch.tensor([len(rows) for rows in every])
+    joined = nn.utils.rnn.pad_sequence(list(every), batch_first=True)
+    real = torch.arange(joined.shape[1])[None, :] < lengths[:, None]
+    return joined, real.to(torch.float32)
 
 
 def seeded(seed: int, build: Callable[[], nn.Module]) -> Any:

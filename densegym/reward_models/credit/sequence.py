@@ -20,6 +20,7 @@ from densegym.reward_models.credit.networks import (
     Recurrent,
     check_encoder,
     mlp,
+    padded,
     reader_of_prefixes,
 )
 from densegym.reward_models.credit.properties import Properties
@@ -38,12 +39,7 @@ class SequenceCredit(FittedCredit):
 
     def _padded(self, drawn: Sequence[Stored]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (B, T, D) scaled inputs and (B, T) weights, 1 where a step was taken."""
-        lengths = torch.tensor([len(one.inputs) for one in drawn])
-        rows = nn.utils.rnn.pad_sequence(
-            [self._scaled(one.inputs) for one in drawn], batch_first=True
-        )
-        real = torch.arange(rows.shape[1])[None, :] < lengths[:, None]
-        return rows, real.to(torch.float32)
+        return padded([self._scaled(one.inputs) for one in drawn])
 
     def _prefixes(self, inputs: Any) -> torch.Tensor:
         """Return (T,) what the network says of each prefix."""
@@ -324,9 +320,9 @@ class DiasterCredit(MarkovCredit):
         filled = [i for i, tail in enumerate(tails) if len(tail)]
         if not filled:
             return worth
-        padded = nn.utils.rnn.pad_sequence([tails[i] for i in filled], batch_first=True)
+        whole = nn.utils.rnn.pad_sequence([tails[i] for i in filled], batch_first=True)
         last = torch.tensor([len(tails[i]) - 1 for i in filled])
-        said = self._network["whole"](padded).gather(1, last[:, None])[:, 0]
+        said = self._network["whole"](whole).gather(1, last[:, None])[:, 0]
         return worth.index_put((torch.tensor(filled),), said)
 
     def _step_loss(
@@ -334,14 +330,14 @@ class DiasterCredit(MarkovCredit):
     ) -> torch.Tensor:
         """Return the squared distance of single steps from differences of prefixes."""
         with torch.no_grad():
-            padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-            prefixes = self._network["whole"](padded)
+            every = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+            prefixes = self._network["whole"](every)
             last = lengths.long() - 1
             prefixes.scatter_(1, last[:, None], targets[:, None])
             wanted = torch.diff(prefixes, dim=1, prepend=torch.zeros(len(prefixes), 1))
             wanted = wanted * lengths[:, None]
-        said = self._network["step"](padded)[..., 0]
-        real = torch.arange(padded.shape[1])[None, :] < lengths[:, None]
+        said = self._network["step"](every)[..., 0]
+        real = torch.arange(every.shape[1])[None, :] < lengths[:, None]
         return torch.square(said - wanted)[real].mean()
 
     def _ask(self, rows: Any) -> Float:

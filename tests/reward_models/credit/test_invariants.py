@@ -26,6 +26,8 @@ OPTIONS = {
     "credit/lare": {**SMALL, "factors": lambda steps: np.asarray(steps.next_obs, dtype="f4")},
     "credit/oprl": BY_RETURN,
     "credit/prime": BY_RETURN,
+    "credit/information-gain": BY_RETURN,
+    "credit/siop": {**BY_RETURN, "group": 3},
 }
 SPREADERS = [f"credit/{name}" for name, *_ in CREDITS]
 EPISODES = st.lists(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=12), min_size=1, max_size=6)

@@ -1,0 +1,232 @@
+"""Information gain: a step is worth what it tells about how the episode will end.
+
+The papers read probabilities of texts off a language model; here a network reads the states of an
+episode so far and is fitted to how stored episodes ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from densegym.errors import RewardError
+from densegym.reward_models.credit.fitted import FittedCredit
+from densegym.reward_models.credit.inputs import states
+from densegym.reward_models.credit.networks import (
+    Encoder,
+    check_encoder,
+    padded,
+    reader_of_prefixes,
+)
+from densegym.reward_models.credit.outcomes import Ending, EndingReader
+from densegym.reward_models.credit.properties import Properties
+from densegym.reward_models.credit.returns import Of
+from densegym.reward_models.credit.store import EpisodeStore, Stored
+from densegym.reward_models.types import Episode, Float, TaskCard
+
+_UNKNOWN = Ending(0.0, False, None, None)
+
+
+class Course(NamedTuple):
+    """What is kept of an episode.
+
+    Attributes:
+        first: (1, D) float32, the state it began in.
+        ending: how it ended.
+        last: (E,) float32, its last step as other credits read it, or None.
+    """
+
+    first: Any
+    ending: Ending
+    last: Any = None
+
+
+class GainCredit(FittedCredit):
+    """What both share: states of episodes, how these ended, and a reader of prefixes.
+
+    An episode is paid before it is learned from. Until the reader is asked its probabilities count
+    as constant, so that only what is paid for the ending is paid.
+
+    Args:
+        task: the task's card.
+        of: whose return is compared under ``success="return"``.
+        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
+        success: ``"return"`` or the info key that outcomes are read from.
+        threshold: an outcome of at least this is a success.
+        recent: episodes that are learned from.
+        updates_per_step: gradient steps per environment step.
+        min_episodes: episodes before the reader is asked.
+        learning_rate: of Adam.
+        hidden: width.
+        seed: of weights and draws.
+        task_key: info key that names an episode's task, or None.
+        answer: info key of an episode's answer, or None.
+    """
+
+    drawn = 16
+    pays_first = True
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None,
+        *,
+        encoder: Encoder,
+        success: str,
+        threshold: float,
+        recent: int,
+        updates_per_step: float,
+        min_episodes: int,
+        learning_rate: float,
+        hidden: int,
+        seed: int,
+        task_key: str | None = None,
+        answer: str | None = None,
+    ) -> None:
+        super().__init__(
+            task,
+            of,
+            updates_per_step=updates_per_step,
+            min_episodes=min_episodes,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+        check_encoder(self.name, encoder)
+        if recent < 2:
+            raise RewardError(f'"{self.name}" takes recent from 2 up; given {recent}')
+        self._encoder: Encoder = encoder
+        self._hidden = hidden
+        self._read = EndingReader(
+            asker=f'"{self.name}"',
+            success=success,
+            threshold=threshold,
+            task_key=task_key,
+            answer=answer,
+        )
+        self._store = EpisodeStore(episodes=recent)
+
+    def _stored(self, episode: Episode) -> Stored:
+        total = float(self.rewards(episode).sum())
+        return _course(episode, total, self._read(episode, total))
+
+    def _build(self, width: int) -> Any:
+        return reader_of_prefixes(self._encoder, width, self._hidden)
+
+    def _rows(self, one: Stored) -> torch.Tensor:
+        return self._scaled(np.concatenate([one.more.first, one.inputs]))
+
+    def _ask(self, rows: torch.Tensor) -> Float:
+        """Return the (T + 1,) probabilities that a reader of (T + 1, D) rows gives."""
+        with torch.no_grad():
+            said: Float = self._network(rows[None])[0].sigmoid().numpy().astype(np.float64)
+        return said
+
+
+class InformationGainCredit(GainCredit):
+    """Differences of the probability of success: ``reward="credit/information-gain"``.
+
+    IGPO, Wang et al. 2025, arXiv 2510.14967: r_t = p_t − p_{t−1}, and the last step earns
+    α · outcome on top. p is the probability of success given the states so far, p_{−1} that of the
+    first one; the paper's is that of the gold answer. An outcome is 1 or 0, in place of F1. An
+    episode's credits add up to p_{T−1} + α · outcome − p_{−1}, whatever happened between.
+
+    Args:
+        task: the task's card.
+        of: whose return is compared under ``success="return"``.
+        alpha: α.
+        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
+        success: ``"return"`` or the info key that outcomes are read from.
+        threshold: an outcome of at least this is a success.
+        recent: episodes that are learned from.
+        updates_per_step: gradient steps of 16 episodes per environment step.
+        min_episodes: episodes before the reader is asked.
+        learning_rate: of Adam.
+        hidden: width.
+        seed: of weights and draws.
+    """
+
+    name = "credit/information-gain"
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None = None,
+        *,
+        alpha: float = 1.0,
+        encoder: Encoder = "gru",
+        success: str = "is_success",
+        threshold: float = 0.5,
+        recent: int = 512,
+        updates_per_step: float = 0.025,
+        min_episodes: int = 10,
+        learning_rate: float = 1e-3,
+        hidden: int = 64,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            task,
+            of,
+            encoder=encoder,
+            success=success,
+            threshold=threshold,
+            recent=recent,
+            updates_per_step=updates_per_step,
+            min_episodes=min_episodes,
+            learning_rate=learning_rate,
+            hidden=hidden,
+            seed=seed,
+        )
+        if alpha < 0:
+            raise RewardError(f'"{self.name}" takes alpha of at least 0; given {alpha}')
+        self.alpha = alpha
+        bounds = (-1.0, 1.0 + alpha)
+        self.properties = Properties("episode", causal=True, conserves="potential", bounds=bounds)
+
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return the gains of an unfinished episode, where the reader can know them."""
+        if not self.ready:
+            return None
+        return np.diff(self._ask(self._rows(_course(prefix, 0.0, _UNKNOWN))))
+
+    def probabilities(self, episode: Episode) -> Float:
+        """Return the (T + 1,) probabilities of success after each state; once ``ready``."""
+        return self._ask(self._rows(self._stored(episode)))
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        rows, real = padded([self._rows(one) for one in drawn])
+        succeeded = torch.tensor([float(one.more.ending.success) for one in drawn])
+        return cross_entropy(self._network(rows), succeeded, real)
+
+    def _spread(self, one: Stored) -> Float:
+        return self._with_outcome(np.diff(self._ask(self._rows(one))), one)
+
+    def _unready(self, one: Stored) -> Float:
+        return self._with_outcome(np.zeros(len(one.inputs)), one)
+
+    def _with_outcome(self, gains: Float, one: Stored) -> Float:
+        gains[-1] += self.alpha * one.more.ending.success
+        return gains
+
+
+def _course(episode: Episode, total: float, ending: Ending) -> Stored:
+    every = states(episode.obs)
+    return Stored(every[1:], total, Course(every[:1], ending))
+
+
+def cross_entropy(said: torch.Tensor, label: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Return the mean over episodes of the mean over prefixes of the binary cross-entropy.
+
+    Args:
+        said: (B, L) log-odds.
+        label: (B,) 0 or 1.
+        real: (B, L), 1 where there was a prefix.
+    """
+    every = functional.binary_cross_entropy_with_logits(
+        said, label[:, None].expand_as(said), reduction="none"
+    )
+    loss: torch.Tensor = ((every * real).sum(dim=1) / real.sum(dim=1)).mean()
+    return loss
