@@ -10,7 +10,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
 
 EVAL_SEED = 1_000_003  # evaluation placements: the same for every run, never seen in training
+_FALSE_PROGRESS = 0.5  # mean largest potential of failed episodes that is warned of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class _Run:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         self._earlier = {"wall_s": 0.0, "cpu_s": 0.0}
         self._success: float | None = None
+        self._warned = False
 
     def carry_out(self, saved: Path | None, *, film: bool) -> None:
         """Learn the remaining steps, evaluate, and write the results."""
@@ -151,11 +153,27 @@ class _Run:
         seen = self.learner.evaluate(episodes=run.eval_episodes, seed=EVAL_SEED)
         self._success = float(seen.success.mean())
         line = {"step": int(self.learner.model.num_timesteps), **self._clocks(), **seen.as_dict()}
+        if metrics := self.learner.engine.metrics():
+            line["reward_metrics"] = metrics
+            self._watch(metrics)
         append_jsonl(self.work / "eval.jsonl", line)
         logger = self.learner.model.logger
         logger.record("eval/success", self._success)
         logger.record("eval/return_env", float(seen.return_env.mean()))
         self.report()
+
+    def _watch(self, metrics: Mapping[str, float]) -> None:
+        """Warn where a progress reward sees success in failures; again when it has fallen since."""
+        seen = max((v for k, v in metrics.items() if k.endswith("false_progress")), default=0.0)
+        if seen > _FALSE_PROGRESS and not self._warned:
+            warnings.warn(
+                f"false progress: {self.learner.engine.model.name} rises to {seen:.2f} in failed "
+                "episodes, on average. It may take for success what it never saw fail; judge by "
+                "the success of the evaluations.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        self._warned = seen > _FALSE_PROGRESS
 
     def checkpoint(self) -> None:
         """Write a checkpoint and the clocks that belong to it."""

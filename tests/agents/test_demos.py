@@ -1,14 +1,22 @@
 """Demonstrations: what was asked for came about, placements are split, Minari gives them back."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import densegym  # noqa: F401  registers the worlds
 from densegym.agents import demos as collecting
+from densegym.agents.config import resolve
+from densegym.agents.learner import build_learner
+from densegym.agents.load import load_learner
+from densegym.agents.train import train
 from densegym.envs.registration import bare_spec
 from densegym.errors import DenseGymError, UnknownNameError
 from densegym.reward_models.progress import demos as files
+from densegym.reward_models.progress import fit, local
+from tests.small import SMALL
 
 ID = "DenseGym/ButtonPress-v0"
 
@@ -57,6 +65,52 @@ def test_minari_gives_back_every_pixel(collected, tmp_path, monkeypatch) -> None
     again = files.load(ID)
     assert files.digest(again) == files.digest(collected.demos)
     assert [demo.seed for demo in again] == [demo.seed for demo in collected.demos]
+
+
+def test_a_run_harvests_and_deferred_scoring_learns_the_same(
+    collected, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setenv("DENSEGYM_CACHE", str(tmp_path / "cache"))
+    world = gym.make(bare_spec(ID))
+    for kind in files.KINDS:
+        kept = [demo for demo in collected.demos if demo.kind == kind]
+        files.save(kept, ID, kind, env=world, cameras=collected.cameras)
+    world.close()
+    network, _ = fit.train(collected.demos, updates=10)
+    judge = local.LocalJudge(network, fit.references(collected.demos), collected.cameras)
+    judge.save(local.weights_path(ID))
+    monkeypatch.setattr("densegym.agents.train._FALSE_PROGRESS", 0.0)
+    harvest = {"every": 100, "updates": 2, "episodes": 4}
+    judged = {}
+    for deferred in (False, True):
+        reward = {"model": "progress/local", "harvest": harvest, "deferred": deferred}
+        settings = [*SMALL, "episode_steps=16", "normalize_reward=false"]
+        config = resolve(ID, reward=reward, steps=256, overrides=settings)
+        with pytest.warns(RuntimeWarning, match="false progress: progress/local rises"):
+            folder = train(config, tmp_path / f"deferred-{deferred}")
+        lines = (folder / "eval.jsonl").read_text().splitlines()
+        told = [json.loads(line)["reward_metrics"] for line in lines]
+        assert [metrics["harvests"] for metrics in told] == [1, 2]
+        assert {"harvest_before", "harvest_after", "false_progress"} <= told[-1].keys()
+        learner, _ = load_learner(folder)
+        judged[deferred] = (
+            learner.engine.state_dict()["model"],
+            learner.model.policy.state_dict(),
+            told,
+        )
+        learner.close()
+    once, stepwise = judged[True], judged[False]
+    assert once[2] == stepwise[2]
+    assert all((once[1][key] == value).all() for key, value in stepwise[1].items())
+    weights = stepwise[0]["potential"]["judge"]
+    assert all(
+        np.array_equal(once[0]["potential"]["judge"][key], value) for key, value in weights.items()
+    )
+    fresh = build_learner(config)
+    first = fresh.engine.model.state_dict()["potential"]["judge"]
+    fresh.close()
+    assert any(not np.array_equal(first[key], value) for key, value in weights.items())
 
 
 def test_tasks_without_an_expert_are_refused() -> None:

@@ -138,9 +138,19 @@ def load(env_id: str, kinds: Sequence[str] = KINDS) -> list[Demo]:
         DenseGymError: a kind is missing; says what to type.
         MissingExtraError: Minari is not installed.
     """
+    check(env_id, kinds)
+    minari: Any = require("minari", extra="demos")
+    return [
+        _demo(kind, episode)
+        for kind in kinds
+        for episode in minari.load_dataset(dataset_id(env_id, kind))
+    ]
+
+
+def check(env_id: str, kinds: Sequence[str] = KINDS) -> None:
+    """Raise what ``load`` would where demonstrations are missing, without loading any."""
     minari: Any = require("minari", extra="demos")
     known = minari.list_local_datasets()
-    demos = []
     for kind in kinds:
         name = dataset_id(env_id, kind)
         if name not in known:
@@ -148,8 +158,6 @@ def load(env_id: str, kinds: Sequence[str] = KINDS) -> list[Demo]:
                 f"there are no {kind} demonstrations of {env_id} (Minari dataset {name}). "
                 f"Type: densegym demos collect {env_id}"
             )
-        demos += [_demo(kind, episode) for episode in minari.load_dataset(name)]
-    return demos
 
 
 def _demo(kind: str, episode: Any) -> Demo:

@@ -25,7 +25,8 @@ _EXPERTS, _FRAMES, _NEAR = (
 )  # episodes an update, pictures of each, radius of the close ones
 _FAILED, _FAILED_FRAMES = 4, 6
 _GOALS = 2  # last pictures of other experts an update compares with
-_RATE, _DECAY = 2e-3, 1e-4
+RATE, _DECAY = 2e-3, 1e-4
+_RISE = 0.05  # share of the updates in which the rate rises
 _SHIFT, _BRIGHTNESS, _OFFSET = 3, 0.15, 8.0
 _POSITIVE = 3.0  # weight of done pictures
 _TAIL = 1 / 3  # of a stalled episode, in which nothing moves on
@@ -48,6 +49,7 @@ def train(
     *,
     seed: int = 0,
     updates: int = UPDATES,
+    rate: float = RATE,
     network: ProgressNetwork | None = None,
     on_update: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> tuple[ProgressNetwork, dict[str, float]]:
@@ -63,6 +65,7 @@ def train(
         demos: at least two experts; failures as many as there are.
         seed: of weights, batches and augmentation.
         updates: gradient steps.
+        rate: highest learning rate.
         network: to go on from; a new one by default.
         on_update: told about done and wanted updates.
 
@@ -83,7 +86,7 @@ def train(
         torch.manual_seed(seed)
         views, size = experts[0].pictures.shape[1:3]
         network = network or ProgressNetwork(views, size)
-        loss = _descend(network, experts, failed, rng, updates, on_update)
+        loss = _descend(network, experts, failed, rng, updates, rate, on_update)
     network.eval()
     cost = {"updates": float(updates), "cpu_s": time.process_time() - started, "loss": loss}
     return network, cost
@@ -101,11 +104,14 @@ def _descend(
     failed: Sequence[_Episode],
     rng: np.random.Generator,
     updates: int,
+    rate: float,
     on_update: Callable[[int, int], None],
 ) -> float:
-    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=_DECAY)
+    # The schedule divides by zero where the rise takes exactly one of its steps.
+    rise = min(0.9, max(_RISE, 1.5 / updates))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _RATE, total_steps=updates, pct_start=0.05, final_div_factor=30
+        optimiser, rate, total_steps=updates, pct_start=rise, final_div_factor=30
     )
     network.train()
     loss = torch.zeros(())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,10 @@ import numpy as np
 
 from densegym.cache import cache_folder
 from densegym.errors import DenseGymError, RewardError, require
+from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress.accumulate import Fusion
+from densegym.reward_models.progress.demos import Demo
+from densegym.reward_models.progress.harvest import Harvest, HarvestingPotential
 from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, check_images
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import Float, Frames, Pictures, TaskCard
@@ -25,6 +30,7 @@ FORMAT = "densegym/progress-local-v1"
 EVERY, CURVE = 5, 4.0
 _BLOCK = 16  # rows of every matrix product of the heads
 _CHUNK = 256  # pictures encoded at once
+_REFIT_RATE = 5e-4  # a quarter of the first fit's: experts stay as they were known
 
 
 class LocalJudge(BaseJudge):
@@ -87,9 +93,31 @@ class LocalJudge(BaseJudge):
         import torch
 
         with torch.inference_mode():
-            logits = torch.cat([self.network.done_logit(block) for block in _blocks(image)])
-            value = torch.sigmoid(logits)
+            # Block by block, because sigmoid rounds longer arrays otherwise.
+            sure = [torch.sigmoid(self.network.done_logit(block)) for block in _blocks(image)]
+            value = torch.cat(sure)
         return Verdict(_rows(value, len(image)), np.ones(len(image), dtype=np.bool_))
+
+    def refit(self, demos: Sequence[Demo], *, updates: int, seed: int) -> LocalJudge:
+        """Return a judge that went on learning from demonstrations that are not held out."""
+        from densegym.reward_models.progress import fit
+
+        network = copy.deepcopy(self.network)
+        network, _ = fit.train(demos, seed=seed, updates=updates, rate=_REFIT_RATE, network=network)
+        return LocalJudge(network, self.reference, self.pictures.cameras, self.card)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights."""
+        return {k: v.numpy().copy() for k, v in self.network.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the weights; nothing changes where an older checkpoint holds none."""
+        if not state:
+            return
+        from torch import from_numpy
+
+        self.network.load_state_dict({k: from_numpy(np.array(v)) for k, v in state.items()})
+        self.goal = self.see(self.reference)
 
     def save(self, path: Path) -> None:
         """Write weights, references and card as one safetensors file."""
@@ -165,12 +193,14 @@ def weights_path(env_id: str) -> Path:
 def build(
     *,
     task: TaskCard,
+    seed: int = 0,
     weights: str = "",
     fusion: Fusion = "mean",
     every: int = EVERY,
     curve: float = CURVE,
     gate: bool = True,
     smooth: float = 0.0,
+    harvest: Mapping[str, Any] | None = None,
 ) -> ProgressPotential:
     """Build ``progress/local``.
 
@@ -182,9 +212,12 @@ def build(
         curve: of Φ; see ``ProgressPotential``.
         gate: hold Φ below 0.9 until the done head is sure.
         smooth: share of the old Φ kept at every picture.
+        harvest: learn failures of the policy in training; settings as in ``Harvest``.
+        seed: of harvests.
 
     Raises:
         RewardError: no weights; says what to type.
+        DenseGymError: a harvest without the task's demonstrations; says what to type.
     """
     path = Path(weights) if weights else weights_path(task.id)
     if not path.is_file():
@@ -193,12 +226,19 @@ def build(
             f"Type: densegym demos collect {task.id}, "
             f"then: densegym fit progress/local --task {task.id}"
         )
-    return ProgressPotential(
-        LocalJudge.load(path),
-        name="progress/local",
-        fusion=fusion,
-        every=every,
-        curve=curve,
-        gate=gate,
-        smooth=smooth,
+    judge = LocalJudge.load(path)
+    options: dict[str, Any] = {
+        "name": "progress/local",
+        "fusion": fusion,
+        "every": every,
+        "curve": curve,
+        "gate": gate,
+        "smooth": smooth,
+    }
+    if harvest is None:
+        return ProgressPotential(judge, **options)
+    settings = Harvest.read(harvest)
+    files.check(task.id)
+    return HarvestingPotential(
+        judge, harvest=settings, demos=partial(files.load, task.id), seed=seed, **options
     )

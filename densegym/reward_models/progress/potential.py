@@ -166,8 +166,7 @@ class ProgressPotential:
 
     def after(self, steps: Steps) -> tuple[Float, Bool]:
         """Return Φ of the successors; rows without a picture keep theirs."""
-        due = self._due(steps)
-        asked = self.ask(steps.slot[due], self._frames(steps.frame)[due]) if len(due) else []
+        due, asked = self._look(steps)
         return self._move(steps, due, self.answer(asked))
 
     def _open(self, starts: Starts) -> None:
@@ -181,8 +180,11 @@ class ProgressPotential:
             values.reset(starts.slot)
         return np.zeros(len(starts.slot)), np.ones(len(starts.slot), dtype=np.bool_)
 
-    def _due(self, steps: Steps) -> Int:
-        return np.flatnonzero(self.pictures.due(steps.t, steps.terminated | steps.truncated))
+    def _look(self, steps: Steps) -> tuple[Int, list[Asked]]:
+        """Return the rows whose pictures are due, and the questions these raise."""
+        due = np.flatnonzero(self.pictures.due(steps.t, steps.terminated | steps.truncated))
+        asked = self.ask(steps.slot[due], self._frames(steps.frame)[due]) if len(due) else []
+        return due, asked
 
     def _move(self, steps: Steps, due: Int, answers: Answers) -> tuple[Float, Bool]:
         valid = np.ones(len(steps.slot), dtype=np.bool_)
@@ -206,14 +208,13 @@ class ProgressPotential:
         """
         asked, rows = list[Asked](), list[Int]()
         for event in events:
-            due = np.zeros(0, dtype=np.int64)
+            due, raised = np.zeros(0, dtype=np.int64), list[Asked]()
             if isinstance(event, Starts):
                 self._open(event)
             else:
-                due = self._due(event)
-                if len(due):
-                    asked += self.ask(event.slot[due], self._frames(event.frame)[due])
+                due, raised = self._look(event)
             rows.append(due)
+            asked += raised
         answers, place = self.answer(asked), 0
         values, self.told_many = list[tuple[Float, Bool]](), []
         for event, due in zip(events, rows, strict=True):
