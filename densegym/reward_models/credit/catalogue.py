@@ -17,6 +17,6 @@ CREDITS = (
     ("siop", "siop:SIOPCredit", "gains towards the answer given, by how many gave it"),
 )
 COMPOSITIONS = (
-    ("pipeline", "pipeline:build_pipeline", "rewards in hindsight, gated by outcome and refined"),
+    ("pipeline", "pipeline:build_pipeline", "rewards in hindsight, refined and gated by outcome"),
     ("channels", "channels:build_channels", "ordered rewards, each only where higher ones are met"),
 )

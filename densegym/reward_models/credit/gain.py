@@ -38,11 +38,13 @@ class Course(NamedTuple):
         first: (1, D) float32, the state it began in.
         ending: how it ended.
         last: (E,) float32, its last step as other credits read it, or None.
+        before: episodes that ended earlier; the same for those that ended at once.
     """
 
     first: Any
     ending: Ending
     last: Any = None
+    before: int = 0
 
 
 class GainCredit(FittedCredit):

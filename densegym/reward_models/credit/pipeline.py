@@ -1,4 +1,4 @@
-"""Redistribute, gate, refine: a reward of whole episodes made of stages that say what they keep."""
+"""Redistribute, refine, gate: a reward of whole episodes made of stages that say what they keep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.credit.gates import Gate
 from densegym.reward_models.credit.gates import parse as parse_gate
-from densegym.reward_models.credit.properties import Properties, properties_of
+from densegym.reward_models.credit.properties import UNBOUNDED, Properties, properties_of
 from densegym.reward_models.refine import Refinement, ensemble
 from densegym.reward_models.refine import parse as parse_refinements
 from densegym.reward_models.types import (
@@ -63,7 +63,10 @@ class Hindsight:
 
 
 class CreditPipeline(BaseRewardModel):
-    """Pays a reward model in hindsight, gated by the outcome and refined: ``credit/pipeline``.
+    """Pays a reward model in hindsight, refined and gated by the outcome: ``credit/pipeline``.
+
+    The gate comes last, so that a closed one pays nothing, whatever the refinements make of 0. To
+    refine what a gate lets through, take a gated pipeline for the base of another.
 
     Args:
         bases: the models to spread or to gate; more than one are an ensemble.
@@ -91,7 +94,7 @@ class CreditPipeline(BaseRewardModel):
         self.needs = Need.EPISODE
         for model in bases:
             self.needs |= model.needs
-        stages = [*(["gate"] if gate else []), *(name for name, _ in refine)]
+        stages = [*(name for name, _ in refine), *(["gate"] if gate else [])]
         self.name = "+".join([model.name for model in bases]) + "".join(f" > {s}" for s in stages)
         self.properties = _promise([properties_of(model) for model in bases], stages)
 
@@ -107,7 +110,7 @@ class CreditPipeline(BaseRewardModel):
         return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))
 
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
-        """Return redistributed, gated and refined credits."""
+        """Return redistributed, refined and gated credits."""
         every = [base.finish(episodes) for base in self._bases]
         by_episode = zip(*every, strict=True)
         return [self._staged(said, one) for said, one in zip(by_episode, episodes, strict=True)]
@@ -116,11 +119,9 @@ class CreditPipeline(BaseRewardModel):
         joined = credits[0]
         if len(credits) > 1:
             joined = ensemble(np.stack(credits), self._how, spread=self._spread)
-        if self._gate is not None:
-            joined = self._gate(joined, episode)
         for _, stage in self._refine:
             joined = stage(joined, float(episode.env_reward.sum()))
-        return joined
+        return joined if self._gate is None else self._gate(joined, episode)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the bases' states, in order."""
@@ -149,12 +150,15 @@ _BOUNDS = {"clip": (-np.inf, 0.0), "par": (0.0, 1.0)}
 
 def _promise(bases: Sequence[Properties], stages: Sequence[str]) -> Properties:
     """Return what is kept after all stages: the last one that decides decides."""
+    *refined, last = stages or ["nothing"]
     conserves = bases[0].conserves if len(bases) == 1 and not stages else "none"
-    if stages and stages[-1] == "renorm":
+    bounds = bases[0].bounds if len(bases) == 1 and not stages else UNBOUNDED
+    if last == "renorm":
         conserves = "return"
-    bounds = bases[0].bounds if len(bases) == 1 and not stages else (-np.inf, np.inf)
-    if stages:
-        bounds = _BOUNDS.get(stages[-1], bounds)
+    if last == "gate":
+        low, high = _promise(bases, refined).bounds
+        bounds = (min(low, 0.0), max(high, 0.0))
+    bounds = _BOUNDS.get(last, bounds)
     return Properties("episode", causal=False, conserves=conserves, bounds=bounds)
 
 
@@ -168,14 +172,15 @@ def build_pipeline(
     ensemble: str = "mean",
     spread: float = 1.0,
 ) -> CreditPipeline:
-    """Build ``{"model": "credit/pipeline", "base": ..., "hindsight_gate": ..., "refine": [...]}``.
+    """Build ``{"model": "credit/pipeline", "base": ..., "refine": [...], "hindsight_gate": ...}``.
 
     Args:
         task: the task's card.
         seed: of the bases.
         base: a reward specification; a list of several is an ensemble, not a sum.
-        hindsight_gate: a threshold on the world's return, or a mapping of ``gates.Gate``.
-        refine: names of refinements, or mappings of a name to its options.
+        hindsight_gate: a threshold on the world's return, or a mapping of ``gates.Gate``; it acts
+            last.
+        refine: names of refinements in the order they apply, or mappings of a name to its options.
         ensemble: ``"mean"``, ``"median"``, ``"min"`` or ``"cautious"``.
         spread: standard deviations taken off by ``"cautious"``.
 

@@ -41,7 +41,8 @@ class SIOPCredit(GainCredit):
         of: whose return is compared under ``success="return"``.
         gain_share: λ, of an answer's share; the rest is paid for the ending.
         evidence: η.
-        group: episodes of a task that are compared; those that end at once all are.
+        group: least episodes of a task that are compared, once there are so many; those that end
+            at once all are.
         answer: the info key of the answer; None compares success and failure alone.
         task_key: the info key that names a task. Where no step tells it, or with None, all
             episodes are of one.
@@ -103,12 +104,18 @@ class SIOPCredit(GainCredit):
         tasks = [one.more.ending.task for one in stored]
         for task in dict.fromkeys(tasks):
             mine = [i for i, own in enumerate(tasks) if own == task]
-            known = [one for one in self._store if one.more.ending.task == task]
-            missing = max(self.group - len(mine), 0)
-            others = known[len(known) - min(missing, len(known)) :]
+            others = self._latest(task, self.group - len(mine))
             told = self._compared([*others, *(stored[i] for i in mine)])
             credits |= dict(zip(mine, told[len(others) :], strict=True))
         return [credits[i] for i in range(len(stored))]
+
+    def _latest(self, task: Hashable, count: int) -> list[Stored]:
+        """Return the latest episodes of a task; of those that ended at once all or none."""
+        known = [one for one in self._store if one.more.ending.task == task]
+        if count < 1 or not known:
+            return []
+        oldest = known[-min(count, len(known))].more.before
+        return [one for one in known if one.more.before >= oldest]
 
     def _compared(self, members: Sequence[Stored]) -> list[Float]:
         """Return standardised credits of all episodes of a group."""
@@ -131,7 +138,8 @@ class SIOPCredit(GainCredit):
 
     def _stored(self, episode: Episode) -> Stored:
         one = super()._stored(episode)
-        return one._replace(more=one.more._replace(last=inputs_of(episode)[-1]))
+        last = inputs_of(episode)[-1]
+        return one._replace(more=one.more._replace(last=last, before=self._seen))
 
     def _standardise(self) -> None:
         super()._standardise()
