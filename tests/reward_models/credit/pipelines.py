@@ -21,7 +21,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "credit/uniform": {},
     "credit/ircr": {},
     "credit/lare": {**SMALL, "factors": lambda steps: np.asarray(steps.next_obs, dtype="f4")},
-    "credit/spa": {**SMALL, "beta": 0.0},  # without grounding it keeps returns
+    # Without grounding it keeps returns; both are trusted though these worlds are noise.
+    "credit/spa": {**SMALL, "beta": 0.0, "min_explained": -1e9},
+    "credit/rudder": {**SMALL, "min_explained": -1e9},
     "credit/oprl": BY_RETURN,
     "credit/prime": BY_RETURN,
     "credit/information-gain": BY_RETURN,

@@ -65,6 +65,14 @@ def check(model: Any, episodes: list[Episode]) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("base", SPREADERS)
+@pytest.mark.parametrize("discrete", [False, True])
+def test_what_is_tested_here_has_been_fitted(base, discrete):
+    model = rested(base, discrete=discrete)
+    assert getattr(model, "ready", True)
+    assert model.finish([played([1.0, 2.0], discrete=discrete)])[0].any()
+
+
+@pytest.mark.parametrize("base", SPREADERS)
 def test_every_combination_keeps_what_it_declares(base):
     rng = np.random.default_rng(1)
     episodes = [
