@@ -45,9 +45,3 @@ def drifts(count: int, seed: int = 0, length: int = 40) -> list[Episode]:
         infos: list[dict[str, Any]] = [{} for _ in range(length)]
         made.append(Episode(slot, obs, push, reward, np.zeros(length), True, infos))
     return made
-
-
-def correlation(credits: Sequence[Any], episodes: Sequence[Episode]) -> float:
-    """Pearson's correlation of credits with the rewards that were hidden in the return."""
-    hidden = np.concatenate([one.env_reward for one in episodes])
-    return float(np.corrcoef(np.concatenate(credits), hidden)[0, 1])
