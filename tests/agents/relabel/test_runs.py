@@ -122,9 +122,17 @@ def test_sac_in_both_modes_of_whole_episodes(relabel: str, tmp_path: Path) -> No
     assert load_run(train(wanted, tmp_path / relabel)).meta["steps"] == 130
 
 
-@pytest.mark.parametrize("algo", ["ppo", "sac"])
-def test_a_stopped_run_goes_on(algo: str, tmp_path: Path) -> None:
-    wanted = config(algo, steps=384)
+@pytest.mark.parametrize(
+    ("algo", "reward"),
+    [
+        ("ppo", PAIRED),
+        ("ppo", {"model": "credit/siop", "threshold": 0.05, **BY_RETURN}),
+        ("sac", "credit/uniform"),
+        ("sac", {"model": "credit/prime", "threshold": 0.05, **BY_RETURN}),
+    ],
+)
+def test_a_stopped_run_goes_on(algo: str, reward: Any, tmp_path: Path) -> None:
+    wanted = config(algo, reward=reward, steps=384)
     told = []
 
     def stop(progress: Any) -> None:
