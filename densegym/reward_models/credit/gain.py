@@ -69,7 +69,7 @@ class GainCredit(FittedCredit):
         answer: info key of an episode's answer, or None.
     """
 
-    drawn = 16
+    drawn = 8
     pays_first = True
 
     def __init__(
@@ -144,7 +144,7 @@ class InformationGainCredit(GainCredit):
         success: ``"return"`` or the info key that outcomes are read from.
         threshold: an outcome of at least this is a success.
         recent: episodes that are learned from.
-        updates_per_step: gradient steps of 16 episodes per environment step.
+        updates_per_step: gradient steps of 8 episodes per environment step.
         min_episodes: episodes before the reader is asked.
         learning_rate: of Adam.
         hidden: width.

@@ -75,7 +75,7 @@ class ImplicitCredit(FittedCredit):
     """
 
     markov = True
-    drawn = 16
+    drawn = 8
     pays_first = True
 
     def __init__(
