@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -30,19 +30,24 @@ class Evaluation:
         return_env: (episodes,) float64, undiscounted sum of the world's own reward.
         success: (episodes,) float64, 1.0 where the world's success rule was met.
         length: (episodes,) int64 steps.
+        measures: (episodes,) float64 each, other outcomes by their key in the last ``info``.
     """
 
     return_env: Float
     success: Float
     length: Int
+    measures: Mapping[str, Float] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, list[float]]:
+    def as_dict(self) -> dict[str, Any]:
         """Return plain lists, as stored in ``eval.jsonl``."""
-        return {
+        told: dict[str, Any] = {
             "return_env": self.return_env.tolist(),
             "success": self.success.tolist(),
             "length": self.length.tolist(),
         }
+        if self.measures:
+            told["measures"] = {key: seen.tolist() for key, seen in self.measures.items()}
+        return told
 
 
 class Evaluator:
@@ -52,12 +57,19 @@ class Evaluator:
         spec: the world without any reward skin.
         lanes: how many episodes run side by side, sharing one policy call.
         env_kwargs: for the world's constructor.
+        measures: keys of the last ``info`` of an episode to note.
     """
 
     def __init__(
-        self, spec: EnvSpec, *, lanes: int = 10, env_kwargs: Mapping[str, Any] | None = None
+        self,
+        spec: EnvSpec,
+        *,
+        lanes: int = 10,
+        env_kwargs: Mapping[str, Any] | None = None,
+        measures: Sequence[str] = (),
     ) -> None:
         self._spec, self._lanes, self._env_kwargs = spec, lanes, dict(env_kwargs or {})
+        self._measures = tuple(measures)
         self._worlds: list[gym.Env[Any, Any]] = []
 
     def evaluate(
@@ -86,7 +98,8 @@ class Evaluator:
             raise DenseGymError(f"an evaluation needs at least one episode; given {episodes}")
         while len(self._worlds) < min(self._lanes, episodes):
             self._worlds.append(gym.make(self._spec, **self._env_kwargs))
-        return _play(policy, self._worlds[:episodes], episodes, seed, on_episode)
+        worlds = self._worlds[:episodes]
+        return _play(policy, worlds, episodes, seed, self._measures, on_episode)
 
     def close(self) -> None:
         """Close the lanes."""
@@ -100,8 +113,10 @@ def _play(
     worlds: list[gym.Env[Any, Any]],
     episodes: int,
     seed: int,
+    keys: Sequence[str],
     on_episode: Callable[[int], None] | None,
 ) -> Evaluation:
+    measures = {key: np.zeros(episodes) for key in keys}
     returns, success, length = np.zeros(episodes), np.zeros(episodes), np.zeros(episodes, np.int64)
     playing = np.arange(len(worlds))
     obs = [world.reset(seed=seed + i)[0] for i, world in enumerate(worlds)]
@@ -117,6 +132,8 @@ def _play(
             length[episode] += 1
             if terminated or truncated:
                 success[episode] = float(info["is_success"])
+                for key in keys:
+                    measures[key][episode] = float(info[key])
                 finished += 1
                 if on_episode is not None:
                     on_episode(finished)
@@ -125,4 +142,4 @@ def _play(
                     obs[lane] = worlds[lane].reset(seed=seed + waiting)[0]
                     fresh[lane] = True
                     waiting += 1
-    return Evaluation(returns, success, length)
+    return Evaluation(returns, success, length, measures)

@@ -143,7 +143,9 @@ def build_learner(config: TrainConfig) -> Learner:
             normalize=_scales_credits(config),
         )
     callbacks = attach_extras(model, extra)
-    evaluator = Evaluator(spec, env_kwargs={**config.env_kwargs, **config.eval_kwargs})
+    evaluator = Evaluator(
+        spec, env_kwargs={**config.env_kwargs, **config.eval_kwargs}, measures=card.measures
+    )
     return Learner(model, engine, normalizer, evaluator, stops, callbacks)
 
 

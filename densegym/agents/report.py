@@ -99,8 +99,8 @@ def _page(
     ).from_string(assets.text("templates/report.html.j2"))
     rendered: str = page.render(
         title=root.resolve().name,
-        columns=tables.COLUMNS,
-        rows=[row.cells() for row in rows],
+        columns=[*tables.COLUMNS, *tables.measures_of(rows)],
+        rows=[row.cells(tables.measures_of(rows)) for row in rows],
         smoke=any(row.smoke for row in rows),
         caption=caption,
         curves=curves,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class Run:
         success_stochastic: (episodes,) of the same placements with drawn actions.
         return_env: (episodes,) of the final evaluation, deterministic.
         config: text of ``config.toml``.
+        measures: (episodes,) each, other outcomes of the final evaluation, by their name.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class Run:
     success_stochastic: Float
     return_env: Float
     config: str
+    measures: Mapping[str, Float] = field(default_factory=dict)
 
     def reaches(self, threshold: float) -> Point | None:
         """Return the first evaluation whose success is at least ``threshold``."""
@@ -148,7 +150,16 @@ def load_run(folder: Path) -> Run:
         success_stochastic=columns["success_stochastic"],
         return_env=columns["return_env"],
         config=_read_text(config) if config.is_file() else "",
+        measures=_measures(final, str(path)),
     )
+
+
+def _measures(final: Mapping[str, Any], where: str) -> dict[str, Float]:
+    told = final.get("measures", {})
+    if not isinstance(told, dict):
+        raise ResultsError(f"{where}: measures is an object of lists; found {str(told)[:80]}")
+    columns = _episodes({**told, "success": final["success"]}, ("success", *told), where)
+    return {key: columns[key] for key in told}
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -79,6 +79,7 @@ class Row:
         ends: whether training episodes ended at success, or None without such a choice.
         model_calls: mean calls of remote models.
         cost_usd: mean cost.
+        measures: IQM over seeds and interval of other outcomes, by their name.
     """
 
     env: str
@@ -97,14 +98,15 @@ class Row:
     ends: bool | None
     model_calls: float
     cost_usd: float
+    measures: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     @property
     def smoke(self) -> bool:
         """Whether there are too few seeds to claim anything."""
         return len(self.seeds) < SMOKE_BELOW
 
-    def cells(self) -> list[str]:
-        """Return the row as text, in the order of ``COLUMNS``."""
+    def cells(self, measures: Sequence[str] = ()) -> list[str]:
+        """Return the row as text, in the order of ``COLUMNS`` and then of ``measures``."""
         count = len(self.seeds)
         return [
             self.env,
@@ -123,7 +125,16 @@ class Row:
             {True: "yes", False: "no", None: "-"}[self.ends],
             f"{self.model_calls:.0f}",
             f"{self.cost_usd:.2f}",
+            *(
+                _with_interval(self.measures[key], count, digits=3) if key in self.measures else "-"
+                for key in measures
+            ),
         ]
+
+
+def measures_of(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the other outcomes in any row, as they come."""
+    return list(dict.fromkeys(key for row in rows for key in row.measures))
 
 
 def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list[Row]:
@@ -201,8 +212,9 @@ def to_text(rows: Sequence[Row]) -> list[Table]:
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """Return a Markdown table."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row.cells()) + " |" for row in rows]
+    columns, *cells = _grid(rows)
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
     return "\n".join(lines) + "\n"
 
 
@@ -210,8 +222,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     """Return a CSV table."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(row.cells() for row in rows)
+    writer.writerows(_grid(rows))
     return buffer.getvalue()
 
 
@@ -221,12 +232,19 @@ def to_latex(rows: Sequence[Row]) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
 
-    body = "\n".join(line(row.cells()) for row in rows)
-    columns = "l" * 3 + "r" * (len(COLUMNS) - 3)
+    names, *cells = _grid(rows)
+    body = "\n".join(line(row) for row in cells)
+    columns = "l" * 3 + "r" * (len(names) - 3)
     return (
-        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(COLUMNS)}\n\\hline\n{body}\n\\hline\n"
+        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(names)}\n\\hline\n{body}\n\\hline\n"
         "\\end{tabular}\n"
     )
+
+
+def _grid(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the header and the cells of every row."""
+    more = measures_of(rows)
+    return [[*COLUMNS, *more], *(row.cells(more) for row in rows)]
 
 
 def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Row:
@@ -253,6 +271,11 @@ def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Ro
         ends=ends,
         model_calls=float(np.mean([run.meta.get("model_calls", 0) for run in runs])),
         cost_usd=float(np.mean([run.meta.get("cost_usd", 0.0) for run in runs])),
+        measures={
+            key: _summary(np.array([run.measures[key].mean() for run in runs]))
+            for key in runs[0].measures
+            if all(key in run.measures for run in runs)
+        },
     )
 
 

@@ -216,6 +216,10 @@ class _Run:
             self.learner.normalizer.save(str(self.work / "vecnormalize.pkl"))
         write_json(self.work / "meta.json", self._meta())
         outcome = {"success_stochastic": drawn.success.tolist(), **final.as_dict()}
+        if final.measures:
+            told = drawn.as_dict()
+            more = {"return/env": told["return_env"], **told["measures"]}
+            outcome["measures"] |= {f"{key} drawn": values for key, values in more.items()}
         write_json(
             self.work / "final.json", {"schema": 1, "episodes": run.final_episodes, **outcome}
         )

@@ -254,6 +254,7 @@ class TaskCard:
         expert: what ``reward="expert"`` is, or None where no trustworthy one exists.
         cameras: what progress judges look through, by name; empty means the world's one picture.
         hidden: bodies left out of the pictures of judges, because they only cost time.
+        measures: keys of the last ``info`` of an episode that tables show beside the return.
     """
 
     id: str
@@ -265,3 +266,4 @@ class TaskCard:
     expert: str | None = None
     cameras: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()

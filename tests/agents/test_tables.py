@@ -13,7 +13,7 @@ from rich.console import Console
 from densegym.agents import statistics, tables
 from densegym.agents.results import Run, load_results
 from densegym.errors import ResultsError
-from tests.agents.factories import AUTHORED, BUTTON, write_run
+from tests.agents.factories import AUTHORED, BUTTON, change, write_run
 
 
 def suite(root: Path, *, seeds: int = 5) -> list[Run]:
@@ -152,6 +152,25 @@ def test_every_format_holds_every_cell(tmp_path: Path) -> None:
         [c.strip().replace("$>$", ">") for c in line.removesuffix(r"\\").split(" & ")]
         for line in body
     ] == expected
+
+
+def test_other_outcomes_are_columns_of_their_own(tmp_path: Path) -> None:
+    for seed, depth in ((0, 2.0), (1, 4.0)):
+        folder = write_run(tmp_path, seed=seed, curve=[0.0], episodes=2)
+        change(folder / "final.json", measures={"depth": [depth, depth]})
+    write_run(tmp_path, seed=0, reward="expert", curve=[0.0], episodes=2)
+    rows = tables.tabulate(load_results(tmp_path))
+    header, *body = csv.reader(io.StringIO(tables.to_csv(rows)))
+    assert header == [*tables.COLUMNS, "depth"]
+    shown = {line[1]: line[-1] for line in body}
+    assert shown["expert"] == "-"
+    assert [value for reward, value in shown.items() if reward != "expert"] == [
+        "3.000 [2.000, 4.000] (2)"
+    ]
+    for wrong, why in (({"depth": [1.0]}, "one entry per episode"), ([1.0], "object of lists")):
+        change(folder / "final.json", measures=wrong)
+        with pytest.raises(ResultsError, match=why):
+            load_results(tmp_path)
 
 
 def test_the_terminal_shows_each_reward_with_its_interval(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ _FEATURES = tuple(
     for name, index, unit, meaning in _COUNTERS
 )
 _ENDLESS = "none: judge return/env (is_success stays 0)"
+_MEASURES = ("depth", "progression")  # of games in the whole dungeon
 
 
 def worlds() -> list[World]:
@@ -39,14 +40,16 @@ def worlds() -> list[World]:
 def _world(group: Mapping[str, Any], task: Mapping[str, Any]) -> World:
     told = {**group, **task}
     name = told["name"]
+    dungeon = name.startswith(("NetHack", "ONI"))
     return World(
         card=TaskCard(
             id=f"DenseGym/{name}-v0",
-            family="nethack" if name.startswith(("NetHack", "ONI")) else "minihack",
+            family="nethack" if dungeon else "minihack",
             goal=told["goal"],
             success=told["success"] or _ENDLESS,
             provenance=f"{name}-v0, {told['licence']}; {told['steps']} steps; {told['reward']}",
             features=_FEATURES,
+            measures=_MEASURES if dungeon else (),
         ),
         entry_point="densegym.envs.nethack.layer:NetHackEnv",
         kwargs={"task": name if name.startswith("ONI") else f"{name}-v0"},
