@@ -46,7 +46,8 @@ def fidelity(*, envs: str | None, seeds: Sequence[int], workers: int, as_json: b
             processes=workers,
             on_cell=lambda done, cells: progress.update(task, completed=done),
         )
-    _CONSOLE.print(_table(rows, chosen))
+    wide = _CONSOLE if _CONSOLE.is_terminal else Console(width=110, highlight=False)
+    wide.print(_table(rows, chosen))
     told = bars(rows)
     for bar in told:
         _CONSOLE.print(f"{'holds ' if bar.holds else 'MISSED'}  {bar.text}")

@@ -15,20 +15,19 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.progress.demos import EXPERT, Demo
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.network import ProgressNetwork, two_hot
+from densegym.reward_models.progress.potential import DONE
 from densegym.reward_models.types import Float, Frames, Int
 
-UPDATES = 600
-_EXPERTS, _FRAMES, _NEAR = (
-    5,
-    12,
-    8,
-)  # episodes an update, pictures of each, radius of the close ones
+UPDATES = 1000
+_EXPERTS = 5  # episodes an update
+_ANYWHERE, _CLOSE, _EDGE = 4, 3, 3  # pictures of each, besides its first and its last
+_NEAR, _BEFORE = 8, 6  # radius of the close ones; steps before success at which the edge begins
 _FAILED, _FAILED_FRAMES = 4, 6
 _GOALS = 2  # last pictures of other experts an update compares with
 RATE, _DECAY = 2e-3, 1e-4
 _RISE = 0.05  # share of the updates in which the rate rises
 _SHIFT, _BRIGHTNESS, _OFFSET = 3, 0.15, 8.0
-_POSITIVE = 3.0  # weight of done pictures
+_CHUNK = 256  # pictures encoded at once
 _TAIL = 1 / 3  # of a stalled episode, in which nothing moves on
 REFERENCES = 3
 
@@ -88,8 +87,25 @@ def train(
         network = network or ProgressNetwork(views, size)
         loss = _descend(network, experts, failed, rng, updates, rate, on_update)
     network.eval()
+    _calibrate(network, episodes)
     cost = {"updates": float(updates), "cpu_s": time.process_time() - started, "loss": loss}
     return network, cost
+
+
+def _calibrate(network: ProgressNetwork, episodes: Sequence[_Episode]) -> None:
+    """Move the done head's bias so that the best threshold on these episodes is ``DONE``."""
+    pictures = np.concatenate([episode.pictures for episode in episodes])
+    truth = np.concatenate([episode.done for episode in episodes]) > 0
+    with torch.inference_mode():
+        parts = torch.split(torch.from_numpy(pictures), _CHUNK)
+        logits = torch.cat([network.done_logit(network.encode(part)) for part in parts]).numpy()
+    order = np.argsort(-logits)
+    hits = np.cumsum(truth[order])
+    score = 2 * hits / (np.arange(1, len(order) + 1) + truth.sum())  # F1 of the k surest pictures
+    best = int(np.argmax(score))
+    following = logits[order[min(best + 1, len(order) - 1)]]
+    threshold = float(logits[order[best]] + following) / 2
+    network.shift_done(float(np.log(DONE / (1 - DONE))) - threshold)
 
 
 def references(demos: Sequence[Demo]) -> Frames:
@@ -166,9 +182,7 @@ def _loss(
         [np.ones(len(goals)), *(e.done[row] for e, row in zip(chosen, rows, strict=True))]
     )
     sure = functional.binary_cross_entropy_with_logits(
-        network.done_logit(codes),
-        torch.from_numpy(done).float(),
-        pos_weight=torch.tensor(_POSITIVE),
+        network.done_logit(codes), torch.from_numpy(done).float()
     )
     return hop + sure
 
@@ -183,8 +197,9 @@ def _pick(episode: _Episode, rng: np.random.Generator) -> Int:
         return np.concatenate([[0], rng.choice(known, _FAILED_FRAMES)])
     centre = rng.choice(known)
     near = known[np.abs(known - centre) <= _NEAR]
+    edge = known[known >= int(np.argmax(episode.done)) - _BEFORE]
     ends = np.array([0, known[-1]])
-    drawn = rng.choice(known, _FRAMES // 2), rng.choice(near, _FRAMES // 3)
+    drawn = rng.choice(known, _ANYWHERE), rng.choice(near, _CLOSE), rng.choice(edge, _EDGE)
     return np.concatenate([ends, *drawn])
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from densegym.allocator import keep_memory
 from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress import fit, protocol
 from densegym.reward_models.progress.demos import FAILURES, Demo
-from densegym.reward_models.progress.local import CURVE, EVERY, LocalJudge, weights_path
+from densegym.reward_models.progress.local import CURVE, EVERY, FUSION, LocalJudge, weights_path
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import TaskCard
 
@@ -109,12 +110,13 @@ def _judge(
     seed: int,
     on_update: Callable[[int, int], None],
 ) -> tuple[LocalJudge, dict[str, float]]:
+    keep_memory()
     network, cost = fit.train(demos, seed=seed, updates=updates or fit.UPDATES, on_update=on_update)
     return LocalJudge(network, fit.references(demos), card.cameras), cost
 
 
 def _potential(judge: LocalJudge, *, curve: float = CURVE) -> ProgressPotential:
-    return ProgressPotential(judge, name="progress/local", every=EVERY, curve=curve)
+    return ProgressPotential(judge, name="progress/local", fusion=FUSION, every=EVERY, curve=curve)
 
 
 def _counter(judge: LocalJudge) -> ProgressPotential:

@@ -18,7 +18,7 @@ from densegym.reward_models.progress.potential import DONE, ProgressPotential
 from densegym.reward_models.types import Bool, Float, Frames, Pictures, Starts, Steps
 
 VOC, MAX_PHI, F1 = 0.95, 0.3, 0.95
-"""What a model must reach: order on experts, the most it may see in failures, done detection."""
+"""What a model must reach: order on experts, most Φ in failures, detection of done episodes."""
 _IN_A_ROW = 3  # pictures that say done before an episode counts as such
 
 
@@ -53,7 +53,7 @@ class Evaluation:
             self.voc >= VOC
             and self.voc_reversed <= -VOC
             and all(value <= MAX_PHI for value in self.max_phi.values())
-            and self.done_f1 >= F1
+            and self.episode_f1 >= F1
         )
 
     def as_dict(self) -> dict[str, Any]:
