@@ -75,7 +75,7 @@ class ProgressNetwork(nn.Module):
         last = self.done_head[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            last.bias += amount
+            last.bias.add_(amount)
 
 
 def two_hot(hop: Tensor) -> Tensor:
