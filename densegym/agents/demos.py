@@ -26,9 +26,10 @@ AFTER = 6  # pictures kept after the first success
 HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
 STALL_STEPS = (25, 50)  # an expert that stalls acts for so many
 OFFSET = (0.12, 0.20)  # metres by which a near miss is off
-_PACE, _NOISE, _DISPLACED = (0.6, 1.0), (0.05, 0.25), (5, 40)
+_PACE, _NOISE, _DISPLACED = (0.6, 1.0), (0.05, 0.25), (5, 60)
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
 _OBJECT, _GOAL = slice(4, 7), slice(36, 39)
+_STRAYS = ("random", "wrong-task", "near-miss")  # what an expert takes over from
 _ATTEMPTS = 40  # episodes tried per episode wanted
 
 
@@ -58,13 +59,15 @@ def collect(
 ) -> Collected:
     """Collect expert episodes for training and evaluation, and failures of four kinds for both.
 
-    Experts act with random pace and noise, and half of those for training are displaced by
-    random actions first, or a model would learn the clock and the path of one controller.
+    Experts act with random pace and noise, or a model would learn the clock of one controller.
+    As many again take over from random actions, from another task's expert or from one that
+    misses: a policy in training goes such ways, and how long an expert needs from there is known.
     Placements are split by cells of 2 cm: no cell serves both training and evaluation.
 
     Args:
         env_id: a task with a scripted expert.
-        episodes: expert episodes for training; failures are 2 / 5 as many of each kind.
+        episodes: expert episodes for training, and as many recoveries; failures are 2 / 5 as many
+            of each kind.
         seed: of placements and noise.
         size: of pictures, pixels.
         cameras: instead of the task card's.
@@ -97,7 +100,7 @@ def collect(
 
 
 def _wanted(episodes: int) -> Iterator[tuple[str, bool, int]]:
-    yield EXPERT, False, episodes
+    yield EXPERT, False, 2 * episodes
     yield EXPERT, True, HELD_OUT
     failures = max(4, round(episodes * 2 / 5))
     for kind in FAILURES:
@@ -183,31 +186,41 @@ def _act(
 ) -> tuple[Act, int]:
     """Return how to act in one episode, and the step from which the expert does."""
     if kind == EXPERT:
-        begin = int(rng.integers(*_DISPLACED)) if displaced else 0
-        return _human(expert_policy(env_id), space, rng, begin), begin
+        if not displaced:
+            return _human(expert_policy(env_id), space, rng), 0
+        begin = int(rng.integers(*_DISPLACED))
+        stray, _ = _act(env_id, str(rng.choice(_STRAYS)), space, rng, False)
+        return _takes_over(_human(expert_policy(env_id), space, rng), stray, begin), begin
     if kind == "random":
         hold = int(rng.choice([1, behaviours.HOLD]))
         return behaviours.random(space, hold=hold)(rng), 0
     if kind == "stall":
         return _stalls(expert_policy(env_id), space, rng), 0
     if kind == "wrong-task":
-        return _human(expert_policy(_other_task(env_id, rng)), space, rng, 0), 0
-    return _near_miss(_human(expert_policy(env_id), space, rng, 0), rng), 0
+        return _human(expert_policy(_other_task(env_id, rng)), space, rng), 0
+    return _near_miss(_human(expert_policy(env_id), space, rng), rng), 0
 
 
-def _human(expert: Act, space: Any, rng: np.random.Generator, begin: int) -> Act:
-    """Return an expert of random pace and noise that is displaced for ``begin`` steps first."""
-    stray = behaviours.random(space, hold=behaviours.HOLD)(rng)
-    pace, noise, t = rng.uniform(*_PACE), rng.uniform(*_NOISE), 0
+def _human(expert: Act, space: Any, rng: np.random.Generator) -> Act:
+    """Return an expert of random pace and noise."""
+    pace, noise = rng.uniform(*_PACE), rng.uniform(*_NOISE)
+
+    def act(obs: Any) -> Any:
+        meant = np.array(expert(obs))
+        meant[:3] = pace * meant[:3] + rng.normal(0.0, noise, 3)
+        return np.clip(meant, space.low, space.high)
+
+    return act
+
+
+def _takes_over(expert: Act, stray: Act, begin: int) -> Act:
+    """Return an expert that acts from step ``begin`` on; until then another does."""
+    t = 0
 
     def act(obs: Any) -> Any:
         nonlocal t
         t += 1
-        if t <= begin:
-            return stray(obs)
-        meant = np.array(expert(obs))
-        meant[:3] = pace * meant[:3] + rng.normal(0.0, noise, 3)
-        return np.clip(meant, space.low, space.high)
+        return stray(obs) if t <= begin else expert(obs)
 
     return act
 

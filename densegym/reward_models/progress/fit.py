@@ -40,7 +40,16 @@ class _Episode:
     phi: Float
     done: Float
     expert: bool
-    stalled: bool
+    kind: str
+
+    @property
+    def stalled(self) -> bool:
+        return self.kind == "stall"
+
+    @property
+    def strayed(self) -> bool:
+        """Whether it came nearer and failed: from its own start, its progress is unknown."""
+        return not self.expert and self.kind not in ("stall", "random")
 
 
 def train(
@@ -54,11 +63,12 @@ def train(
 ) -> tuple[ProgressNetwork, dict[str, float]]:
     """Train a network on demonstrations that are not held out.
 
-    Labels are the recipe that failures cannot fool: progress of an expert is its share of the
-    time from taking over to success; every picture of a failed episode has none, also compared
-    to its own first picture; pictures of every episode but the stalled are compared with the
-    last ones of other experts, where the hop is Φ − 1. A stalled episode only teaches that its
-    last third stands still.
+    Progress of an expert is its share of the time to success. Where it took over from a stray,
+    Φ = 1 − (steps left) / (steps that experts usually need from the start): how far the stray
+    had come by accident is thereby known, and a policy that strays is told the way. Pictures of
+    every episode but the stalled are compared with the last ones of other experts, where the hop
+    is Φ − 1 and a failure's Φ is 0; only random acting is also told that it stands still. A
+    stalled episode teaches that its last third does.
 
     Args:
         demos: at least two experts; failures as many as there are.
@@ -75,7 +85,9 @@ def train(
         DenseGymError: fewer than two expert episodes.
     """
     started = time.process_time()
-    episodes = [_label(demo) for demo in demos if not demo.held_out]
+    known = [demo for demo in demos if not demo.held_out]
+    usual = _usual(known)
+    episodes = [_label(demo, usual) for demo in known]
     experts = [episode for episode in episodes if episode.expert]
     failed = [episode for episode in episodes if not episode.expert]
     if len(experts) < 2:
@@ -141,20 +153,28 @@ def _descend(
     return float(loss.detach())
 
 
-def _label(demo: Demo) -> _Episode:
+def _usual(demos: Sequence[Demo]) -> float:
+    """Return how many steps an expert needs from the start, the median of those that had it."""
+    needed = [demo.done_at or 1 for demo in demos if demo.kind == EXPERT and not demo.expert_from]
+    return float(np.median(needed)) if needed else 1.0
+
+
+def _label(demo: Demo, usual: float) -> _Episode:
     count = len(demo.pictures)
     expert = demo.kind == EXPERT and demo.done_at is not None
     phi = np.zeros(count)
     if expert:
         begin, end = demo.expert_from, demo.done_at or 1
-        phi = np.clip((np.arange(count) - begin) / max(end - begin, 1), 0.0, 1.0)
-        phi[1:begin] = np.nan  # displaced, and then no longer at the start
+        whole = max(end - begin, usual if begin else 1)
+        phi = np.clip(1.0 - (end - np.arange(count)) / whole, 0.0, 1.0)
+        if begin:
+            phi[0], phi[1:begin] = 0.0, np.nan  # how far it strayed is known when it takes over
     return _Episode(
         pictures=demo.pictures,
         phi=phi,
         done=demo.success.astype(np.float64),
         expert=expert,
-        stalled=demo.kind == "stall",
+        kind=demo.kind,
     )
 
 
@@ -215,8 +235,9 @@ def _pairs(
         if episode.stalled:  # how far it came is unknown, only that its tail stands still
             kept = (i > 0) & (j > 0)
             i, j = i[kept], j[kept]
-        start = np.full(len(i), first)
-        parts.append((first + i, first + j, start, hop_between(phi[i], phi[j])))
+        if not episode.strayed:
+            start = np.full(len(i), first)
+            parts.append((first + i, first + j, start, hop_between(phi[i], phi[j])))
         if not episode.stalled:
             for goal in range(goals):
                 every = np.arange(count)
