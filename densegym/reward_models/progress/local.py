@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from densegym.reward_models.progress.network import ProgressNetwork
 
 FORMAT = "densegym/progress-local-v1"
-EVERY, CURVE = 5, 4.0
-FUSION: Fusion = "min"  # one view that is not fooled is enough
+EVERY, CURVE = 5, 5.0
+FUSION: Fusion = "mean"
 _BLOCK = 16  # rows of every matrix product of the heads
 _CHUNK = 256  # pictures encoded at once
 _REFIT_RATE = 5e-4  # a quarter of the first fit's: experts stay as they were known
