@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from densegym.agents.results import Run
+from densegym.agents.results import Point, Run
 from densegym.agents.statistics import iqm
 from densegym.agents.tables import CONTROLS
 from densegym.errors import require
@@ -46,6 +46,9 @@ class _Curve(NamedTuple):
 def learning_curves(runs: Sequence[Run]) -> Figure:
     """Return a figure: a row per env, success over steps and over CPU seconds.
 
+    Where a reward judges progress, a third panel shows false progress: the mean largest potential
+    of the latest training episodes that failed.
+
     Thin lines are seeds, the thick line is their interquartile mean, the band spans them. A colour
     is a reward, a line style a learner and budget. Lines begin at the first evaluation and thick
     ones end with the shortest run, so nothing is drawn that was not measured.
@@ -63,12 +66,15 @@ def learning_curves(runs: Sequence[Run]) -> Figure:
     curves = list(_curves(runs))
     panels = figure.subfigures(len(envs), 1, squeeze=False)[:, 0]
     for panel, env in zip(panels, envs, strict=True):
-        axes = panel.subplots(1, 2, sharey=True)
         shown = [curve for curve in curves if curve.runs[0].meta["env"] == env]
+        judged = [curve for curve in shown if _judged(curve)]
+        axes = panel.subplots(1, 3 if judged else 2, sharey=True)
         for curve in shown:
             haze = 0.12 if len(shown) <= 4 else 0.05
             _draw(axes[0], curve, "step", curve.label, haze)
             _draw(axes[1], curve, "cpu_s", None, haze)
+        for curve in judged:
+            _draw(axes[2], curve, "step", None, 0.12, of=_false_progress)
         _annotate(axes)
         panel.suptitle(env, x=0.01, ha="left", fontweight="bold")
         if shown:
@@ -139,6 +145,10 @@ def _annotate(axes: Any) -> None:
     axes[0].set_xlabel("environment steps")
     axes[0].xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[1].set_xlabel("CPU seconds, evaluations included")
+    for axis in axes[2:]:
+        axis.set_title("false progress: highest potential of failures", fontsize="medium")
+        axis.set_xlabel("environment steps")
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis in axes:
         axis.set_ylim(-0.03, 1.03)
         axis.set_xlim(left=0)
@@ -146,9 +156,29 @@ def _annotate(axes: Any) -> None:
         axis.spines[["top", "right"]].set_visible(False)
 
 
-def _draw(axis: Any, curve: _Curve, along: str, label: str | None, haze: float) -> None:
+def _success(point: Point) -> float:
+    return float(point.success.mean())
+
+
+def _false_progress(point: Point) -> float:
+    return np.nan if point.false_progress is None else point.false_progress
+
+
+def _judged(curve: _Curve) -> bool:
+    """Return whether every seed has measured false progress at some evaluation."""
+    return all(any(p.false_progress is not None for p in run.points) for run in curve.runs)
+
+
+def _draw(
+    axis: Any,
+    curve: _Curve,
+    along: str,
+    label: str | None,
+    haze: float,
+    of: Callable[[Point], float] = _success,
+) -> None:
     look = {"color": curve.colour, "linestyle": curve.style}
-    seeds = [_measured(run, along) for run in curve.runs]
+    seeds = [_measured(run, along, of) for run in curve.runs]
     for x, y in seeds:
         axis.plot(x, y, alpha=0.3, linewidth=0.9, **look)
     # Only where every seed was measured: interpolation never reaches beyond a run's ends.
@@ -161,10 +191,11 @@ def _draw(axis: Any, curve: _Curve, along: str, label: str | None, haze: float) 
     axis.fill_between(grid, low, high, color=curve.colour, alpha=haze, linewidth=0)
 
 
-def _measured(run: Run, along: str) -> tuple[Float, Float]:
+def _measured(run: Run, along: str, of: Callable[[Point], float]) -> tuple[Float, Float]:
     x = np.array([getattr(point, along) for point in run.points], dtype=np.float64)
-    y = np.array([point.success.mean() for point in run.points])
-    return x, y
+    y = np.array([of(point) for point in run.points])
+    known = np.isfinite(y)
+    return x[known], y[known]
 
 
 def _colours(rewards: Sequence[str]) -> dict[str, str]:

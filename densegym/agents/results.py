@@ -40,6 +40,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
 }
 _LINE = ("step", "cpu_s", "return_env", "success", "length")
 _EPISODES = ("success", "return_env", "length")
+FALSE_PROGRESS = "false_progress"  # mean largest potential of the latest failed training episodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Point:
         return_env: (episodes,) the world's own return.
         success: (episodes,) 0 or 1.
         length: (episodes,) steps.
+        false_progress: mean largest potential of the latest failed training episodes, or None
+            where no progress is judged.
     """
 
     step: int
@@ -59,6 +62,7 @@ class Point:
     return_env: Float
     success: Float
     length: Float
+    false_progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,10 @@ def _read_points(path: Path) -> tuple[Point, ...]:
                 f"{where}: step {entry['step']} comes after {points[-1].step}; two runs were mixed"
             )
         columns = _episodes(entry, _EPISODES, where)
-        points.append(Point(entry["step"], float(entry["cpu_s"]), **columns))
+        risen = entry.get(FALSE_PROGRESS)
+        if not _is_a(risen, (int, float, type(None))):
+            raise ResultsError(f"{where}: {FALSE_PROGRESS} is a number; found {risen!r}")
+        points.append(Point(entry["step"], float(entry["cpu_s"]), **columns, false_progress=risen))
     return tuple(points)
 
 

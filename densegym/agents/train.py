@@ -25,7 +25,7 @@ from densegym.agents.config import TrainConfig, to_toml
 from densegym.agents.film import record, write_film
 from densegym.agents.learner import Learner, build_learner, seed_everything
 from densegym.agents.provenance import cpu_model, installed_versions, revision
-from densegym.agents.results import append_jsonl, write_json
+from densegym.agents.results import FALSE_PROGRESS, append_jsonl, write_json
 from densegym.agents.stopping import deaf, stoppable
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
@@ -153,6 +153,9 @@ class _Run:
         seen = self.learner.evaluate(episodes=run.eval_episodes, seed=EVAL_SEED)
         self._success = float(seen.success.mean())
         line = {"step": int(self.learner.model.num_timesteps), **self._clocks(), **seen.as_dict()}
+        for name, value in self.learner.engine.metrics().items():
+            if name.rpartition(".")[2] == FALSE_PROGRESS:
+                line[FALSE_PROGRESS] = value
         if metrics := self.learner.engine.metrics():
             line["reward_metrics"] = metrics
             self._watch(metrics)

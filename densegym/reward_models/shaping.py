@@ -142,6 +142,10 @@ class AdditiveUnsafe(BaseRewardModel):
         parts = {"potential": phi, **getattr(self.potential, "told", {})}
         return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts=parts)
 
+    def metrics(self) -> dict[str, float]:
+        """Return the potential's metrics."""
+        return metrics_of(self.potential)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the potential's own state."""
         return self.potential.state_dict()

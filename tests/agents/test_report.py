@@ -207,6 +207,19 @@ def test_curves_show_what_was_measured_and_nothing_else(tmp_path: Path) -> None:
     assert thick.get_linewidth() > first.get_linewidth()
 
 
+def test_false_progress_has_a_panel_where_progress_is_judged(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, curve=[0.0, 0.5, 1.0])
+    assert len(panels(plots.learning_curves(load_results(tmp_path)))) == 2
+    lines = [json.loads(line) for line in (folder / "eval.jsonl").read_text().splitlines()]
+    for line, risen in zip(lines[1:], (0.2, 0.4), strict=True):  # nobody had failed at first
+        line["false_progress"] = risen
+    (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    _, _, risen = panels(plots.learning_curves(load_results(tmp_path)))
+    thin = risen.lines[0]
+    assert thin.get_ydata().tolist() == [0.2, 0.4]
+    assert thin.get_xdata().tolist() == [line["step"] for line in lines[1:]]
+
+
 def test_learners_and_budgets_are_never_averaged_together(tmp_path: Path) -> None:
     write_run(tmp_path / "a", algo="ppo", curve=(0.0, 0.0))
     write_run(tmp_path / "a", algo="sac", curve=(1.0, 1.0))
