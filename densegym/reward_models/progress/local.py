@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from densegym.reward_models.progress.network import ProgressNetwork
 
 FORMAT = "densegym/progress-local-v1"
-EVERY, CURVE = 5, 5.0
+EVERY, CURVE = 5, 6.0
 FUSION: Fusion = "mean"
 _BLOCK = 16  # rows of every matrix product of the heads
 _CHUNK = 256  # pictures encoded at once
