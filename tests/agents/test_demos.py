@@ -32,7 +32,7 @@ def collected():
 def test_every_kind_is_there_with_its_outcome(collected) -> None:
     for kind in files.KINDS:
         found = [demo for demo in collected.demos if demo.kind == kind]
-        assert len(found) == (4 if kind == files.EXPERT else 8)
+        assert len(found) == (6 if kind == files.EXPERT else 8)  # 2, 2 recoveries, 2 held out
         assert all((demo.done_at is not None) == (kind == files.EXPERT) for demo in found)
         for demo in found:
             assert len(demo.pictures) == len(demo.state) == len(demo.action) + 1

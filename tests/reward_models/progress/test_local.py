@@ -181,15 +181,30 @@ def test_the_network_has_the_size_it_says() -> None:
     assert 115_000 < count < 125_000
 
 
-def test_displaced_experts_are_unlabelled_before_they_take_over() -> None:
-    rng = np.random.default_rng(1)
-    phi = np.linspace(0, 1, 20)
-    demo = Demo("expert", film(phi, rng), phi >= 1.0)
-    labels = fit._label(dataclasses.replace(demo, expert_from=8)).phi
-    assert labels[0] == 0.0
-    assert np.isnan(labels[1:8]).all()
-    assert labels[8] == 0.0
-    assert labels[-1] == 1.0
+def test_where_an_expert_takes_over_its_steps_left_tell_how_far_the_stray_had_come() -> None:
+    phi = np.linspace(0, 1, 20)  # done at step 19
+    demo = Demo("expert", film(phi, np.random.default_rng(1)), phi >= 1.0)
+    assert fit._label(demo, usual=22.0).phi.tolist() == pytest.approx(phi)
+    for usual, here in ((22.0, 0.5), (8.0, 0.0)):  # 11 steps left, of usually 22 or 8
+        labels = fit._label(dataclasses.replace(demo, expert_from=8), usual).phi
+        assert labels[0] == 0.0
+        assert np.isnan(labels[1:8]).all()
+        assert labels[8] == pytest.approx(here)
+        assert (np.diff(labels[8:]) > 0).all()
+        assert labels[-1] == 1.0
+
+
+def test_failures_that_came_nearer_are_only_compared_with_the_goal() -> None:
+    rng = np.random.default_rng(0)
+    still = np.zeros(9)
+    rows = {}
+    for kind in ("random", "near-miss", "stall"):
+        episode = fit._label(Demo(kind, film(still, rng), np.zeros(9, bool)), usual=9.0)
+        before, _, _, hop = fit._pairs([episode], [np.arange(9)], goals=1)
+        rows[kind] = (before == 0).sum(), set(hop.tolist())
+    assert rows["near-miss"] == (9, {-1.0})
+    assert rows["random"] == (9, {0.0, -1.0})
+    assert rows["stall"] == (0, {0.0})
 
 
 def test_the_oracle_rises_towards_object_and_goal() -> None:
