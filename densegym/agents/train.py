@@ -233,7 +233,15 @@ class _Run:
         self.report("filming")
         config = self.config
         policy = self.learner.policy()
-        footage = record(policy, config.env, config.reward, seed=EVAL_SEED, **config.env_kwargs)
+        engine = self.learner.engine
+        footage = record(
+            policy,
+            config.env,
+            config.reward,
+            seed=EVAL_SEED,
+            trained=engine,
+            **config.env_kwargs,
+        )
         write_film(footage, self.work / "media", slug(footage.title))
 
     def _meta(self) -> dict[str, Any]:

@@ -138,7 +138,14 @@ def evaluate(
             from densegym.agents.film import record, write_film
 
             policy = learner.policy(deterministic=not drawn)
-            footage = record(policy, config.env, config.reward, seed=seed, **config.env_kwargs)
+            footage = record(
+                policy,
+                config.env,
+                config.reward,
+                seed=seed,
+                trained=learner.engine,
+                **config.env_kwargs,
+            )
             for path in write_film(footage, film, f"{run.name}-episode-{seed}"):
                 _CONSOLE.print(f"film: {path}")
     finally:
@@ -230,7 +237,7 @@ def bench(
         return
     loaded = suites.load_suite(suite)
     root = out or Path("results") / loaded.name
-    chosen = _seeds(seeds) if seeds is not None else loaded.seeds
+    chosen = parse_seeds(seeds) if seeds is not None else loaded.seeds
     jobs = suites.jobs_of(loaded, root, seeds=chosen, steps=steps, overrides=settings or ())
     with watch_jobs(loaded.title) as show_states:
         states = suites.run_jobs(jobs, workers=workers, on_change=show_states)
@@ -250,7 +257,12 @@ def _conclude(root: Path, states: Any, seeds: tuple[int, ...], as_json: bool) ->
         raise typer.Exit(130 if stopped and not failed else 1)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the numbers of a comma-separated list.
+
+    Raises:
+        DenseGymError: something else; says what was expected.
+    """
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
@@ -261,7 +273,7 @@ def _first(text: str | None, count: int) -> tuple[int, ...]:
     """Return the seeds 0 to N - 1 for a single number N, the listed ones, or the default's."""
     if text is None:
         return tuple(range(count))
-    listed = _seeds(text)
+    listed = parse_seeds(text)
     return listed if len(listed) > 1 else tuple(range(listed[0]))
 
 
@@ -270,7 +282,7 @@ def _bench_hindsight(
 ) -> None:
     from densegym.cli import hindsight_bench
 
-    chosen = _seeds(seeds) if seeds is not None else (0, 1, 2)
+    chosen = parse_seeds(seeds) if seeds is not None else (0, 1, 2)
     if suite == "relabel":
         hindsight_bench.relabel(seeds=chosen, folder=folder, as_json=as_json)
     else:
@@ -319,7 +331,7 @@ def report(
     Example:
       densegym report results/demo
     """
-    _print_report(results, None if seeds is None else _seeds(seeds), as_json)
+    _print_report(results, None if seeds is None else parse_seeds(seeds), as_json)
 
 
 def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> None:

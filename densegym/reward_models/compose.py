@@ -32,7 +32,22 @@ from densegym.reward_models.types import (
     Steps,
 )
 
+Paying = Shaped | AdditiveUnsafe
+"""What pays a potential."""
 COSTS = ("model_calls", "cost_usd")  # metrics that add up over parts
+
+
+def potentials_in(model: RewardModel) -> list[Paying]:
+    """Return the parts of a reward that pay potentials, outermost first."""
+    if isinstance(model, Paying):
+        return [model]
+    if isinstance(model, Sum):
+        inside: Sequence[RewardModel] = model.models
+    else:
+        inside = [
+            part for name in ("model", "gate") if (part := getattr(model, name, None)) is not None
+        ]
+    return [found for part in inside for found in potentials_in(part)]
 
 
 def short_name(name: str) -> str:

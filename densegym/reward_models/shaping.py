@@ -32,9 +32,13 @@ class Shaped(BaseRewardModel):
         gamma: the learner's discount; training refuses another.
         truncation: ``"bootstrap"`` keeps Φ(s_T) at a time limit, ``"terminal"`` sets it to 0 for
             learners that treat the limit as an end.
+
+    Attributes:
+        seen: Φ (B,) of the states entered last, as the potential told it, and its validity (B,).
     """
 
     default_mode = "shape"
+    seen: tuple[Float, Bool]
 
     def __init__(
         self,
@@ -59,12 +63,12 @@ class Shaped(BaseRewardModel):
 
     def begin(self, starts: Starts) -> None:
         """Keep Φ(s₀); an abstention counts zero."""
-        phi, valid = self.potential.initial(starts)
+        self.seen = phi, valid = self.potential.initial(starts)
         self._phi.reset(starts.slot, np.where(valid, phi, 0.0))
 
     def score(self, steps: Steps) -> Scores:
         """Return F for every row."""
-        phi, valid = self.potential.after(steps)
+        self.seen = phi, valid = self.potential.after(steps)
         return self._shape(steps, phi, valid, getattr(self.potential, "told", {}))
 
     def replay(self, events: Sequence[Starts | Steps]) -> list[Scores]:
@@ -124,6 +128,7 @@ class AdditiveUnsafe(BaseRewardModel):
     """
 
     default_mode = "additive_unsafe"
+    seen: tuple[Float, Bool]
 
     def __init__(self, potential: PotentialModel) -> None:
         self.potential = potential
@@ -134,11 +139,11 @@ class AdditiveUnsafe(BaseRewardModel):
 
     def begin(self, starts: Starts) -> None:
         """Let the potential see the first states."""
-        self.potential.initial(starts)
+        self.seen = self.potential.initial(starts)
 
     def score(self, steps: Steps) -> Scores:
         """Return Φ of the successor."""
-        phi, valid = self.potential.after(steps)
+        self.seen = phi, valid = self.potential.after(steps)
         parts = {"potential": phi, **getattr(self.potential, "told", {})}
         return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts=parts)
 
