@@ -56,14 +56,14 @@ def episode_bar(total: int, title: str = "evaluating") -> Iterator[Callable[[int
 
 
 @contextmanager
-def bank_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show the collection of a trajectory bank; nothing appears if it was collected before."""
+def bank_bar(title: str = "collecting trajectories") -> Iterator[Callable[[int, int], None]]:
+    """Show the collection of a trajectory bank or the like; nothing if there is none to do."""
     with _bars(MofNCompleteColumn()) as bars:
         shown: list[Any] = []
 
         def tell(finished: int, episodes: int) -> None:
             if not shown:
-                shown.append(bars.add_task("collecting trajectories", total=episodes, note=""))
+                shown.append(bars.add_task(title, total=episodes, note=""))
             bars.update(shown[0], completed=finished, total=episodes)
 
         yield tell

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from densegym.cli.progress import bank_bar
 from densegym.envs import tasks
-from densegym.errors import require, unknown
+from densegym.errors import DenseGymError, require, unknown
 
 _CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 _DEMOS = typer.Typer(no_args_is_help=True, help="Demonstrations for progress models.")
@@ -45,7 +45,7 @@ def collect(
     from densegym.envs.registration import bare_spec
     from densegym.reward_models.progress import demos as files
 
-    with bank_bar() as tell:
+    with bank_bar("collecting episodes") as tell:
         found = collecting.collect(env, episodes=episodes, seed=seed, on_episode=tell)
     world = gym.make(bare_spec(env))
     for kind in files.KINDS:
@@ -78,6 +78,13 @@ def fit(
     updates: Annotated[int | None, typer.Option(help="Gradient steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Weights file; the cache by default.")] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(help="Learn from so few expert episodes, random ones and parts of the few."),
+    ] = None,
+    adapt: Annotated[
+        Path | None, typer.Option(help="Weights of another task to go on from.")
+    ] = None,
     leave_one_out: Annotated[
         bool, typer.Option(help="Also train without each kind of failure and report it.")
     ] = False,
@@ -85,17 +92,31 @@ def fit(
 ) -> None:
     """Train a progress model from demonstrations and print the evaluation protocol.
 
-    Example:
+    Examples:
       densegym fit progress/local --task DenseGym/ButtonPress-v0
+
+      densegym fit progress/local --task DenseGym/DrawerOpen-v0 --episodes 1
+
+      densegym fit progress/local --task DenseGym/DrawerOpen-v0 --episodes 1 --adapt FILE
     """
     if model != "progress/local":
         raise unknown("model that can be fitted", model, ["progress/local"])
+    if leave_one_out and (episodes is not None or adapt is not None):
+        raise DenseGymError("--leave-one-out learns from all episodes; leave out the others")
     card = tasks.task_card(task)
     require("torch", extra="agents")
     from densegym.reward_models.progress import fitting
 
-    with bank_bar() as tell:
-        fitted = fitting.fit_local(card, updates=updates, seed=seed, out=out, on_update=tell)
+    with bank_bar("learning") as tell:
+        fitted = fitting.fit_local(
+            card,
+            updates=updates,
+            seed=seed,
+            out=out,
+            episodes=episodes,
+            adapt=adapt,
+            on_update=tell,
+        )
         left_out = fitting.leave_one_out(card, updates=updates, seed=seed) if leave_one_out else {}
     _show(fitted.rows(), left_out)
     _CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")

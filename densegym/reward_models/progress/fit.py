@@ -29,6 +29,7 @@ _RISE = 0.05  # share of the updates in which the rate rises
 _SHIFT, _BRIGHTNESS, _OFFSET = 3, 0.15, 8.0
 _CHUNK = 256  # pictures encoded at once
 _TAIL = 1 / 3  # of a stalled episode, in which nothing moves on
+_CUT, _HELD = (0.3, 0.8), 6  # share of an expert after which it stops; pictures it then stands
 REFERENCES = 3
 
 
@@ -59,6 +60,7 @@ def train(
     updates: int = UPDATES,
     rate: float = RATE,
     network: ProgressNetwork | None = None,
+    parts: int = 0,
     on_update: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> tuple[ProgressNetwork, dict[str, float]]:
     """Train a network on demonstrations that are not held out.
@@ -71,18 +73,19 @@ def train(
     stalled episode teaches that its last third does.
 
     Args:
-        demos: at least two experts; failures as many as there are.
+        demos: at least two experts, or one with ``parts``; failures as many as there are.
         seed: of weights, batches and augmentation.
         updates: gradient steps.
         rate: highest learning rate.
         network: to go on from; a new one by default.
+        parts: of every expert that stops half-way, and as many that go back, to learn from too.
         on_update: told about done and wanted updates.
 
     Returns:
         The network and what training cost: ``updates``, ``cpu_s``, last ``loss``.
 
     Raises:
-        DenseGymError: fewer than two expert episodes.
+        DenseGymError: too few expert episodes.
     """
     started = time.process_time()
     known = [demo for demo in demos if not demo.held_out]
@@ -90,13 +93,19 @@ def train(
     episodes = [_label(demo, usual) for demo in known]
     experts = [episode for episode in episodes if episode.expert]
     failed = [episode for episode in episodes if not episode.expert]
-    if len(experts) < 2:
+    if len(experts) < (1 if parts else 2):
         raise DenseGymError(f"a progress model needs two expert episodes; given {len(experts)}")
     rng = np.random.default_rng(seed)
+    failed += [part for expert in experts for _ in range(parts) for part in _parts(expert, rng)]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         views, size = experts[0].pictures.shape[1:3]
         network = network or ProgressNetwork(views, size)
+        if (network.views, network.size) != (views, size):
+            raise DenseGymError(
+                f"the demonstrations have {views} views of {size} pixels, and the weights to go on "
+                f"from look at {network.views} of {network.size}"
+            )
         loss = _descend(network, experts, failed, rng, updates, rate, on_update)
     network.eval()
     _calibrate(network, episodes)
@@ -176,6 +185,17 @@ def _label(demo: Demo, usual: float) -> _Episode:
         expert=expert,
         kind=demo.kind,
     )
+
+
+def _parts(expert: _Episode, rng: np.random.Generator) -> tuple[_Episode, _Episode]:
+    """Return an expert that stops half-way, and its way back from there; neither succeeds."""
+    cut = int(rng.uniform(*_CUT) * np.argmax(expert.done))
+    held = np.concatenate([np.arange(cut + 1), np.full(_HELD, cut)])
+    stops, returns = (
+        _Episode(expert.pictures[rows], expert.phi[rows], np.zeros(len(rows)), False, False)
+        for rows in (held, np.arange(cut, -1, -1))
+    )
+    return stops, returns
 
 
 def _loss(

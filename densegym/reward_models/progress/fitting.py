@@ -11,12 +11,15 @@ from typing import Any
 import torch
 
 from densegym.allocator import keep_memory
+from densegym.errors import DenseGymError
 from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress import fit, protocol
-from densegym.reward_models.progress.demos import FAILURES, Demo
+from densegym.reward_models.progress.demos import EXPERT, FAILURES, RANDOM, Demo
 from densegym.reward_models.progress.local import CURVE, EVERY, FUSION, LocalJudge, weights_path
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import TaskCard
+
+PARTS = 4  # of each kind that are made of every one of few experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +59,40 @@ def fit_local(
     updates: int | None = None,
     seed: int = 0,
     out: Path | None = None,
+    episodes: int | None = None,
+    adapt: Path | None = None,
     on_update: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> Fitted:
     """Train, evaluate and save ``progress/local`` for a task.
+
+    From few ``episodes`` it learns as where nobody can script failures: from these, random episodes
+    and parts of the few that stop half-way or go back. The evaluation is the same.
 
     Args:
         card: the task.
         updates: gradient steps; the default takes less than 90 CPU seconds.
         seed: of weights and batches.
         out: weights file; the user's cache by default.
+        episodes: expert episodes to learn from, one is enough; all, and every failure, by default.
+        adapt: weights of another task to go on from.
         on_update: told about done and wanted updates.
 
     Raises:
-        DenseGymError: no demonstrations; says what to type.
+        DenseGymError: no demonstrations, says what to type; or fewer than ``episodes``; or weights
+            for other pictures.
     """
     demos = files.load(card.id)
     torch.set_num_threads(1)
-    judge, cost = _judge(card, demos, updates, seed, on_update)
+    shown = demos if episodes is None else _few(demos, episodes)
+    judge, cost = _judge(
+        card,
+        shown,
+        updates,
+        seed,
+        on_update,
+        network=None if adapt is None else LocalJudge.load(adapt).network,
+        parts=0 if episodes is None else PARTS,
+    )
     build = partial(_potential, judge)
     result = Fitted(
         path=out or weights_path(card.id),
@@ -85,6 +105,8 @@ def fit_local(
         "task": card.id,
         "data": files.digest(demos),
         "seed": seed,
+        "episodes": episodes,
+        "adapted": None if adapt is None else adapt.name,
         "cost": cost,
         "metrics": result.evaluation.as_dict(),
     }
@@ -103,15 +125,30 @@ def leave_one_out(card: TaskCard, *, updates: int | None = None, seed: int = 0) 
     return seen
 
 
+def _few(demos: Sequence[Demo], episodes: int) -> list[Demo]:
+    """Return the first experts, those that nothing displaced before others, and random failures."""
+    training = [demo for demo in demos if not demo.held_out]
+    experts = sorted(
+        (demo for demo in training if demo.kind == EXPERT), key=lambda demo: demo.expert_from > 0
+    )
+    if not 1 <= episodes <= len(experts):
+        raise DenseGymError(
+            f"there are 1 to {len(experts)} expert episodes to learn from; given {episodes}"
+        )
+    return [*experts[:episodes], *(demo for demo in training if demo.kind == RANDOM)]
+
+
 def _judge(
     card: TaskCard,
     demos: Sequence[Demo],
     updates: int | None,
     seed: int,
     on_update: Callable[[int, int], None],
+    **options: Any,
 ) -> tuple[LocalJudge, dict[str, float]]:
     keep_memory()
-    network, cost = fit.train(demos, seed=seed, updates=updates or fit.UPDATES, on_update=on_update)
+    wanted = updates or fit.UPDATES
+    network, cost = fit.train(demos, seed=seed, updates=wanted, on_update=on_update, **options)
     return LocalJudge(network, fit.references(demos), card.cameras), cost
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from densegym.errors import DenseGymError, RewardError
-from densegym.reward_models.progress import fit, local, protocol
+from densegym.reward_models.progress import fit, fitting, local, protocol
 from densegym.reward_models.progress.demos import FAILURES, Demo
 from densegym.reward_models.progress.network import BINS, ProgressNetwork, two_hot
 from densegym.reward_models.progress.oracle import OraclePotential
@@ -217,6 +217,51 @@ def test_the_oracle_rises_towards_object_and_goal() -> None:
     assert values[2] == pytest.approx(1.0)
     with pytest.raises(RewardError, match="Meta-World"):
         OraclePotential(task=TaskCard(id="DenseGym/HopperForward-v0", family="locomotion"))
+
+
+def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
+    trained, tmp_path, monkeypatch
+) -> None:
+    made, judge, _ = trained
+    other = tmp_path / "other.safetensors"
+    judge.save(other)
+    # The square moves the other way, so the weights as they are read every film backwards.
+    turned = [demo.pictures[:, :, :, ::-1].copy() for demo in made]
+    made = [
+        dataclasses.replace(demo, pictures=film) for demo, film in zip(made, turned, strict=True)
+    ]
+    monkeypatch.setattr(fitting.files, "load", lambda env_id: made)
+    seen: list[Demo] = []
+    whole = fit.train
+    monkeypatch.setattr(
+        fit, "train", lambda demos, **said: (seen.extend(demos), whole(demos, **said))[1]
+    )
+    card = TaskCard(id="Toy/Square-v0", cameras=("front",))
+    out = tmp_path / "one.safetensors"
+    fitted = fitting.fit_local(card, episodes=1, adapt=other, updates=40, out=out)
+    assert [demo.kind for demo in seen] == ["expert", "random", "random"]
+    assert fitted.evaluation.voc > 0.9
+    assert local.LocalJudge.load(out).card["adapted"] == "other.safetensors"
+    with pytest.raises(DenseGymError, match="1 to 6 expert episodes to learn from; given 7"):
+        fitting.fit_local(card, episodes=7, out=out)
+    narrow = [dataclasses.replace(demo, pictures=demo.pictures[:, :, :48, :48]) for demo in made]
+    monkeypatch.setattr(fitting.files, "load", lambda env_id: narrow)
+    with pytest.raises(DenseGymError, match=r"1 views of 48 pixels, and the weights .* 1 of 64"):
+        fitting.fit_local(card, adapt=other, out=out)
+
+
+def test_parts_of_an_expert_keep_its_progress_and_never_succeed() -> None:
+    rng = np.random.default_rng(2)
+    phi = np.linspace(0, 1, 30)
+    expert = fit._label(Demo("expert", film(phi, rng), phi >= 1.0))
+    stops, returns = fit._parts(expert, rng)
+    assert 0.25 < stops.phi[-1] < 0.85
+    assert np.ptp(stops.phi[-6:]) == 0
+    assert returns.phi[0] == stops.phi[-1]
+    assert returns.phi[-1] == 0
+    assert (np.diff(returns.phi) < 0).all()
+    assert not stops.done.any()
+    assert not returns.done.any()
 
 
 def test_one_expert_is_too_few() -> None:
