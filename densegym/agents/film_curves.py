@@ -39,9 +39,10 @@ def film_panel(footage: Footage, width: int) -> tuple[Frames, Sequence[int], sli
 def write_strip(footage: Footage, path: Path) -> None:
     """Write pictures evenly over time, each above its own step of the curves."""
     steps = len(footage.paid)
-    count = min(_STRIP_PICTURES, steps + 1)
-    times = np.linspace(0, steps, count)
     height, width = footage.frames[0].shape[:2]
+    most = _STRIP_PICTURES if width <= 2 * height else _STRIP_PICTURES // 2
+    count = min(most, steps + 1)
+    times = np.linspace(0, steps, count)
     each = _STRIP_INCHES * 0.94 / max(count, 4)
     tall, curves, margin = _PICTURE * each * height / width, 2.4, 0.75
     figure = _figure(_STRIP_INCHES, tall + curves + margin)

@@ -10,7 +10,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
 
 EVAL_SEED = 1_000_003  # evaluation placements: the same for every run, never seen in training
-_FALSE_PROGRESS = 0.5  # mean largest potential of failed episodes that is warned of
+_ALARM = 0.5  # mean largest potential of failed episodes that is warned of
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +153,21 @@ class _Run:
         seen = self.learner.evaluate(episodes=run.eval_episodes, seed=EVAL_SEED)
         self._success = float(seen.success.mean())
         line = {"step": int(self.learner.model.num_timesteps), **self._clocks(), **seen.as_dict()}
-        for name, value in self.learner.engine.metrics().items():
-            if name.rpartition(".")[2] == FALSE_PROGRESS:
-                line[FALSE_PROGRESS] = value
         if metrics := self.learner.engine.metrics():
             line["reward_metrics"] = metrics
-            self._watch(metrics)
+        for name, value in metrics.items():
+            if name.rpartition(".")[2] == FALSE_PROGRESS:
+                line[FALSE_PROGRESS] = value
+                self._watch(value)
         append_jsonl(self.work / "eval.jsonl", line)
         logger = self.learner.model.logger
         logger.record("eval/success", self._success)
         logger.record("eval/return_env", float(seen.return_env.mean()))
         self.report()
 
-    def _watch(self, metrics: Mapping[str, float]) -> None:
+    def _watch(self, seen: float) -> None:
         """Warn where a progress reward sees success in failures; again when it has fallen since."""
-        seen = max((v for k, v in metrics.items() if k.endswith("false_progress")), default=0.0)
-        if seen > _FALSE_PROGRESS and not self._warned:
+        if seen > _ALARM and not self._warned:
             warnings.warn(
                 f"false progress: {self.learner.engine.model.name} rises to {seen:.2f} in failed "
                 "episodes, on average. It may take for success what it never saw fail; judge by "
@@ -176,7 +175,7 @@ class _Run:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        self._warned = seen > _FALSE_PROGRESS
+        self._warned = seen > _ALARM
 
     def checkpoint(self) -> None:
         """Write a checkpoint and the clocks that belong to it."""

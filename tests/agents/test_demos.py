@@ -80,7 +80,7 @@ def test_a_run_harvests_and_deferred_scoring_learns_the_same(
     network, _ = fit.train(collected.demos, updates=10)
     judge = local.LocalJudge(network, fit.references(collected.demos), collected.cameras)
     judge.save(local.weights_path(ID))
-    monkeypatch.setattr("densegym.agents.train._FALSE_PROGRESS", 0.0)
+    monkeypatch.setattr("densegym.agents.train._ALARM", 0.0)
     harvest = {"every": 100, "updates": 2, "episodes": 4}
     judged = {}
     for deferred in (False, True):

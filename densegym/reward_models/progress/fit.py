@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.progress.demos import EXPERT, Demo
+from densegym.reward_models.progress.demos import EXPERT, HARVEST, Demo
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.network import ProgressNetwork, two_hot
 from densegym.reward_models.progress.potential import DONE
@@ -30,6 +30,7 @@ _SHIFT, _BRIGHTNESS, _OFFSET = 3, 0.15, 8.0
 _CHUNK = 256  # pictures encoded at once
 _TAIL = 1 / 3  # of a stalled episode, in which nothing moves on
 _CUT, _HELD = (0.3, 0.8), 6  # share of an expert after which it stops; pictures it then stands
+_PART = "part"  # kind of what is made of an expert, whose progress is known throughout
 REFERENCES = 3
 
 
@@ -50,7 +51,7 @@ class _Episode:
     @property
     def strayed(self) -> bool:
         """Whether it came nearer and failed: from its own start, its progress is unknown."""
-        return not self.expert and self.kind not in ("stall", "random")
+        return not self.expert and self.kind not in ("stall", "random", _PART, HARVEST)
 
 
 def train(
@@ -69,8 +70,8 @@ def train(
     Φ = 1 − (steps left) / (steps that experts usually need from the start): how far the stray
     had come by accident is thereby known, and a policy that strays is told the way. Pictures of
     every episode but the stalled are compared with the last ones of other experts, where the hop
-    is Φ − 1 and a failure's Φ is 0; only random acting is also told that it stands still. A
-    stalled episode teaches that its last third does.
+    is Φ − 1 and a failure's Φ is 0; only random acting and failures of a policy in training are
+    also told that they stand still. A stalled episode teaches that its last third does.
 
     Args:
         demos: at least two experts, or one with ``parts``; failures as many as there are.
@@ -192,7 +193,7 @@ def _parts(expert: _Episode, rng: np.random.Generator) -> tuple[_Episode, _Episo
     cut = int(rng.uniform(*_CUT) * np.argmax(expert.done))
     held = np.concatenate([np.arange(cut + 1), np.full(_HELD, cut)])
     stops, returns = (
-        _Episode(expert.pictures[rows], expert.phi[rows], np.zeros(len(rows)), False, False)
+        _Episode(expert.pictures[rows], expert.phi[rows], np.zeros(len(rows)), False, _PART)
         for rows in (held, np.arange(cut, -1, -1))
     )
     return stops, returns

@@ -253,7 +253,7 @@ def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
 def test_parts_of_an_expert_keep_its_progress_and_never_succeed() -> None:
     rng = np.random.default_rng(2)
     phi = np.linspace(0, 1, 30)
-    expert = fit._label(Demo("expert", film(phi, rng), phi >= 1.0))
+    expert = fit._label(Demo("expert", film(phi, rng), phi >= 1.0), usual=29.0)
     stops, returns = fit._parts(expert, rng)
     assert 0.25 < stops.phi[-1] < 0.85
     assert np.ptp(stops.phi[-6:]) == 0
