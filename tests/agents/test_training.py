@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
 
 from densegym.agents import checkpoint
 from densegym.agents.config import TrainConfig, resolve
@@ -23,8 +24,14 @@ from densegym.agents.load import load_learner
 from densegym.agents.results import load_run
 from densegym.agents.train import Progress, run_folder, train
 from densegym.envs.registration import bare_spec
+from densegym.envs.wrappers.common import with_frames
+from densegym.envs.wrappers.lanes import LaneVecEnv
+from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, Interrupted, ResultsError, RewardError
+from densegym.reward_models.spec import build_engine
+from tests.reward_models.progress.server import VisionServer, slowly
 from tests.small import SMALL
+from tests.toys import CARD, Wander
 
 BUTTON = "DenseGym/ButtonPress-v0"
 
@@ -108,6 +115,26 @@ def test_positive_rewards_train_without_ending_at_success() -> None:
         for env in learner.model.get_env().venv.venv.venv.envs:
             assert env.unwrapped.terminate_on_success is ends
         learner.close()
+
+
+def test_a_silent_judge_neither_holds_training_up_nor_pays() -> None:
+    server = VisionServer(slowly(60.0, "+90%"))
+    asked = {"base_url": server.url, "served": "m", "deadline_s": 0.05, "every": 2}
+    engine = build_engine({"model": "progress/vlac", **asked}, 2, task=CARD)
+    lanes = LaneVecEnv([lambda: with_frames(Wander(render_mode="rgb_array"), engine, CARD)] * 2)
+    learner = PPO("MlpPolicy", DenseRewardVecEnv(lanes, engine=engine), n_steps=64, device="cpu")
+    began = time.monotonic()
+    try:
+        learner.learn(256)
+    finally:
+        learner.get_env().close()
+        server.close()
+    assert time.monotonic() - began < 30.0
+    assert len(server.seen) < 20, "left alone"
+    assert engine.usage.abstentions > 10, "pictures that stand still are not asked about"
+    sums = engine.pop_sums()
+    assert sums["reward/dense"] == pytest.approx(sums["reward/env"])
+    assert sums["reward/part/phi"] == 0.0
 
 
 def test_evaluation_reads_the_world_and_faces_the_same_placements() -> None:

@@ -83,6 +83,10 @@ def test_worlds_of_one_view_are_resized_and_know_no_cameras() -> None:
         FrameInInfo(Wander(render_mode="rgb_array"), cameras=("corner",))
     with pytest.raises(RewardError, match='render_mode="rgb_array"'):
         FrameInInfo(Wander())
+    blind = Wander()
+    blind.metadata = {"render_modes": ["ansi"]}
+    with pytest.raises(RewardError, match="Wander draws none"):
+        FrameInInfo(blind)
 
 
 def test_drawing_is_many_times_faster_than_the_default() -> None:

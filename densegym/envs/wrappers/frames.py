@@ -84,10 +84,16 @@ class FrameInInfo(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return self._shown
 
     def _check_rendering(self, env: gym.Env[Any, Any]) -> None:
+        if "rgb_array" not in env.metadata.get("render_modes", []):
+            raise RewardError(
+                f"this reward looks at pictures, but {type(env.unwrapped).__name__} draws none. "
+                "Choose a reward that reads states; densegym rewards lists them."
+            )
         if env.render_mode != "rgb_array":
             raise RewardError(
                 "this reward looks at pictures, but the environment was made with "
-                f'render_mode={env.render_mode!r}. Make it with render_mode="rgb_array".'
+                f'render_mode={env.render_mode!r}. Make it with render_mode="rgb_array"; '
+                "densegym train takes --set env.render_mode=rgb_array."
             )
         if self._request.cameras:
             raise RewardError(

@@ -157,14 +157,17 @@ class LocalJudge(BaseJudge):
             raise DenseGymError(
                 f"{path} holds {told.get('format', 'another kind of model')}, expected {FORMAT}"
             )
-        reference = tensors.pop("reference").numpy()
-        network = ProgressNetwork(*reference.shape[1:3])
+        reference, card = tensors.pop("reference").numpy(), json.loads(told.get("card", "{}"))
+        if reference.ndim != 5 or reference.dtype != np.uint8 or "cameras" not in card:
+            raise DenseGymError(f"{path} lacks its cameras or pictures of the finished task")
+        if not all(value.isfinite().all() for value in tensors.values()):
+            raise DenseGymError(f"{path} holds weights that are no finite numbers; fit it again")
         weights = {key.removeprefix("network."): value for key, value in tensors.items()}
         try:
+            network = ProgressNetwork(*reference.shape[1:3])
             network.load_state_dict(weights)
         except RuntimeError as error:
             raise DenseGymError(f"{path} fits another network: {error}") from error
-        card = json.loads(told["card"])
         return cls(network, reference, card["cameras"], card)
 
 

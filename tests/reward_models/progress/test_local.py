@@ -1,5 +1,6 @@
 """The local judge: labels, weights on disk, the protocol and its control, judging at once."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -94,8 +95,21 @@ def test_bad_weights_and_pictures_are_named(trained, tmp_path, monkeypatch) -> N
         local.LocalJudge.load(other)
     reference = torch.zeros(1, 1, SIZE, SIZE, 3, dtype=torch.uint8)
     odd = {"reference": reference, "network.layers.0.weight": torch.zeros(1)}
-    save_file(odd, str(other), {"format": local.FORMAT, "card": "{}"})
+    save_file(odd, str(other), {"format": local.FORMAT, "card": '{"cameras": []}'})
     with pytest.raises(DenseGymError, match="another network"):
+        local.LocalJudge.load(other)
+    save_file({"reference": reference}, str(other), {"format": local.FORMAT})
+    with pytest.raises(DenseGymError, match="lacks its cameras"):
+        local.LocalJudge.load(other)
+    judge.save(other)
+    other.write_bytes(other.read_bytes()[:-1000])
+    with pytest.raises(DenseGymError, match="no readable safetensors"):
+        local.LocalJudge.load(other)
+    poisoned = copy.deepcopy(judge)
+    with torch.no_grad():
+        poisoned.network.code[0].weight[3, 5] = float("nan")
+    poisoned.save(other)
+    with pytest.raises(DenseGymError, match="no finite numbers"):
         local.LocalJudge.load(other)
     with pytest.raises(DenseGymError, match="pictures; given"):
         judge.see(np.zeros((1, 2, SIZE, SIZE, 3), np.uint8))
