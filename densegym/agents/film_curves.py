@@ -18,6 +18,7 @@ INK, GOOD = "#282828", "#009e73"
 _FAINT, _PHI, _DONE, _BAD = "#b4b4b4", "#0072b2", "#e69f00", "#d55e00"
 _STRIP_PICTURES, _STRIP_INCHES = 8, 14.0
 _PICTURE = 0.97  # of the room that a picture of the strip has
+_TITLE = 105  # letters of a strip's title
 _DPI, _PANEL = 100, 210  # and pixels of the curves below a film
 
 
@@ -65,9 +66,12 @@ def write_strip(footage: Footage, path: Path) -> None:
     for axis in axes:
         axis.set_xlim(limits)
     _draw(axes, footage, size=10)
-    told = f"{footage.title}    {footage.outcome}, paid {footage.paid.sum():.2f}"
-    look = {"va": "top", "fontsize": 12, "fontweight": "bold", "color": INK, "parse_math": False}
-    figure.text(place.x0, 1 - 0.13 / total, told, **look)
+    title = footage.title
+    title = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
+    outcome = f"{footage.outcome}, paid {footage.paid.sum():.2f}"
+    look = {"va": "top", "fontsize": 12, "color": INK, "parse_math": False}
+    figure.text(place.x0, 1 - 0.13 / total, title, fontweight="bold", **look)
+    figure.text(place.x1, 1 - 0.13 / total, outcome, ha="right", **look)
     figure.savefig(path, dpi=_DPI)
 
 

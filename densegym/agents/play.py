@@ -69,7 +69,7 @@ def play(
                 config.env,
                 config.reward if reward is None else reward,
                 seed=seed,
-                title=f"{_title(config, reward)}  seed {seed}",
+                title=_title(config, reward, seed),
                 trained=learner.engine if reward is None else None,
                 on_step=partial(tell, f"playing seed {seed}"),
                 **config.env_kwargs,
@@ -82,12 +82,13 @@ def play(
     return played
 
 
-def _title(config: TrainConfig, reward: RewardSpec) -> str:
-    card, world = task_card(config.env), config.env.removeprefix("DenseGym/")
+def _title(config: TrainConfig, reward: RewardSpec, seed: int) -> str:
+    card = task_card(config.env)
+    shown = f"{config.env.removeprefix('DenseGym/')}  seed {seed}"  # first: long names are cut
     own = label(config.reward, task=card)
     if reward is None:
-        return f"{world}  {own}"
-    return f"{world}  {label(reward, task=card)}  (trained on {own})"
+        return f"{shown}  {own}"
+    return f"{shown}  {label(reward, task=card)}  (trained on {own})"
 
 
 def _check_finished(folder: Path) -> None:

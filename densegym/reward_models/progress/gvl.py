@@ -41,7 +41,7 @@ class GvlOptions:
     """What can be chosen of GVL.
 
     Attributes:
-        goal: picture of the finished task, shown only where ``gate`` asks whether it is done.
+        goal: picture of the finished task, shown only where ``cap`` asks whether it is done.
         prompt: file in place of ``assets/prompts/progress/gvl.txt``.
     """
 

@@ -202,7 +202,7 @@ def build(
     fusion: Fusion = FUSION,
     every: int = EVERY,
     curve: float = CURVE,
-    gate: bool = True,
+    cap: bool = True,
     smooth: float = 0.0,
     harvest: Mapping[str, Any] | None = None,
 ) -> ProgressPotential:
@@ -214,7 +214,7 @@ def build(
         fusion: how hops become Φ.
         every: steps between pictures.
         curve: of Φ; see ``ProgressPotential``.
-        gate: hold Φ below 0.9 until the done head is sure.
+        cap: hold Φ below 0.9 until the done head is sure.
         smooth: share of the old Φ kept at every picture.
         harvest: learn failures of the policy in training; settings as in ``Harvest``.
         seed: of harvests.
@@ -236,7 +236,7 @@ def build(
         "fusion": fusion,
         "every": every,
         "curve": curve,
-        "gate": gate,
+        "gate": cap,
         "smooth": smooth,
     }
     if harvest is None:

@@ -24,7 +24,7 @@ class Fusing:
         every: steps between pictures.
         cameras: instead of the task card's.
         curve: bends the potential.
-        gate: keep the potential below 0.9 until the judge says the task is done, which costs a
+        cap: keep the potential below 0.9 until the judge says the task is done, which costs a
             second question per picture.
         smooth: share of the old potential kept.
     """
@@ -33,7 +33,7 @@ class Fusing:
     every: int = 5
     cameras: tuple[str, ...] = ()
     curve: float = 0.0
-    gate: bool = False
+    cap: bool = False
     smooth: float = 0.0
 
 
@@ -68,5 +68,7 @@ def assemble(
 def potential(name: str, judge: Judge, fusing: Fusing, fusion: Fusion) -> ProgressPotential:
     """Return the potential of a judge."""
     values = {field.name: getattr(fusing, field.name) for field in dataclasses.fields(fusing)}
+    # Of a reward, "gate" is the word for another reward that opens it.
+    values["gate"] = values.pop("cap")
     rule: Fusion = fusing.fusion or fusion
     return ProgressPotential(judge, name=f"progress/{name}", **{**values, "fusion": rule})

@@ -13,6 +13,7 @@ from densegym.errors import DenseGymError, ProgressBackendError, RewardError, Un
 from densegym.reward_models.progress import grm, gvl, robometer, rynnvalue, vlac
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.registry import find_reward
+from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import TaskCard
 from tests.reward_models.progress.server import VisionServer, slowly, texts
 
@@ -273,3 +274,8 @@ def test_wrong_pictures_and_options_are_named(server):
 @pytest.mark.parametrize("name", ["vlac", "grm", "robometer", "rynnvalue", "gvl", "perceptual"])
 def test_registered(name):
     assert callable(find_reward(f"progress/{name}").factory())
+
+
+def test_every_option_can_be_written_in_a_specification(server):
+    spec = {"model": "progress/vlac", "base_url": server.url, "served": "m", "cap": True}
+    assert build_reward({**spec, "every": 7, "curve": 2.0}, task=CARD).potential.gate

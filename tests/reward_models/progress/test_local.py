@@ -14,6 +14,7 @@ from densegym.reward_models.progress.network import BINS, ProgressNetwork, two_h
 from densegym.reward_models.progress.oracle import OraclePotential
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.shaping import Shaped
+from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import Pictures, TaskCard
 from tests.reward_models.progress.reading import Reading, picture, potential, starts, steps
 
@@ -79,6 +80,10 @@ def test_weights_survive_the_disk(trained, tmp_path) -> None:
     assert np.array_equal(judge.see(images), again.see(images))
     task = TaskCard(id="Toy/Square-v0")
     assert local.build(task=task, weights=str(path)).judge.name == "local"
+    options = {"weights": str(path), "every": 3, "curve": 1.0, "smooth": 0.5, "fusion": "min"}
+    given = build_reward({"model": "progress/local", "cap": False, **options}, task=task).potential
+    assert (given.gate, given.curve, given.smooth, given.fusion) == (False, 1.0, 0.5, "min")
+    assert given.pictures == Pictures(("front",), SIZE, every=3)
 
 
 def test_bad_weights_and_pictures_are_named(trained, tmp_path, monkeypatch) -> None:
