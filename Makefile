@@ -6,7 +6,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Several BLAS threads on small matrices only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo bench-credit setup test test-all check format clean
+.PHONY: help demo bench-credit bench-progress bench-nethack bench-nethack-score setup test test-all check \
+	format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +31,17 @@ check: setup  ## Formatting, lint, types and the one-way corridor between rooms
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+PROGRESS := ButtonPress WindowOpen WindowClose DoorUnlock DoorClose DrawerOpen
+
+bench-progress: setup  ## Judges of pictures fitted for six Sawyer tasks and trained with, three seeds: hours
+	for task in $(PROGRESS); do \
+		$(BIN)/densegym demos collect DenseGym/$$task-v0 && \
+		$(BIN)/densegym fit progress/local --task DenseGym/$$task-v0 || exit 1; done
+	$(BIN)/densegym bench progress --workers 2
+
+bench-nethack-score: setup  ## NetHackScore, two million steps, three rewards, three seeds: hours
+	$(BIN)/densegym bench nethack-score --workers 2
 
 bench-nethack: setup  ## KeyRoom with caption rewards and their controls, five seeds (about an hour of two cores)
 	$(BIN)/densegym bench nethack --workers 2
