@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 	format clean
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 demo: $(VENV)/.demo  ## Set up what it needs, train three rewards on a Sawyer task, show the table
 	$(BIN)/densegym bench demo
