@@ -22,7 +22,7 @@ from densegym.reward_models.spec import RewardSpec, build_engine
 from densegym.reward_models.types import Need, Steps
 
 PROBE = "DenseGym/HarmlessStep-v0"
-STEPS = 30_000
+STEPS = 40_000
 _LANES, _ROWS, _EPISODES = 8, 64, 20
 
 
@@ -98,7 +98,7 @@ def _run(arm: str, reward: RewardSpec, seed: int, steps: int) -> Outcome:
         DenseRewardVecEnv(lanes, engine=engine),
         n_steps=_ROWS,
         batch_size=128,
-        ent_coef=0.01,
+        ent_coef=0.05,
         gamma=0.99,
         learning_rate=1e-3,
         seed=seed,
