@@ -212,13 +212,16 @@ def _call(
     factory: Factory, name: str, task: TaskCard, seed: int, options: Mapping[str, Any]
 ) -> Any:
     parameters = inspect.signature(factory).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+    named = [key for key, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    # What a factory takes as **options it may name, with its defaults, in an attribute ``options``.
+    taken = dict.fromkeys([*named, *getattr(factory, "options", {})])
+    if len(named) == len(parameters) or hasattr(factory, "options"):
         for option in options:
-            if option not in parameters or option in ("task", "seed"):
-                known = [key for key in parameters if key not in ("task", "seed")]
+            if option not in taken or option in ("task", "seed"):
+                known = [key for key in taken if key not in ("task", "seed")]
                 raise unknown(f'option of reward "{name}"', option, [*known, *_WRAPPING_KEYS])
     given = {"task": task, "seed": seed}
-    passed = {key: value for key, value in given.items() if key in parameters}
+    passed = {key: value for key, value in given.items() if key in taken}
     return factory(**passed, **options)
 
 

@@ -6,12 +6,12 @@ import copy
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 import torch
 
-from densegym.errors import RewardError
+from densegym.errors import RewardError, unknown
 from densegym.reward_models.credit.inputs import inputs_of
 from densegym.reward_models.credit.networks import restore_weights, seeded, weights_of
 from densegym.reward_models.credit.returns import Of, ReturnCredit
@@ -23,6 +23,24 @@ _HELD_OUT = 5  # every fifth episode judges the model instead of teaching it
 _JUDGES = 40  # episodes that judge
 
 
+class Learning(TypedDict, total=False):
+    """Options of every fitted credit.
+
+    Attributes:
+        updates_per_step: gradient steps per environment step, taken when episodes end.
+        min_episodes: episodes before the network is asked.
+        learning_rate: of Adam.
+        hidden: width of the network.
+        seed: of weights and draws.
+    """
+
+    updates_per_step: float
+    min_episodes: int
+    learning_rate: float
+    hidden: int
+    seed: int
+
+
 class FittedCredit(ReturnCredit):
     """Stores episodes that end, fits a network to their returns, and credits them with it.
 
@@ -32,14 +50,12 @@ class FittedCredit(ReturnCredit):
     Args:
         task: the task's card.
         of: whose return is spread.
-        updates_per_step: gradient steps per environment step, taken when episodes end.
-        min_episodes: episodes before the network is asked.
-        learning_rate: of Adam.
-        seed: of weights and draws.
         min_explained: share of the variance of held-out returns that the network must explain
             before it is asked; None holds out nothing and trusts it at once.
+        **options: those of ``options``; see ``Learning``.
 
     Attributes:
+        options: what ``**options`` may be, with its defaults.
         drawn: episodes per update.
         pays_first: whether episodes are paid by the network as it was before it learned from them.
         by_length: whether they are drawn in proportion to their length.
@@ -49,27 +65,36 @@ class FittedCredit(ReturnCredit):
     drawn = 4
     by_length = False
     pays_first = False
+    options: ClassVar[Mapping[str, Any]] = {
+        "updates_per_step": 0.025,
+        "min_episodes": 10,
+        "learning_rate": 1e-3,
+        "hidden": 64,
+        "seed": 0,
+    }
 
     def __init__(
         self,
         task: TaskCard,
-        of: Of | None,
+        of: Of | None = None,
         *,
-        updates_per_step: float,
-        min_episodes: int,
-        learning_rate: float,
-        seed: int,
         min_explained: float | None = None,
+        **options: Unpack[Learning],
     ) -> None:
         super().__init__(task, of)
-        if min_episodes < 1 or updates_per_step <= 0:
+        for option in options:
+            if option not in self.options:
+                raise unknown(f'option of reward "{self.name}"', option, self.options)
+        self.chosen: dict[str, Any] = {**self.options, **options}
+        self.min_episodes, self.min_explained = self.chosen["min_episodes"], min_explained
+        self._rate, self._lr = self.chosen["updates_per_step"], self.chosen["learning_rate"]
+        self._hidden, self._seed = self.chosen["hidden"], self.chosen["seed"]
+        if self.min_episodes < 1 or self._rate <= 0:
             raise RewardError(
                 f'"{self.name}" takes min_episodes from 1 up and updates_per_step above 0; given '
-                f"{min_episodes} and {updates_per_step}"
+                f"{self.min_episodes} and {self._rate}"
             )
-        self.min_episodes, self.min_explained = min_episodes, min_explained
-        self._rate, self._lr, self._seed = updates_per_step, learning_rate, seed
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(self._seed)
         self._store = EpisodeStore()
         self._judges: deque[Stored] = deque(maxlen=_JUDGES)
         self._seen, self._owed = 0, 0.0

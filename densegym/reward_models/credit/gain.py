@@ -7,25 +7,25 @@ episode so far and is fitted to how stored episodes ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.fitted import FittedCredit
 from densegym.reward_models.credit.inputs import states
+from densegym.reward_models.credit.judged import JudgedCredit, Judging
 from densegym.reward_models.credit.networks import (
     Encoder,
     check_encoder,
     padded,
     reader_of_prefixes,
 )
-from densegym.reward_models.credit.outcomes import Ending, EndingReader
+from densegym.reward_models.credit.outcomes import Ending
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
-from densegym.reward_models.credit.store import EpisodeStore, Stored
+from densegym.reward_models.credit.store import Stored
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _UNKNOWN = Ending(0.0, False, None, None)
@@ -47,7 +47,7 @@ class Course(NamedTuple):
     before: int = 0
 
 
-class GainCredit(FittedCredit):
+class GainCredit(JudgedCredit):
     """What both share: states of episodes, how these ended, and a reader of prefixes.
 
     An episode is paid before it is learned from. Until the reader is asked its probabilities count
@@ -57,59 +57,20 @@ class GainCredit(FittedCredit):
         task: the task's card.
         of: whose return is compared under ``success="return"``.
         encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
-        success: ``"return"`` or the info key that outcomes are read from.
-        threshold: an outcome of at least this is a success.
-        recent: episodes that are learned from.
-        updates_per_step: gradient steps per environment step.
-        min_episodes: episodes before the reader is asked.
-        learning_rate: of Adam.
-        hidden: width.
-        seed: of weights and draws.
-        task_key: info key that names an episode's task, or None.
-        answer: info key of an episode's answer, or None.
+        **options: see ``Judging``.
     """
-
-    drawn = 8
-    pays_first = True
 
     def __init__(
         self,
         task: TaskCard,
-        of: Of | None,
+        of: Of | None = None,
         *,
-        encoder: Encoder,
-        success: str,
-        threshold: float,
-        recent: int,
-        updates_per_step: float,
-        min_episodes: int,
-        learning_rate: float,
-        hidden: int,
-        seed: int,
-        task_key: str | None = None,
-        answer: str | None = None,
+        encoder: Encoder = "gru",
+        **options: Unpack[Judging],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
+        super().__init__(task, of, **options)
         check_encoder(self.name, encoder)
-        if recent < 2:
-            raise RewardError(f'"{self.name}" takes recent from 2 up; given {recent}')
         self._encoder: Encoder = encoder
-        self._hidden = hidden
-        self._read = EndingReader(
-            asker=f'"{self.name}"',
-            success=success,
-            threshold=threshold,
-            task_key=task_key,
-            answer=answer,
-        )
-        self._store = EpisodeStore(episodes=recent)
 
     def _stored(self, episode: Episode) -> Stored:
         total = float(self.rewards(episode).sum())
@@ -141,14 +102,7 @@ class InformationGainCredit(GainCredit):
         of: whose return is compared under ``success="return"``.
         alpha: α.
         encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
-        success: ``"return"`` or the info key that outcomes are read from.
-        threshold: an outcome of at least this is a success.
-        recent: episodes that are learned from.
-        updates_per_step: gradient steps of 8 episodes per environment step.
-        min_episodes: episodes before the reader is asked.
-        learning_rate: of Adam.
-        hidden: width.
-        seed: of weights and draws.
+        **options: see ``Judging``.
     """
 
     name = "credit/information-gain"
@@ -160,28 +114,9 @@ class InformationGainCredit(GainCredit):
         *,
         alpha: float = 1.0,
         encoder: Encoder = "gru",
-        success: str = "is_success",
-        threshold: float = 0.5,
-        recent: int = 512,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
+        **options: Unpack[Judging],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            encoder=encoder,
-            success=success,
-            threshold=threshold,
-            recent=recent,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            hidden=hidden,
-            seed=seed,
-        )
+        super().__init__(task, of, encoder=encoder, **options)
         if alpha < 0:
             raise RewardError(f'"{self.name}" takes alpha of at least 0; given {alpha}')
         self.alpha = alpha

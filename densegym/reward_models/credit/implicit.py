@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -23,8 +23,9 @@ from torch import nn
 from torch.nn import functional
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.fitted import FittedCredit, descend
-from densegym.reward_models.credit.outcomes import Ending, EndingReader
+from densegym.reward_models.credit.fitted import descend
+from densegym.reward_models.credit.judged import JudgedCredit, Judging
+from densegym.reward_models.credit.outcomes import Ending
 from densegym.reward_models.credit.policies import (
     Acts,
     Kind,
@@ -36,7 +37,7 @@ from densegym.reward_models.credit.policies import (
 )
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
-from densegym.reward_models.credit.store import EpisodeStore, Stored
+from densegym.reward_models.credit.store import Stored
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _BOUND = 5.0  # most of |r| / β
@@ -53,7 +54,7 @@ class _Lesson(NamedTuple):
     ending: Ending
 
 
-class ImplicitCredit(FittedCredit):
+class ImplicitCredit(JudgedCredit):
     """What OPRL and PRIME share: two policies and their log-ratio; subclasses fit it.
 
     An episode is paid before it is learned from, by the π_φ of the iteration before. Until π_φ
@@ -63,20 +64,10 @@ class ImplicitCredit(FittedCredit):
         task: the task's card.
         of: whose return stands in until then, and is compared under ``success="return"``.
         beta: β.
-        success: ``"return"`` or the info key that outcomes are read from.
-        threshold: an outcome of at least this is a success.
-        recent: episodes that are learned from.
-        updates_per_step: gradient steps of both policies per environment step.
-        min_episodes: episodes before π_φ is asked.
-        learning_rate: of Adam.
-        hidden: width of the two hidden layers.
-        seed: of weights and draws.
-        task_key: info key that names an episode's task, or None.
+        **options: see ``Judging``; both policies have two hidden layers.
     """
 
     markov = True
-    drawn = 8
-    pays_first = True
 
     def __init__(
         self,
@@ -84,33 +75,12 @@ class ImplicitCredit(FittedCredit):
         of: Of | None = None,
         *,
         beta: float = 0.05,
-        success: str = "is_success",
-        threshold: float = 0.5,
-        recent: int = 512,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
-        task_key: str | None = None,
+        **options: Unpack[Judging],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
-        if beta <= 0 or recent < 2:
-            raise RewardError(
-                f'"{self.name}" takes beta above 0 and recent from 2 up; given {beta} and {recent}'
-            )
-        self.beta, self._hidden = beta, hidden
-        self._read = EndingReader(
-            asker=f'"{self.name}"', success=success, threshold=threshold, task_key=task_key
-        )
-        self._store = EpisodeStore(episodes=recent)
+        super().__init__(task, of, **options)
+        if beta <= 0:
+            raise RewardError(f'"{self.name}" takes beta above 0; given {beta}')
+        self.beta = beta
         self._kind: Kind = "vector"
         self._size, self._copied, self._last_loss = 0, False, float("nan")
         self.bound = _BOUND * beta
@@ -242,16 +212,13 @@ class OPRLCredit(ImplicitCredit):
         task: the task's card.
         of: whose return stands in until there is a pair.
         beta: β.
-        success: ``"return"`` or the info key that outcomes are read from.
-        threshold: an outcome of at least this is a success.
         margin: None pairs successes with failures; a number pairs episodes whose outcomes differ
             by more than this, whatever the threshold.
-        task_key: the info key that names a task; only episodes of one are paired. Where no step
-            tells it, or with None, all are of one.
-        **options: as those of ``ImplicitCredit``.
+        **options: see ``Judging``; only episodes of one ``task_key`` are paired.
     """
 
     name = "credit/oprl"
+    options: ClassVar[Mapping[str, Any]] = {**ImplicitCredit.options, "task_key": "goal_id"}
 
     def __init__(
         self,
@@ -259,31 +226,10 @@ class OPRLCredit(ImplicitCredit):
         of: Of | None = None,
         *,
         beta: float = 0.05,
-        success: str = "is_success",
-        threshold: float = 0.5,
         margin: float | None = None,
-        task_key: str | None = "goal_id",
-        recent: int = 512,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
+        **options: Unpack[Judging],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            beta=beta,
-            success=success,
-            threshold=threshold,
-            recent=recent,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            hidden=hidden,
-            seed=seed,
-            task_key=task_key,
-        )
+        super().__init__(task, of, beta=beta, **options)
         if margin is not None and margin < 0:
             raise RewardError(f'"{self.name}" takes a margin of at least 0; given {margin}')
         self.margin = margin
@@ -339,39 +285,11 @@ class PRIMECredit(ImplicitCredit):
     Args:
         task: the task's card.
         of: whose return stands in until both outcomes have been seen.
-        **options: as those of ``ImplicitCredit``, without ``task_key``.
+        beta: β.
+        **options: see ``Judging``.
     """
 
     name = "credit/prime"
-
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        beta: float = 0.05,
-        success: str = "is_success",
-        threshold: float = 0.5,
-        recent: int = 512,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            task,
-            of,
-            beta=beta,
-            success=success,
-            threshold=threshold,
-            recent=recent,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            hidden=hidden,
-            seed=seed,
-        )
 
     def _draw(self) -> list[Stored]:
         outcomes = {one.more.ending.success for one in self._store}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from densegym.errors import RewardError
 from densegym.reward_models.authored.program import has_header, read_header
 from densegym.reward_models.authored.runner import LocalRunner
 from densegym.reward_models.authored.verify import verify
+from densegym.reward_models.credit.fitted import Learning
 from densegym.reward_models.credit.inputs import steps_of
 from densegym.reward_models.credit.returns import Of
 from densegym.reward_models.credit.rrd import RRDCredit
@@ -79,7 +80,8 @@ class LaReCredit(RRDCredit):
             shipped one for the task.
         factors: read factors with this function of ``Steps`` instead.
         unbiased: as for RRD.
-        **options: as those of ``RRDCredit``.
+        subset: as for RRD.
+        **options: see ``Learning``.
     """
 
     name = "credit/lare"
@@ -93,23 +95,9 @@ class LaReCredit(RRDCredit):
         factors: Callable[[Steps], Any] | None = None,
         unbiased: bool = True,
         subset: int = 64,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 3e-4,
-        hidden: int = 256,
-        seed: int = 0,
+        **options: Unpack[Learning],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            unbiased=unbiased,
-            subset=subset,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            hidden=hidden,
-            seed=seed,
-        )
+        super().__init__(task, of, unbiased=unbiased, subset=subset, **options)
         self._factors: Callable[[Steps], Any] = factors or load_factors(task, path)
         self.markov = not getattr(self._factors, "reads_info", False)
 

@@ -9,13 +9,13 @@ once per critic update.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
 
-from densegym.reward_models.credit.fitted import FittedCredit
+from densegym.reward_models.credit.fitted import FittedCredit, Learning
 from densegym.reward_models.credit.inputs import inputs
 from densegym.reward_models.credit.networks import mlp
 from densegym.reward_models.credit.properties import Properties
@@ -54,7 +54,32 @@ class MarkovCredit(FittedCredit):
         return self._ask(inputs)
 
 
-class RRDCredit(MarkovCredit):
+class RDCredit(MarkovCredit):
+    """Credits fitted on every step of each drawn episode: ``reward="credit/rd"``.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        **options: see ``Learning``; there are two hidden layers.
+    """
+
+    name = "credit/rd"
+    options: ClassVar[Mapping[str, Any]] = {
+        **MarkovCredit.options,
+        "learning_rate": 3e-4,
+        "hidden": 256,
+    }
+
+    def _build(self, width: int) -> Any:
+        return mlp(width, self._hidden)
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        said = self._network(self._scaled(np.concatenate([one.inputs for one in drawn])))[:, 0]
+        means = torch.stack([part.mean() for part in said.split([len(o.inputs) for o in drawn])])
+        return torch.square(torch.tensor([self._target(one) for one in drawn]) - means).mean()
+
+
+class RRDCredit(RDCredit):
     """Credits fitted on K drawn steps of each episode: ``reward="credit/rrd"``.
 
     Credits do not add up to the return.
@@ -65,11 +90,7 @@ class RRDCredit(MarkovCredit):
         unbiased: take the variance of the drawn steps off the loss, so that it estimates that of
             whole episodes (RRD-L(RD) of the paper).
         subset: K, steps drawn per episode; with replacement where an episode has fewer.
-        updates_per_step: gradient steps per environment step, taken when episodes end.
-        min_episodes: episodes before the network is asked.
-        learning_rate: of Adam.
-        hidden: width of the two hidden layers.
-        seed: of weights and draws.
+        **options: see ``Learning``.
     """
 
     name = "credit/rrd"
@@ -82,24 +103,10 @@ class RRDCredit(MarkovCredit):
         *,
         unbiased: bool = False,
         subset: int = 64,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 3e-4,
-        hidden: int = 256,
-        seed: int = 0,
+        **options: Unpack[Learning],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
-        self.unbiased, self.subset, self._hidden = unbiased, subset, hidden
-
-    def _build(self, width: int) -> Any:
-        return mlp(width, self._hidden)
+        super().__init__(task, of, **options)
+        self.unbiased, self.subset = unbiased, subset
 
     def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
         picked, kept = [], []
@@ -114,42 +121,3 @@ class RRDCredit(MarkovCredit):
         if self.unbiased:
             loss = loss - torch.tensor(kept) * said.var(dim=1) / self.subset
         return loss.mean()
-
-
-class RDCredit(RRDCredit):
-    """Credits fitted on every step of each drawn episode: ``reward="credit/rd"``.
-
-    Args:
-        task: the task's card.
-        of: whose return is spread.
-        **options: as those of ``RRDCredit``, without ``subset`` and ``unbiased``.
-    """
-
-    name = "credit/rd"
-    by_length = False
-
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 3e-4,
-        hidden: int = 256,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            hidden=hidden,
-            seed=seed,
-        )
-
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
-        said = self._network(self._scaled(np.concatenate([one.inputs for one in drawn])))[:, 0]
-        means = torch.stack([part.mean() for part in said.split([len(o.inputs) for o in drawn])])
-        return torch.square(torch.tensor([self._target(one) for one in drawn]) - means).mean()

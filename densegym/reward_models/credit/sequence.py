@@ -7,14 +7,14 @@ the papers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
 from torch import nn
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.fitted import FittedCredit, conserved
+from densegym.reward_models.credit.fitted import FittedCredit, Learning, conserved
 from densegym.reward_models.credit.networks import (
     Encoder,
     Recurrent,
@@ -70,11 +70,7 @@ class SPACredit(SequenceCredit):
         max_steps: T_max of the task; None takes the longest episode seen so far.
         residual: whether credits are made to add up to the return.
         min_explained: explained variance below which credits are uniform.
-        updates_per_step: gradient steps of 8 episodes per environment step.
-        min_episodes: episodes before the estimator is asked.
-        learning_rate: of Adam.
-        hidden: width.
-        seed: of weights and draws.
+        **options: see ``Learning``.
     """
 
     name = "credit/spa"
@@ -91,28 +87,15 @@ class SPACredit(SequenceCredit):
         max_steps: int | None = None,
         residual: bool = True,
         min_explained: float = 0.2,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
+        **options: Unpack[Learning],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            seed=seed,
-            min_explained=min_explained,
-        )
+        super().__init__(task, of, min_explained=min_explained, **options)
         check_encoder(self.name, encoder)
         if beta_mode not in ("share", "paper"):
             raise RewardError(
                 f'"{self.name}" takes beta_mode="share" or "paper"; given {beta_mode!r}'
             )
         self._encoder: Encoder = encoder
-        self._hidden = hidden
         self._alpha, self._beta, self._beta_mode = alpha, beta, beta_mode
         self._longest = max_steps or 0
         self._fixed, self._residual = max_steps is not None, residual
@@ -187,11 +170,7 @@ class RudderCredit(SequenceCredit):
         of: whose return is spread.
         prefix_loss: weight of the loss on all prefixes beside that on whole episodes.
         min_explained: explained variance below which credits are uniform.
-        updates_per_step: gradient steps of 8 episodes per environment step.
-        min_episodes: episodes before the network is asked.
-        learning_rate: of Adam.
-        hidden: width of the GRU.
-        seed: of weights and draws.
+        **options: see ``Learning``.
     """
 
     name = "credit/rudder"
@@ -204,22 +183,10 @@ class RudderCredit(SequenceCredit):
         *,
         prefix_loss: float = 0.1,
         min_explained: float = 0.2,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
+        **options: Unpack[Learning],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            seed=seed,
-            min_explained=min_explained,
-        )
-        self._prefix_loss, self._hidden = prefix_loss, hidden
+        super().__init__(task, of, min_explained=min_explained, **options)
+        self._prefix_loss = prefix_loss
 
     def _build(self, width: int) -> Any:
         return Recurrent(width, self._hidden)
@@ -264,36 +231,12 @@ class DiasterCredit(MarkovCredit):
     Args:
         task: the task's card.
         of: whose return is spread.
-        updates_per_step: gradient steps of both networks per environment step.
-        min_episodes: episodes before the network is asked.
-        learning_rate: of Adam.
-        hidden: width of the GRU; the network of one step is four times as wide.
-        seed: of weights and draws.
+        **options: see ``Learning``; the GRU is as wide as ``hidden``, the network of one step four
+            times that.
     """
 
     name = "credit/diaster"
     drawn = 8
-
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            task,
-            of,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
-        self._hidden = hidden
 
     def _build(self, width: int) -> Any:
         parts = {"whole": Recurrent(width, self._hidden), "step": mlp(width, 4 * self._hidden)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from densegym.errors import RewardError
 from densegym.reward_models.credit.gain import GainCredit, cross_entropy
 from densegym.reward_models.credit.inputs import inputs_of
+from densegym.reward_models.credit.judged import Judging
 from densegym.reward_models.credit.networks import Encoder, padded
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
@@ -43,13 +44,16 @@ class SIOPCredit(GainCredit):
         evidence: η.
         group: least episodes of a task that are compared, once there are so many; those that end
             at once all are.
-        answer: the info key of the answer; None compares success and failure alone.
-        task_key: the info key that names a task. Where no step tells it, or with None, all
-            episodes are of one.
-        **options: as those of ``InformationGainCredit``, without ``alpha``.
+        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
+        **options: see ``Judging``.
     """
 
     name = "credit/siop"
+    options: ClassVar[Mapping[str, Any]] = {
+        **GainCredit.options,
+        "task_key": "goal_id",
+        "answer": "asin",
+    }
     properties = Properties("episode", causal=False)
 
     def __init__(
@@ -60,33 +64,10 @@ class SIOPCredit(GainCredit):
         gain_share: float = 0.5,
         evidence: float = 3.0,
         group: int = 8,
-        answer: str | None = "asin",
-        task_key: str | None = "goal_id",
         encoder: Encoder = "gru",
-        success: str = "is_success",
-        threshold: float = 0.5,
-        recent: int = 512,
-        updates_per_step: float = 0.025,
-        min_episodes: int = 10,
-        learning_rate: float = 1e-3,
-        hidden: int = 64,
-        seed: int = 0,
+        **options: Unpack[Judging],
     ) -> None:
-        super().__init__(
-            task,
-            of,
-            encoder=encoder,
-            success=success,
-            threshold=threshold,
-            recent=recent,
-            updates_per_step=updates_per_step,
-            min_episodes=min_episodes,
-            learning_rate=learning_rate,
-            hidden=hidden,
-            seed=seed,
-            task_key=task_key,
-            answer=answer,
-        )
+        super().__init__(task, of, encoder=encoder, **options)
         if group < 2 or not 0.0 <= gain_share <= 1.0:
             raise RewardError(
                 f'"{self.name}" takes group from 2 up and gain_share from 0 to 1; given {group} '

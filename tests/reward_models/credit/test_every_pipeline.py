@@ -80,7 +80,8 @@ def test_every_combination_keeps_what_it_declares(base):
         for i, n in enumerate((1, 2, 7))
     ]
     for gate, stage in itertools.product(GATES, [[], *([name] for name in REFINEMENTS)]):
-        check(build(base, gate, stage), episodes)
+        credits = check(build(base, gate, stage), episodes)
+        assert [len(credit) for credit in credits] == [1, 2, 7]
 
 
 @pytest.mark.parametrize("base", SPREADERS)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from densegym.errors import RewardError
+from densegym.errors import RewardError, UnknownNameError
 from densegym.reward_models.credit.implicit import OPRLCredit, PRIMECredit, pair_loss
 from densegym.reward_models.credit.policies import acts, acts_of, joined, policy
+from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import Episode
 from tests.reward_models.credit.worlds import PLAIN, played
 
@@ -242,3 +243,15 @@ def test_what_cannot_be_judged_is_refused():
         OPRLCredit(PLAIN, margin=-1.0)
     with pytest.raises(RewardError, match="12288 numbers"):
         acts(np.zeros((1, 64, 64, 3), dtype=np.uint8), np.zeros(1))
+
+
+def test_options_are_those_that_a_credit_names_and_reach_it():
+    model = build_reward(
+        {"model": "credit/oprl", "hidden": 8, "task_key": None}, task=PLAIN, seed=3
+    )
+    assert (model.chosen["hidden"], model.chosen["task_key"], model.chosen["seed"]) == (8, None, 3)
+    for refused in ("task_key", "seed", "learning_rat"):
+        with pytest.raises(UnknownNameError, match=f'option of reward "credit/prime" "{refused}"'):
+            build_reward({"model": "credit/prime", refused: 1}, task=PLAIN)
+    with pytest.raises(UnknownNameError, match="learning_rate"):
+        PRIMECredit(PLAIN, answer="asin")
