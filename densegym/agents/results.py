@@ -40,7 +40,6 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
 }
 _LINE = ("step", "cpu_s", "return_env", "success", "length")
 _EPISODES = ("success", "return_env", "length")
-FALSE_PROGRESS = "false_progress"  # mean largest potential of the latest failed training episodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,11 +264,21 @@ def _read_points(path: Path) -> tuple[Point, ...]:
                 f"{where}: step {entry['step']} comes after {points[-1].step}; two runs were mixed"
             )
         columns = _episodes(entry, _EPISODES, where)
-        risen = entry.get(FALSE_PROGRESS)
-        if not _is_a(risen, (int, float, type(None))):
-            raise ResultsError(f"{where}: {FALSE_PROGRESS} is a number; found {risen!r}")
+        metrics = entry.get("reward_metrics", {})
+        if not isinstance(metrics, dict) or not _is_a(
+            risen := false_progress(metrics), (int, float, type(None))
+        ):
+            raise ResultsError(
+                f"{where}: reward_metrics is an object of numbers; found {metrics!r}"
+            )
         points.append(Point(entry["step"], float(entry["cpu_s"]), **columns, false_progress=risen))
     return tuple(points)
+
+
+def false_progress(metrics: Mapping[str, Any]) -> Any:
+    """Return the mean largest potential of the latest failed episodes, whichever part tells it."""
+    told = (value for name, value in metrics.items() if name.split(".")[-1] == "false_progress")
+    return next(told, None)
 
 
 def _episodes(content: Mapping[str, Any], keys: Sequence[str], where: str) -> dict[str, Float]:

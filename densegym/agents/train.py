@@ -25,7 +25,7 @@ from densegym.agents.config import TrainConfig, to_toml
 from densegym.agents.film import record, write_film
 from densegym.agents.learner import Learner, build_learner, seed_everything
 from densegym.agents.provenance import cpu_model, installed_versions, revision
-from densegym.agents.results import FALSE_PROGRESS, append_jsonl, write_json
+from densegym.agents.results import append_jsonl, false_progress, write_json
 from densegym.agents.stopping import deaf, stoppable
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
@@ -155,10 +155,8 @@ class _Run:
         line = {"step": int(self.learner.model.num_timesteps), **self._clocks(), **seen.as_dict()}
         if metrics := self.learner.engine.metrics():
             line["reward_metrics"] = metrics
-        for name, value in metrics.items():
-            if name.rpartition(".")[2] == FALSE_PROGRESS:
-                line[FALSE_PROGRESS] = value
-                self._watch(value)
+        if (seen_in_failures := false_progress(metrics)) is not None:
+            self._watch(seen_in_failures)
         append_jsonl(self.work / "eval.jsonl", line)
         logger = self.learner.model.logger
         logger.record("eval/success", self._success)

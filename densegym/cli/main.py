@@ -7,7 +7,17 @@ import sys
 import typer
 from rich.console import Console
 
-from densegym.cli import author, captions, play, progress_models, relabel, shop, training, worlds
+from densegym.cli import (
+    author,
+    bench,
+    captions,
+    play,
+    progress_models,
+    relabel,
+    shop,
+    training,
+    worlds,
+)
 from densegym.errors import DenseGymError, Interrupted
 
 app = typer.Typer(
@@ -20,6 +30,7 @@ app = typer.Typer(
 )
 worlds.add_to(app)
 training.add_to(app)
+bench.add_to(app)
 play.add_to(app)
 relabel.add_to(app)
 author.add_to(app)

@@ -212,7 +212,7 @@ def test_false_progress_has_a_panel_where_progress_is_judged(tmp_path: Path) -> 
     assert len(panels(plots.learning_curves(load_results(tmp_path)))) == 2
     lines = [json.loads(line) for line in (folder / "eval.jsonl").read_text().splitlines()]
     for line, risen in zip(lines[1:], (0.2, 0.4), strict=True):  # nobody had failed at first
-        line["false_progress"] = risen
+        line["reward_metrics"] = {"local.false_progress": risen}
     (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     _, _, risen = panels(plots.learning_curves(load_results(tmp_path)))
     thin = risen.lines[0]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from densegym.errors import DenseGymError
+from densegym.reward_models.progress.allocator import keep_memory
 from densegym.reward_models.progress.demos import EXPERT, HARVEST, Demo
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.network import ProgressNetwork, two_hot
@@ -89,6 +90,7 @@ def train(
         DenseGymError: too few expert episodes.
     """
     started = time.process_time()
+    keep_memory()
     known = [demo for demo in demos if not demo.held_out]
     usual = _usual(known)
     episodes = [_label(demo, usual) for demo in known]

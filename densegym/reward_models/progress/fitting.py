@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from densegym.allocator import keep_memory
 from densegym.errors import DenseGymError
 from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress import fit, protocol
@@ -146,7 +145,6 @@ def _judge(
     on_update: Callable[[int, int], None],
     **options: Any,
 ) -> tuple[LocalJudge, dict[str, float]]:
-    keep_memory()
     wanted = updates or fit.UPDATES
     network, cost = fit.train(demos, seed=seed, updates=wanted, on_update=on_update, **options)
     return LocalJudge(network, fit.references(demos), card.cameras), cost

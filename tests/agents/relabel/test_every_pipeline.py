@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sb3_contrib import ARS
 from stable_baselines3 import DQN, PPO
-from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.relabel import attach
 from densegym.envs.wrappers.lanes import LaneVecEnv
@@ -21,6 +20,7 @@ from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import RewardError
 from densegym.reward_models.types import Episode
 from tests.agents.relabel.scripted import ENDS, Script, Scripted, lanes
+from tests.agents.relabel.spy import Spy
 from tests.reward_models.credit.pipelines import GATES, SPREADERS, STAGES, pipeline, rested
 from tests.toys import CARD
 
@@ -39,15 +39,13 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-class Witness(BaseCallback):
+class Witness(Spy):
     """Keeps what the world told, what the model said of episodes, and what learners were paid."""
 
     def __init__(self, env: Any) -> None:
         super().__init__()
         self.said: list[tuple[Episode, np.ndarray]] = []
         self.outcomes: list[list[tuple[float, float]]] = []
-        self.rewards: list[np.ndarray] = []
-        self.bootstraps: dict[tuple[int, int], float] = {}
         model = env.engine.model
         finish = model.finish
 
@@ -61,17 +59,7 @@ class Witness(BaseCallback):
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
         self.outcomes.append([(info["reward/env"], info["return/env"]) for info in infos])
-        for lane, info in enumerate(infos):
-            if info.get("TimeLimit.truncated") and isinstance(self.model, PPO):
-                obs = self.model.policy.obs_to_tensor(info["terminal_observation"])[0]
-                with torch.no_grad():
-                    value = self.model.policy.predict_values(obs)[0]
-                self.bootstraps[self.n_calls - 1, lane] = self.model.gamma * float(value)
-        return True
-
-    def _on_rollout_end(self) -> None:
-        if isinstance(self.model, PPO):
-            self.rewards.append(self.model.rollout_buffer.rewards.copy())
+        return super()._on_step()
 
     def check_the_world(self, scripts: list[Script]) -> None:
         """The outcome is the world's own, and ends are what they were."""

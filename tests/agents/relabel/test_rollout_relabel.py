@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, PPO
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from densegym.agents.relabel import attach
@@ -21,28 +19,8 @@ from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.types import Need, Scores
 from tests.agents.relabel.scripted import ENDS, Script, Scripted, lanes
+from tests.agents.relabel.spy import Spy
 from tests.toys import Redistribute
-
-
-class Spy(BaseCallback):
-    """Keeps the rewards that advantages were computed from, and the bootstraps in them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rewards: list[Any] = []
-        self.bootstraps: dict[tuple[int, int], float] = {}
-
-    def _on_step(self) -> bool:
-        for lane, info in enumerate(self.locals["infos"]):
-            if info.get("TimeLimit.truncated") and not isinstance(self.model, RecurrentPPO):
-                obs = self.model.policy.obs_to_tensor(info["terminal_observation"])[0]
-                with torch.no_grad():
-                    value = self.model.policy.predict_values(obs)[0]
-                self.bootstraps[self.n_calls - 1, lane] = self.model.gamma * float(value)
-        return True
-
-    def _on_rollout_end(self) -> None:
-        self.rewards.append(self.model.rollout_buffer.rewards.copy())
 
 
 def learn(scripts: list[Script], rollouts: int, rows: int, learner=PPO, reward=None, **kwargs):
