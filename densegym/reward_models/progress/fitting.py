@@ -157,5 +157,5 @@ def _potential(judge: LocalJudge, *, curve: float = CURVE) -> ProgressPotential:
 def _counter(judge: LocalJudge) -> ProgressPotential:
     control = protocol.FrameCounter(judge.pictures)
     return ProgressPotential(
-        control, name="progress/frame-counter", fusion="incremental", every=EVERY, gate=False
+        control, name="progress/frame-counter", fusion="incremental", every=EVERY, cap=False
     )

@@ -198,7 +198,7 @@ class HarvestingPotential(ProgressPotential):
             fusion=self.fusion,
             every=every,
             curve=curve,
-            gate=self.gate,
+            cap=self.cap,
             smooth=self.smooth,
         )
 

@@ -236,7 +236,7 @@ def build(
         "fusion": fusion,
         "every": every,
         "curve": curve,
-        "gate": cap,
+        "cap": cap,
         "smooth": smooth,
     }
     if harvest is None:

@@ -68,7 +68,5 @@ def assemble(
 def potential(name: str, judge: Judge, fusing: Fusing, fusion: Fusion) -> ProgressPotential:
     """Return the potential of a judge."""
     values = {field.name: getattr(fusing, field.name) for field in dataclasses.fields(fusing)}
-    # Of a reward, "gate" is the word for another reward that opens it.
-    values["gate"] = values.pop("cap")
     rule: Fusion = fusing.fusion or fusion
     return ProgressPotential(judge, name=f"progress/{name}", **{**values, "fusion": rule})

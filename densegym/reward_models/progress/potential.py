@@ -107,7 +107,7 @@ class ProgressPotential:
         every: steps between pictures.
         curve: k ≥ 0 bends Φ to (exp(kΦ) − 1) / (exp(k) − 1), which is the discounted time to
             success rather than the time itself; 0 leaves it straight.
-        gate: keep Φ below 0.9 until the judge says the task is done; ignored by judges that
+        cap: keep Φ below 0.9 until the judge says the task is done; ignored by judges that
             abstain on ``done``.
         smooth: share of the old Φ kept at every picture, in [0, 1).
         cameras: instead of the judge's own.
@@ -129,7 +129,7 @@ class ProgressPotential:
         fusion: Fusion = "mean",
         every: int = 1,
         curve: float = 0.0,
-        gate: bool = True,
+        cap: bool = True,
         smooth: float = 0.0,
         cameras: Sequence[str] = (),
     ) -> None:
@@ -146,7 +146,7 @@ class ProgressPotential:
                 f"curve={curve}, smooth={smooth}"
             )
         self.name, self.judge, self.fusion = name, judge, fusion
-        self.curve, self.gate, self.smooth = float(curve), gate, float(smooth)
+        self.curve, self.cap, self.smooth = float(curve), cap, float(smooth)
         own = judge.pictures
         self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
         self.told: Mapping[str, Float] = {}
@@ -250,7 +250,7 @@ class ProgressPotential:
                 verdict = batch.hop(view)
                 answers.hops[view][rows] = np.clip(verdict.value, -1.0, 1.0)
                 answers.heard[view][rows] = verdict.valid
-            if self.gate:
+            if self.cap:
                 sure = judge.done(batch.now, batch.text)
                 answers.done[rows] = np.where(sure.valid, sure.value, np.nan)
         return answers
@@ -260,7 +260,7 @@ class ProgressPotential:
         before = self._phi.values[slot]
         phi, spoke = fuse(self.fusion, before, answers.hops, answers.heard)
         phi = self.smooth * before + (1.0 - self.smooth) * phi
-        if self.gate:
+        if self.cap:
             phi = np.where(answers.done <= DONE, np.minimum(phi, CAP), phi)
         self._phi.values[slot] = phi
         self._hop.values[slot] = next(iter(answers.hops.values()))

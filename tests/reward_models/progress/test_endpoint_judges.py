@@ -278,4 +278,4 @@ def test_registered(name):
 
 def test_every_option_can_be_written_in_a_specification(server):
     spec = {"model": "progress/vlac", "base_url": server.url, "served": "m", "cap": True}
-    assert build_reward({**spec, "every": 7, "curve": 2.0}, task=CARD).potential.gate
+    assert build_reward({**spec, "every": 7, "curve": 2.0}, task=CARD).potential.cap

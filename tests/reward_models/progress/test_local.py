@@ -62,7 +62,7 @@ def test_a_minute_of_training_orders_films_and_the_frame_counter_fails(trained) 
     assert seen.voc_reversed < -0.9
     assert max(seen.max_phi.values()) < 0.4
     counter = protocol.FrameCounter(judge.pictures)
-    control = protocol.evaluate(lambda: build(counter, fusion="incremental", gate=False), made)
+    control = protocol.evaluate(lambda: build(counter, fusion="incremental", cap=False), made)
     assert control.voc == pytest.approx(1.0)
     assert not control.passed
     assert control.voc_reversed > 0.9
@@ -82,7 +82,7 @@ def test_weights_survive_the_disk(trained, tmp_path) -> None:
     assert local.build(task=task, weights=str(path)).judge.name == "local"
     options = {"weights": str(path), "every": 3, "curve": 1.0, "smooth": 0.5, "fusion": "min"}
     given = build_reward({"model": "progress/local", "cap": False, **options}, task=task).potential
-    assert (given.gate, given.curve, given.smooth, given.fusion) == (False, 1.0, 0.5, "min")
+    assert (given.cap, given.curve, given.smooth, given.fusion) == (False, 1.0, 0.5, "min")
     assert given.pictures == Pictures(("front",), SIZE, every=3)
 
 
@@ -166,7 +166,7 @@ def test_rollouts_at_once_ask_a_judge_once_per_view() -> None:
 
 
 def test_false_progress_is_the_height_of_failed_episodes() -> None:
-    model = potential(fusion="forward", gate=False)
+    model = potential(fusion="forward", cap=False)
     assert model.metrics() == {}
     model.initial(starts(0.0))
     model.after(steps(0.6, 0))

@@ -30,7 +30,7 @@ def paid(model, path, *, terminated, success, gamma):
 
 
 def shaped(gamma, **options):
-    return Shaped(potential(gate=False, fusion="incremental", **options), gamma=gamma)
+    return Shaped(potential(cap=False, fusion="incremental", **options), gamma=gamma)
 
 
 @given(
@@ -109,7 +109,7 @@ def test_why_additive_gets_hacked(name) -> None:
 
 
 def test_the_unsafe_sum_pays_loitering_more_than_finishing() -> None:
-    unsafe = AdditiveUnsafe(potential(gate=False, fusion="incremental"))
+    unsafe = AdditiveUnsafe(potential(cap=False, fusion="incremental"))
     loiter, finish = (
         paid(unsafe, path, terminated=success, success=success, gamma=GAMMA)
         for path, _, success, _ in (BEHAVIOURS["linger"], BEHAVIOURS["finish in 60"])
@@ -118,7 +118,7 @@ def test_the_unsafe_sum_pays_loitering_more_than_finishing() -> None:
 
 
 def test_a_new_judge_waits_for_the_next_episode() -> None:
-    model = potential(Reading(), fusion="incremental", gate=False)
+    model = potential(Reading(), fusion="incremental", cap=False)
     model.initial(starts(0.0, slot=(0, 1)))
     model.use(Reading(shift=0.5))
     assert model.after(steps(0.2, 0, slot=(0, 1)))[0] == pytest.approx([0.2, 0.2])
@@ -135,7 +135,7 @@ def test_one_batch_per_view_over_all_lanes() -> None:
     assert judge.batches == [3, 3, 3]
 
 
-def test_the_gate_holds_progress_below_the_cap_until_done() -> None:
+def test_the_cap_holds_progress_below_it_until_done() -> None:
     model = potential()
     model.initial(starts(0.0))
     assert model.after(steps(0.96, 0))[0] == pytest.approx([0.9])
@@ -143,7 +143,7 @@ def test_the_gate_holds_progress_below_the_cap_until_done() -> None:
 
 
 def test_pictures_are_looked_at_when_due_and_at_the_end() -> None:
-    model = potential(every=3, gate=False, fusion="forward")
+    model = potential(every=3, cap=False, fusion="forward")
     model.initial(starts(0.0))
     phis = [model.after(steps(0.1 * (t + 1), t))[0][0] for t in range(4)]
     phis.append(model.after(steps(0.5, 4, truncated=True))[0][0])
