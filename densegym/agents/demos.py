@@ -17,7 +17,7 @@ from densegym.envs.robot.experts import expert_policy
 from densegym.envs.tasks import task_card, worlds
 from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
-from densegym.reward_models.progress.demos import EXPERT, FAILURES, Demo
+from densegym.reward_models.progress.demos import EXPERT, FAILURES, STALL, Demo
 from densegym.reward_models.types import Float
 
 LIMIT = 200  # steps of an expert, which may be slow and displaced
@@ -27,6 +27,7 @@ HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
 STALL_STEPS = (25, 50)  # an expert that stalls acts for so many
 OFFSET = (0.12, 0.20)  # metres by which a near miss is off
 _PACE, _NOISE, _DISPLACED = (0.6, 1.0), (0.05, 0.25), (5, 60)
+_LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
 _OBJECT, _GOAL = slice(4, 7), slice(36, 39)
 _STRAYS = ("random", "wrong-task", "near-miss")  # what an expert takes over from
@@ -62,6 +63,7 @@ def collect(
     Experts act with random pace and noise, or a model would learn the clock of one controller.
     As many again take over from random actions, from another task's expert or from one that
     misses: a policy in training goes such ways, and how long an expert needs from there is known.
+    Failures that moved the object most of its way are left out, because they made progress.
     Placements are split by cells of 2 cm: no cell serves both training and evaluation.
 
     Args:
@@ -122,7 +124,7 @@ def _collect_kind(
         demo = _attempt(env, env_id, kind, held_out, rng, displaced=found % 2 == 1 and not held_out)
         if demo is None:
             continue
-        if (demo.done_at is not None) != (kind == EXPERT):
+        if (demo.done_at is not None) != (kind == EXPERT) or _mostly_done(demo):
             rejected[kind] += 1
             continue
         yield demo
@@ -174,6 +176,17 @@ def _attempt(
     )
 
 
+def _mostly_done(demo: Demo) -> bool:
+    """Return whether a failure moved the object most of its way, so that it made progress.
+
+    A stall may: how far it came is never labelled.
+    """
+    if demo.kind in (EXPERT, STALL) or demo.state is None:
+        return False
+    left = np.linalg.norm(demo.state[:, _OBJECT] - demo.state[:, _GOAL], axis=1)
+    return bool(left.min() < _LEFT * left[0])
+
+
 def _held_out(obs: Float) -> bool:
     """Return which side of the split a placement is on: two cells of five are for evaluation."""
     place = np.concatenate([obs[_OBJECT], obs[_GOAL]])
@@ -194,7 +207,7 @@ def _act(
     if kind == "random":
         hold = int(rng.choice([1, behaviours.HOLD]))
         return behaviours.random(space, hold=hold)(rng), 0
-    if kind == "stall":
+    if kind == STALL:
         return _stalls(expert_policy(env_id), space, rng), 0
     if kind == "wrong-task":
         return _human(expert_policy(_other_task(env_id, rng)), space, rng), 0

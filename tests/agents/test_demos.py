@@ -1,5 +1,6 @@
 """Demonstrations: what was asked for came about, placements are split, Minari gives them back."""
 
+import dataclasses
 import json
 
 import gymnasium as gym
@@ -39,6 +40,16 @@ def test_every_kind_is_there_with_its_outcome(collected) -> None:
     experts = [demo for demo in collected.demos if demo.kind == files.EXPERT]
     assert any(demo.expert_from for demo in experts if not demo.held_out)
     assert not any(demo.expert_from for demo in experts if demo.held_out)
+
+
+def test_a_failure_that_did_most_of_the_task_is_none(collected) -> None:
+    random = next(demo for demo in collected.demos if demo.kind == files.RANDOM)
+    assert not collecting._mostly_done(random)
+    state = random.state.copy()
+    state[-1, 4:7] = 0.4 * state[0, 4:7] + 0.6 * state[0, 36:39]
+    moved = dataclasses.replace(random, state=state)
+    assert collecting._mostly_done(moved)
+    assert not collecting._mostly_done(dataclasses.replace(moved, kind=files.STALL))
 
 
 def test_no_placement_serves_both_sides(collected) -> None:

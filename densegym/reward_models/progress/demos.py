@@ -18,8 +18,8 @@ import numpy as np
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.types import Bool, Float, Frames
 
-EXPERT, RANDOM = "expert", "random"
-FAILURES = (RANDOM, "stall", "wrong-task", "near-miss")
+EXPERT, RANDOM, STALL = "expert", "random", "stall"
+FAILURES = (RANDOM, STALL, "wrong-task", "near-miss")
 KINDS = (EXPERT, *FAILURES)
 HARVEST = "harvest"
 """Failed episodes of a policy that is being trained."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from densegym.errors import DenseGymError
 from densegym.reward_models.progress.allocator import keep_memory
-from densegym.reward_models.progress.demos import EXPERT, HARVEST, Demo
+from densegym.reward_models.progress.demos import EXPERT, HARVEST, RANDOM, STALL, Demo
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.network import ProgressNetwork, two_hot
 from densegym.reward_models.progress.potential import DONE
@@ -47,12 +47,12 @@ class _Episode:
 
     @property
     def stalled(self) -> bool:
-        return self.kind == "stall"
+        return self.kind == STALL
 
     @property
     def strayed(self) -> bool:
         """Whether it came nearer and failed: from its own start, its progress is unknown."""
-        return not self.expert and self.kind not in ("stall", "random", _PART, HARVEST)
+        return not self.expert and self.kind not in (STALL, RANDOM, _PART, HARVEST)
 
 
 def train(
