@@ -1,7 +1,7 @@
 import os
 from collections.abc import Iterator
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, which reads it then
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -5,11 +5,13 @@ Gymnasium's own tasks, so that the original dense return is both the hidden trut
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor
 
 from densegym.agents.evaluate import Evaluator
+from densegym.agents.processes import worker_pool
 from densegym.agents.relabel import attach
 from densegym.agents.results import write_json
 from densegym.envs.tasks import find_card
@@ -197,6 +200,7 @@ def compare(
     seeds: Sequence[int] = (0, 1, 2),
     steps: int,
     folder: Path | None = None,
+    workers: int = 1,
     on_run: Callable[[Curve], None] = lambda curve: None,
 ) -> list[Curve]:
     """Train every arm with every seed; finished runs in ``folder`` are not repeated.
@@ -208,23 +212,47 @@ def compare(
         seeds: of everything.
         steps: environment steps of a run.
         folder: where a JSON file per run is kept, or None.
-        on_run: told about every run as it ends.
+        workers: runs side by side; 1 stays in this process.
+        on_run: told about every run, in order.
     """
+    run = partial(_learn_once, world, algo=algo, steps=steps, folder=folder)
     curves = []
-    for seed in seeds:
-        for arm, reward in arms.items():
-            name = f"{world.env}-{world.limit}-{algo}-{steps}-{arm}-{seed}.json"
-            kept = None if folder is None else folder / name
-            if kept is not None and kept.is_file():
-                curve = Curve(**json.loads(kept.read_text(encoding="utf-8")))
-            else:
-                curve = learn(world, arm, reward, algo=algo, seed=seed, steps=steps)
-                if kept is not None:
-                    kept.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(kept, asdict(curve))
-            curves.append(curve)
-            on_run(curve)
+    for curve in _carried_out(run, [(a, arms[a], seed) for seed in seeds for a in arms], workers):
+        curves.append(curve)
+        on_run(curve)
     return curves
+
+
+def _carried_out(
+    run: Callable[..., Curve], asked: Sequence[tuple[str, RewardSpec, int]], workers: int
+) -> Iterator[Curve]:
+    if workers < 2:
+        yield from itertools.starmap(run, asked)
+        return
+    with worker_pool(workers, preload=__name__) as pool:
+        yield from pool.map(run, *zip(*asked, strict=True))
+
+
+def _learn_once(
+    world: World,
+    arm: str,
+    reward: RewardSpec,
+    seed: int,
+    *,
+    algo: str,
+    steps: int,
+    folder: Path | None,
+) -> Curve:
+    """Return a finished run from ``folder``, or train it and keep it there."""
+    if folder is None:
+        return learn(world, arm, reward, algo=algo, seed=seed, steps=steps)
+    kept = folder / f"{world.env}-{world.limit}-{algo}-{steps}-{arm}-{seed}.json"
+    if kept.is_file():
+        return Curve(**json.loads(kept.read_text(encoding="utf-8")))
+    curve = learn(world, arm, reward, algo=algo, seed=seed, steps=steps)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_json(kept, asdict(curve))
+    return curve
 
 
 def over_seeds(

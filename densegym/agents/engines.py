@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,7 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from densegym.agents.candidates import carry_out, finished
-from densegym.agents.processes import end_with_parent, one_thread, worker_context
+from densegym.agents.processes import (
+    end_with_parent,
+    one_thread,
+    stop_workers,
+    worker_context,
+    worker_ids,
+)
 from densegym.errors import DenseGymError, require, unknown
 from densegym.reward_models.authored.evaluation import Job, Outcome
 from densegym.reward_models.sandbox.status import Status
@@ -115,13 +120,10 @@ class _Processes:
                     yield index, _killed("its worker process")
 
     def workers(self) -> list[int]:
-        # The executor has no public way to name its workers before Python 3.14.
-        return list(self._executor._processes or {})
+        return worker_ids(self._executor)
 
     def close(self) -> None:
-        for worker in self.workers():
-            os.kill(worker, signal.SIGTERM)
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        stop_workers(self._executor)
 
 
 def _begin() -> None:

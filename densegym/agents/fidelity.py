@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
 
+from densegym.agents.processes import worker_pool
 from densegym.envs.robot.feature_tables import REACHER, SWIMMER
 from densegym.envs.tasks import find_card
 from densegym.reward_models.credit.fitted import FittedCredit
@@ -165,7 +164,7 @@ def _carried_out(cells: Sequence[tuple[str, int]], processes: int) -> Iterator[l
     if processes < 2:
         yield from (_cell(cell) for cell in cells)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with worker_pool(processes, preload=__name__) as pool:
         yield from pool.map(_cell, cells)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -34,6 +36,41 @@ def one_thread() -> Iterator[None]:
     finally:
         if before is None:
             del os.environ["OMP_NUM_THREADS"]
+
+
+@contextlib.contextmanager
+def worker_pool(workers: int, *, preload: str) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of clean processes of one thread each, which end when this process is gone.
+
+    An exception inside, Ctrl-C among them, ends the workers at once.
+
+    Args:
+        workers: processes side by side.
+        preload: module imported once for all of them.
+    """
+    pool = ProcessPoolExecutor(
+        workers, mp_context=worker_context(preload), initializer=end_with_parent
+    )
+    with one_thread():
+        try:
+            yield pool
+        except BaseException:
+            stop_workers(pool)
+            raise
+    pool.shutdown()
+
+
+def stop_workers(pool: ProcessPoolExecutor) -> None:
+    """End a pool whatever its workers are doing."""
+    for worker in worker_ids(pool):
+        os.kill(worker, signal.SIGTERM)
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def worker_ids(pool: ProcessPoolExecutor) -> list[int]:
+    """Return the process ids of a pool's workers."""
+    # The executor has no public way to name its workers before Python 3.14.
+    return list(pool._processes or {})
 
 
 def end_with_parent() -> None:

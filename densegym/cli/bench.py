@@ -199,14 +199,21 @@ def _hacking(asked: Asked) -> None:
 def _relabel(asked: Asked) -> None:
     from densegym.cli.hindsight_bench import relabel
 
-    relabel(seeds=parse_seeds(asked.seeds or _SMOKE), folder=asked.folder, as_json=asked.as_json)
+    seeds = parse_seeds(asked.seeds or _SMOKE)
+    relabel(seeds=seeds, folder=asked.folder, workers=asked.workers, as_json=asked.as_json)
 
 
 def _delayed(asked: Asked) -> None:
     from densegym.cli.hindsight_bench import delayed
 
     seeds = parse_seeds(asked.seeds or _SMOKE)
-    delayed(seeds=seeds, steps=asked.steps, folder=asked.folder, as_json=asked.as_json)
+    delayed(
+        seeds=seeds,
+        steps=asked.steps,
+        folder=asked.folder,
+        workers=asked.workers,
+        as_json=asked.as_json,
+    )
 
 
 _SMOKE = "0,1,2"

@@ -6,6 +6,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _STEPS = 500_000
 _ORDER = ("lare", "rrd", "uniform", "raw")  # best first, by the literature
 
 
-def relabel(*, seeds: Sequence[int], folder: Path, as_json: bool) -> None:
+def relabel(*, seeds: Sequence[int], folder: Path, workers: int, as_json: bool) -> None:
     """Measure plumbing and cost: InvertedPendulum by PPO and SAC, CPU time on HalfCheetah.
 
     Raises:
@@ -36,8 +37,9 @@ def relabel(*, seeds: Sequence[int], folder: Path, as_json: bool) -> None:
     )
 
     world = World("InvertedPendulum-v5", 500)
-    ppo = compare(world, ARMS, seeds=seeds, steps=24_000, folder=folder, on_run=_tell)
-    sac = compare(world, ARMS, algo="sac", seeds=seeds, steps=5_000, folder=folder, on_run=_tell)
+    measure = partial(compare, world, ARMS, seeds=seeds, folder=folder, workers=workers)
+    ppo = measure(steps=24_000, on_run=_tell)
+    sac = measure(algo="sac", steps=5_000, on_run=_tell)
     late = over_seeds(ppo, Curve.late)
     # The best of ten noisy evaluations: one lucky seed would decide a mean.
     best = over_seeds(sac, lambda curve: max(curve.returns), statistics.median)
@@ -56,12 +58,22 @@ def relabel(*, seeds: Sequence[int], folder: Path, as_json: bool) -> None:
     _conclude(bars, as_json)
 
 
-def delayed(*, seeds: Sequence[int], steps: int | None, folder: Path, as_json: bool) -> None:
+def delayed(
+    *, seeds: Sequence[int], steps: int | None, folder: Path, workers: int, as_json: bool
+) -> None:
     """Compare redistributors on delayed HalfCheetah by PPO; says whether the order holds."""
     from densegym.agents.delayed import LEARNT, Curve, World, compare, over_seeds
 
     world = World("HalfCheetah-v5", 200)
-    curves = compare(world, LEARNT, seeds=seeds, steps=steps or _STEPS, folder=folder, on_run=_tell)
+    curves = compare(
+        world,
+        LEARNT,
+        seeds=seeds,
+        steps=steps or _STEPS,
+        folder=folder,
+        workers=workers,
+        on_run=_tell,
+    )
     late = over_seeds(curves, Curve.late)
     title = f"Delayed {world.env}, {world.limit} steps, PPO, {steps or _STEPS:,} steps"
     _CONSOLE.print(_table(f"{title}, mean of the last five evaluations", curves, late))

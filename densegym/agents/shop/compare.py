@@ -10,12 +10,12 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from densegym.agents.processes import end_with_parent, one_thread, worker_context
+from densegym.agents.processes import worker_pool
 from densegym.agents.results import write_json
 from densegym.agents.shop import roster
 from densegym.agents.shop.episodes import Episodes, play_episodes
@@ -149,11 +149,7 @@ def _fit(asked: Comparison, names: Sequence[str], watch: Watch) -> None:
             what = f"training {name} seed {training.seed}, {training.setting.split_rule} split"
             AGENTS[name].fit(training, lambda done, steps, what=what: watch(what, done, steps))  # type: ignore[misc]
         return
-    with one_thread(), ProcessPoolExecutor(
-        asked.workers,
-        mp_context=worker_context("densegym.agents.train"),
-        initializer=end_with_parent,
-    ) as pool:  # fmt: skip
+    with worker_pool(asked.workers, preload="densegym.agents.train") as pool:
         waiting = [pool.submit(_carry_out, name, training) for name, training in jobs.values()]
         for done, future in enumerate(as_completed(waiting), start=1):
             future.result()

@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sb3_contrib import ARS
@@ -32,11 +31,6 @@ SCRIPTS = st.lists(
 )
 GATED = st.sampled_from(sorted(GATES))
 MARKOV = [name for name in SPREADERS if getattr(rested(name, discrete=True), "markov", False)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 class Witness(Spy):

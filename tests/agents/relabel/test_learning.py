@@ -56,6 +56,17 @@ def test_finished_runs_are_kept_and_read_back(tmp_path):
     assert len(first[0].returns) == len(first[0].steps) >= 1
 
 
+def test_workers_change_nothing_but_the_time():
+    small = World("InvertedPendulum-v5", 50)
+    told: list[Curve] = []
+    alone = compare(small, ARMS, seeds=(0,), steps=1600)
+    pooled = compare(small, ARMS, seeds=(0,), steps=1600, workers=2, on_run=told.append)
+    assert pooled == told
+    assert [(c.arm, c.steps, c.returns) for c in pooled] == [
+        (c.arm, c.steps, c.returns) for c in alone
+    ]
+
+
 def test_every_compared_arm_learns_on_the_cheetah():
     assert list(LEARNT) == ["lare", "rrd", "rrd-unbiased", "uniform", "raw", "dense"]
     for arm, reward in LEARNT.items():

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,11 +32,6 @@ EPISODES = st.lists(st.tuples(PAID, st.booleans()), min_size=1, max_size=5)
 GATED = st.sampled_from(sorted(GATES))
 FEW = settings(max_examples=8)
 FEWER = settings(max_examples=3)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def build(base: str, gate: str, stages: Any) -> Any:

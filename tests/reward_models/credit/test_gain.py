@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 
 from densegym.errors import RewardError
 from densegym.reward_models.credit.gain import InformationGainCredit
@@ -19,11 +18,6 @@ from tests.reward_models.credit.worlds import PLAIN, played
 
 QUICK = {"updates_per_step": 0.2, "min_episodes": 4}
 LENGTH = 6
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def revealed(count: int, seed: int = 0, products: bool = False) -> tuple[list[Episode], list[int]]:

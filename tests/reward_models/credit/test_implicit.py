@@ -21,11 +21,6 @@ BOTH = [OPRLCredit, PRIMECredit]
 QUICK = {"updates_per_step": 0.1, "min_episodes": 4}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def errands(
     count: int, kind: str = "numbers", seed: int = 0, tasks: int = 1
 ) -> tuple[list[Episode], np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from densegym.errors import RewardError
 from densegym.reward_models.credit.inputs import steps_of
@@ -15,11 +14,6 @@ from tests.reward_models.credit.worlds import PLAIN, drifts, played
 from tests.toys import CARD
 
 QUICK = {"updates_per_step": 0.1, "min_episodes": 4}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("told", [("action_valid", True, False), ("invalid", "", "no such item")])

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 
 from densegym.errors import DenseGymError, RewardError, UnknownNameError
@@ -152,18 +151,9 @@ def test_goals_are_asked_for_twice_at_most():
         propose_goals(ScriptedClient(["no", "{}"]), model="m", task="t", captions=["c"])
 
 
-@pytest.fixture
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 BEASTS = ("newt", "jackal", "goblin", "rat", "fox", "bat", "dog", "ant", "imp", "orc")
 
 
-@pytest.mark.usefixtures("_one_thread")
 def test_motif_learns_once_and_judges_captions_it_never_saw():
     grades = {f"you kill the {b}!": 8.0 for b in BEASTS} | {
         f"you miss the {b}.": 0.0 for b in BEASTS
@@ -180,7 +170,6 @@ def test_motif_learns_once_and_judges_captions_it_never_saw():
     np.testing.assert_array_equal(before, again.values(list(grades)))
 
 
-@pytest.mark.usefixtures("_one_thread")
 def test_motif_takes_recorded_pairs():
     model = build_motif(pairs="recorded", epochs=4)
     begin(model, [0])

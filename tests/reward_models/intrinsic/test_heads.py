@@ -16,14 +16,6 @@ GRADES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def source():
     made = RuleSource("lexicon", lambda caption: 8.0 if "kill" in caption else 1.0)
     made._grades = {}  # the shipped captions would only make this slow

@@ -31,14 +31,6 @@ SPECS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def batch(rng, rows=3):
     return {
         "chars_crop": rng.integers(32, 127, (rows, 9, 9), dtype=np.uint8),
