@@ -15,12 +15,14 @@ from densegym.errors import RewardError, unknown
 from densegym.reward_models.credit.inputs import inputs_of
 from densegym.reward_models.credit.networks import restore_weights, seeded, weights_of
 from densegym.reward_models.credit.returns import Of, ReturnCredit
+from densegym.reward_models.credit.scales import moments, standard
 from densegym.reward_models.credit.store import EpisodeStore, Stored
 from densegym.reward_models.types import Episode, Float, Need, TaskCard
 
 _EPSILON = 1e-6
 _HELD_OUT = 5  # every fifth episode judges the model instead of teaching it
 _JUDGES = 40  # episodes that judge
+_SCALED = 50_000  # latest steps that inputs are standardised by
 
 
 class Learning(TypedDict, total=False):
@@ -44,8 +46,9 @@ class Learning(TypedDict, total=False):
 class FittedCredit(ReturnCredit):
     """Stores episodes that end, fits a network to their returns, and credits them with it.
 
-    Subclasses define ``_build``, ``_update`` and ``_judge``. Inputs and returns are standardised
-    by the episodes seen when fitting begins. Until ``ready``, credits are uniform.
+    Subclasses define ``_build``, ``_loss`` and ``_spread``. Inputs and returns are standardised
+    by the latest episodes whenever their number has doubled. Until ``ready``, credits are uniform,
+    and while all episodes paid the same per step there is nothing to fit.
 
     Args:
         task: the task's card.
@@ -98,6 +101,8 @@ class FittedCredit(ReturnCredit):
         self._store = EpisodeStore()
         self._judges: deque[Stored] = deque(maxlen=_JUDGES)
         self._seen, self._owed = 0, 0.0
+        self._scaled_at = 0  # episodes seen when moments were taken
+        self._rates: set[float] = set()  # at most two
         self._explained = float("nan")
         self._network: Any = None
         self._taught = False
@@ -179,6 +184,12 @@ class FittedCredit(ReturnCredit):
             self._judges.append(one)
         else:
             self._store.put(one)
+            if len(self._rates) < 2:
+                self._rates.add(one.rate)
+
+    def _differ(self) -> bool:
+        """Return whether episodes differ in what is fitted to."""
+        return len(self._rates) > 1
 
     def _fit(self, steps: int) -> None:
         self._owed += steps * self._rate
@@ -186,8 +197,12 @@ class FittedCredit(ReturnCredit):
         if self._seen < self.min_episodes or not updates or not len(self._store):
             return
         self._owed -= updates
-        if self._network is None:
+        if not self._differ():
+            return
+        if self._seen >= 2 * self._scaled_at:
             self._standardise()
+            self._scaled_at = self._seen
+        if self._network is None:
             self._begin()
         self._refit(updates)
         if self.min_explained is not None:
@@ -213,13 +228,13 @@ class FittedCredit(ReturnCredit):
         return 1.0 - float(errors.var() / totals.var())
 
     def _standardise(self) -> None:
-        rows = np.concatenate([one.inputs for one in self._store])
-        rates = np.array([one.rate for one in self._store])
+        mean, std = moments(np.concatenate(self._store.latest(_SCALED)))
+        rate_mean, rate_std = moments(np.array([one.rate for one in self._store]))
         self._moments = {
-            "input_mean": rows.mean(axis=0, dtype=np.float64),
-            "input_std": rows.std(axis=0, dtype=np.float64) + _EPSILON,
-            "rate_mean": np.array(rates.mean()),
-            "rate_std": np.array(rates.std() + _EPSILON),
+            "input_mean": mean,
+            "input_std": std,
+            "rate_mean": rate_mean,
+            "rate_std": rate_std,
         }
 
     def _begin(self) -> None:
@@ -228,8 +243,8 @@ class FittedCredit(ReturnCredit):
         self._adam = torch.optim.Adam(self._network.parameters(), lr=self._lr)
 
     def _scaled(self, inputs: Any) -> torch.Tensor:
-        scaled = (inputs - self._moments["input_mean"]) / self._moments["input_std"]
-        return torch.as_tensor(scaled, dtype=torch.float32)
+        scaled = standard(inputs, self._moments["input_mean"], self._moments["input_std"])
+        return torch.as_tensor(scaled)
 
     def _unscaled(self, said: torch.Tensor) -> Float:
         """Return rewards per step for outputs of unit scale."""
@@ -244,6 +259,7 @@ class FittedCredit(ReturnCredit):
         """Return the network and its scales; episodes are gathered anew."""
         kept: dict[str, Any] = {
             "seen": self._seen,
+            "scaled_at": self._scaled_at,
             "explained": self._explained,
             "taught": self._taught,
         }
@@ -255,7 +271,7 @@ class FittedCredit(ReturnCredit):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the network and its scales; the optimiser starts afresh."""
         self._seen, self._explained = int(state["seen"]), float(state["explained"])
-        self._taught = bool(state["taught"])
+        self._taught, self._scaled_at = bool(state["taught"]), int(state["scaled_at"])
         if "network" in state:
             self._moments = {k: np.asarray(v) for k, v in state["moments"].items()}
             self._begin()

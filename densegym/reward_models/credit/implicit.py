@@ -37,13 +37,13 @@ from densegym.reward_models.credit.policies import (
 )
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
+from densegym.reward_models.credit.scales import moments
 from densegym.reward_models.credit.store import Stored
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _BOUND = 5.0  # most of |r| / β
 _FIRST = 200  # updates of the reference before π_φ becomes its copy
 _IMITATED = 4  # episodes per update of the reference
-_EPSILON = 1e-6
 
 
 class _Lesson(NamedTuple):
@@ -147,8 +147,7 @@ class ImplicitCredit(JudgedCredit):
         every = joined([one.more.acts for one in self._store])
         self._kind, self._size = every.kind, every.size
         if self._kind == "vector":
-            self._moments["action_mean"] = every.taken.mean(axis=0, dtype=np.float64)
-            self._moments["action_std"] = every.taken.std(axis=0, dtype=np.float64) + _EPSILON
+            self._moments["action_mean"], self._moments["action_std"] = moments(every.taken)
 
     def _standard(self, seen: Acts) -> Acts:
         """Return steps with actions of unit scale; ratios of densities do not depend on it."""

@@ -67,3 +67,6 @@ class JudgedCredit(FittedCredit):
             answer=self.chosen.get("answer"),
         )
         self._store = EpisodeStore(episodes=recent)
+
+    def _differ(self) -> bool:
+        return True  # in their outcomes, which need not be their returns

@@ -26,6 +26,7 @@ from densegym.reward_models.credit.networks import (
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
 from densegym.reward_models.credit.rrd import MarkovCredit
+from densegym.reward_models.credit.scales import moments
 from densegym.reward_models.credit.store import Stored
 from densegym.reward_models.types import Episode, Float, TaskCard
 
@@ -193,8 +194,8 @@ class RudderCredit(SequenceCredit):
 
     def _standardise(self) -> None:
         super()._standardise()
-        totals = np.array([one.total for one in self._store])
-        self._moments |= {"mean": np.array(totals.mean()), "std": np.array(totals.std() + 1e-6)}
+        mean, std = moments(np.array([one.total for one in self._store]))
+        self._moments |= {"mean": mean, "std": std}
 
     def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
         rows, real = self._padded(drawn)

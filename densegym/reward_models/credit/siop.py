@@ -15,6 +15,7 @@ from densegym.reward_models.credit.judged import Judging
 from densegym.reward_models.credit.networks import Encoder, padded
 from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.returns import Of
+from densegym.reward_models.credit.scales import moments, standard
 from densegym.reward_models.credit.store import Stored
 from densegym.reward_models.types import Episode, Float, TaskCard
 
@@ -125,8 +126,7 @@ class SIOPCredit(GainCredit):
     def _standardise(self) -> None:
         super()._standardise()
         last = np.stack([one.more.last for one in self._store])
-        self._moments["last_mean"] = last.mean(axis=0, dtype=np.float64)
-        self._moments["last_std"] = last.std(axis=0, dtype=np.float64) + _EPSILON
+        self._moments["last_mean"], self._moments["last_std"] = moments(last)
 
     def _build(self, width: int) -> Any:
         return super()._build(width + len(self._moments["last_mean"]))
@@ -141,8 +141,8 @@ class SIOPCredit(GainCredit):
     def _beside(self, one: Stored, reference: Any) -> torch.Tensor:
         """Return (T + 1, D + E) scaled states beside the reference they are compared with."""
         rows = self._rows(one)
-        scaled = (reference - self._moments["last_mean"]) / self._moments["last_std"]
-        aside = torch.as_tensor(scaled, dtype=torch.float32).expand(len(rows), -1)
+        scaled = standard(reference, self._moments["last_mean"], self._moments["last_std"])
+        aside = torch.as_tensor(scaled).expand(len(rows), -1)
         return torch.cat([rows, aside], dim=1)
 
     def _draw(self) -> list[Stored]:

@@ -58,6 +58,16 @@ class EpisodeStore:
         while self._full() and len(self._episodes) > 1:
             self.steps -= len(self._episodes.popleft().inputs)
 
+    def latest(self, steps: int) -> list[Any]:
+        """Return (T, D) inputs of the newest episodes, whole ones, until ``steps`` are reached."""
+        chosen, count = [], 0
+        for one in reversed(self._episodes):
+            chosen.append(one.inputs)
+            count += len(one.inputs)
+            if count >= steps:
+                break
+        return chosen
+
     def _full(self) -> bool:
         many = self._count is not None and len(self._episodes) > self._count
         return many or self.steps > self._most
