@@ -67,7 +67,7 @@ class RDCredit(MarkovCredit):
     options: ClassVar[Mapping[str, Any]] = {
         **MarkovCredit.options,
         "learning_rate": 3e-4,
-        "hidden": 256,
+        "hidden": 128,
     }
 
     def _build(self, width: int) -> Any:
