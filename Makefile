@@ -15,7 +15,7 @@ help:  ## Show this list
 demo: $(VENV)/.demo  ## Set up what it needs, train three rewards on a Sawyer task, show the table
 	$(BIN)/densegym bench demo
 
-bench-credit: $(VENV)/.full  ## Redistributors on delayed HalfCheetah: hours; run again to go on
+bench-credit: $(VENV)/.full  ## Redistributors on delayed HalfCheetah (20 minutes); run again to go on
 	$(BIN)/densegym bench delayed --json
 
 setup: $(VENV)/.full  ## Set up everything
@@ -40,7 +40,7 @@ bench-progress: setup  ## Judges of pictures fitted for six Sawyer tasks and tra
 		$(BIN)/densegym fit progress/local --task DenseGym/$$task-v0 || exit 1; done
 	$(BIN)/densegym bench progress --workers 2
 
-bench-nethack-score: setup  ## NetHackScore, two million steps, three rewards, three seeds: hours
+bench-nethack-score: setup  ## NetHackScore, two million steps, three rewards, three seeds (80 minutes)
 	$(BIN)/densegym bench nethack-score --workers 2
 
 bench-nethack: setup  ## KeyRoom with caption rewards and their controls, five seeds (about an hour of two cores)

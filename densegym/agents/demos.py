@@ -20,17 +20,24 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.progress.demos import EXPERT, FAILURES, STALL, Demo
 from densegym.reward_models.types import Float
 
-LIMIT = 200  # steps of an expert, which may be slow and displaced
+LIMIT = 250  # steps of an expert, which may be slow and displaced
 FAILED_STEPS = 90  # of a failed episode
 AFTER = 6  # pictures kept after the first success
 HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
 STALL_STEPS = (25, 50)  # an expert that stalls acts for so many
-OFFSET = (0.12, 0.20)  # metres by which a near miss is off
-_PACE, _NOISE, _DISPLACED = (0.6, 1.0), (0.05, 0.25), (5, 60)
+OFFSET = (0.04, 0.20)  # metres by which a near miss is off
+_PACE, _NOISE = (0.6, 1.0), (0.05, 0.25)
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
-_OBJECT, _GOAL = slice(4, 7), slice(36, 39)
-_STRAYS = ("random", "wrong-task", "near-miss")  # what an expert takes over from
+_HAND, _OBJECT, _GOAL = slice(0, 3), slice(4, 7), slice(36, 39)
+_ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
+_GAIN = 10.0  # of a hand that moves to a point, as the experts'
+_WANDER = "wander"
+_STRAYS = (*[_WANDER] * 4, "")  # what experts take over from in turn; "" is one of the next
+_OTHERS = ("random", "wrong-task", "near-miss")
+_BEGIN = {_WANDER: (10, 90)}  # steps after which they do
+_SOON = (5, 60)
+_SHARE = {"near-miss": 4}  # failures to learn from, per one kept for evaluation
 _ATTEMPTS = 40  # episodes tried per episode wanted
 
 
@@ -61,15 +68,16 @@ def collect(
     """Collect expert episodes for training and evaluation, and failures of four kinds for both.
 
     Experts act with random pace and noise, or a model would learn the clock of one controller.
-    As many again take over from random actions, from another task's expert or from one that
-    misses: a policy in training goes such ways, and how long an expert needs from there is known.
-    Failures that moved the object most of its way are left out, because they made progress.
+    Five times as many take over, four from a hand that has moved to a random point and one from
+    random actions, another task's expert or one that misses: a policy in training goes such ways,
+    and how long an expert needs from there is known. Failures that moved the object most of its
+    way are left out, because they made progress.
     Placements are split by cells of 2 cm: no cell serves both training and evaluation.
 
     Args:
         env_id: a task with a scripted expert.
-        episodes: expert episodes for training, and as many recoveries; failures are 2 / 5 as many
-            of each kind.
+        episodes: expert episodes for training; there are five times as many recoveries, and 4 / 5
+            as many failures of each kind, near misses twice that.
         seed: of placements and noise.
         size: of pictures, pixels.
         cameras: instead of the task card's.
@@ -102,11 +110,11 @@ def collect(
 
 
 def _wanted(episodes: int) -> Iterator[tuple[str, bool, int]]:
-    yield EXPERT, False, 2 * episodes
+    yield EXPERT, False, (1 + len(_STRAYS)) * episodes
     yield EXPERT, True, HELD_OUT
     failures = max(4, round(episodes * 2 / 5))
     for kind in FAILURES:
-        yield kind, False, failures
+        yield kind, False, failures * _SHARE.get(kind, 2)
         yield kind, True, failures
 
 
@@ -121,10 +129,11 @@ def _collect_kind(
 ) -> Iterator[Demo]:
     found = 0
     for _ in range(count * _ATTEMPTS):
-        demo = _attempt(env, env_id, kind, held_out, rng, displaced=found % 2 == 1 and not held_out)
+        stray = None if held_out else _stray(found, rng)
+        demo = _attempt(env, env_id, kind, held_out, rng, stray)
         if demo is None:
             continue
-        if (demo.done_at is not None) != (kind == EXPERT) or _mostly_done(demo):
+        if not _of_kind(demo):
             rejected[kind] += 1
             continue
         yield demo
@@ -137,21 +146,26 @@ def _collect_kind(
     )
 
 
+def _stray(count: int, rng: np.random.Generator) -> str | None:
+    """Return what the next expert takes over from, after ``count`` others; None: from nothing."""
+    other = str(rng.choice(_OTHERS))
+    return (None, *(stray or other for stray in _STRAYS))[count % (1 + len(_STRAYS))]
+
+
 def _attempt(
     env: gym.Env[Any, Any],
     env_id: str,
     kind: str,
     held_out: bool,
     rng: np.random.Generator,
-    *,
-    displaced: bool,
+    stray: str | None,
 ) -> Demo | None:
     """Play one episode, or return None where the placement belongs to the other side."""
     seed = int(rng.integers(2**31))
     obs, info = env.reset(seed=seed)
     if _held_out(obs) != held_out:
         return None
-    act, begin = _act(env_id, kind, env.action_space, rng, displaced)
+    act, begin = _act(env_id, kind, env.action_space, rng, stray)
     states, pictures, success, actions = [obs], [info["frame"]], [False], []
     limit, left = (LIMIT if kind == EXPERT else FAILED_STEPS), AFTER
     for _ in range(limit):
@@ -176,15 +190,20 @@ def _attempt(
     )
 
 
-def _mostly_done(demo: Demo) -> bool:
-    """Return whether a failure moved the object most of its way, so that it made progress.
+def _of_kind(demo: Demo) -> bool:
+    """Return whether the expert succeeded, or the failure failed and left most of the way.
 
-    A stall may: how far it came is never labelled.
+    What an expert takes over from must not have succeeded before. A stall may have come any far:
+    how far is never labelled.
     """
-    if demo.kind in (EXPERT, STALL) or demo.state is None:
+    if demo.kind == EXPERT:
+        return demo.done_at is not None and demo.done_at > demo.expert_from
+    if demo.done_at is not None:
         return False
+    if demo.kind == STALL or demo.state is None:
+        return True
     left = np.linalg.norm(demo.state[:, _OBJECT] - demo.state[:, _GOAL], axis=1)
-    return bool(left.min() < _LEFT * left[0])
+    return bool(left.min() >= _LEFT * left[0])
 
 
 def _held_out(obs: Float) -> bool:
@@ -195,18 +214,21 @@ def _held_out(obs: Float) -> bool:
 
 
 def _act(
-    env_id: str, kind: str, space: Any, rng: np.random.Generator, displaced: bool
+    env_id: str, kind: str, space: Any, rng: np.random.Generator, stray: str | None = None
 ) -> tuple[Act, int]:
     """Return how to act in one episode, and the step from which the expert does."""
     if kind == EXPERT:
-        if not displaced:
-            return _human(expert_policy(env_id), space, rng), 0
-        begin = int(rng.integers(*_DISPLACED))
-        stray, _ = _act(env_id, str(rng.choice(_STRAYS)), space, rng, False)
-        return _takes_over(_human(expert_policy(env_id), space, rng), stray, begin), begin
+        expert = _human(expert_policy(env_id), space, rng)
+        if stray is None:
+            return expert, 0
+        begin = int(rng.integers(*_BEGIN.get(stray, _SOON)))
+        before, _ = _act(env_id, stray, space, rng)
+        return _takes_over(expert, before, begin), begin
     if kind == "random":
-        hold = int(rng.choice([1, behaviours.HOLD]))
-        return behaviours.random(space, hold=hold)(rng), 0
+        hold = int(rng.choice([0, 1, behaviours.HOLD]))
+        return behaviours.random(space, hold=hold)(rng) if hold else _wanders(space, rng), 0
+    if kind == _WANDER:
+        return _wanders(space, rng), 0
     if kind == STALL:
         return _stalls(expert_policy(env_id), space, rng), 0
     if kind == "wrong-task":
@@ -249,10 +271,22 @@ def _stalls(expert: Act, space: Any, rng: np.random.Generator) -> Act:
     return act
 
 
+def _wanders(space: Any, rng: np.random.Generator) -> Act:
+    """Return a hand that moves to one random point and stays there."""
+    point = rng.uniform(*_ROOM)
+
+    def act(obs: Any) -> Any:
+        action = np.zeros(space.shape)
+        action[:3] = _GAIN * (point - obs[_HAND])
+        return np.clip(action, space.low, space.high)
+
+    return act
+
+
 def _near_miss(act: Act, rng: np.random.Generator) -> Act:
     """Return an expert that believes the object (and the goal) to stand beside its place."""
-    angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*OFFSET)
-    off = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
+    direction = rng.normal(size=3)
+    off = rng.uniform(*OFFSET) * direction / np.linalg.norm(direction)
 
     def missing(obs: Any) -> Any:
         believed = np.array(obs)

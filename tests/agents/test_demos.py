@@ -33,23 +33,34 @@ def collected():
 def test_every_kind_is_there_with_its_outcome(collected) -> None:
     for kind in files.KINDS:
         found = [demo for demo in collected.demos if demo.kind == kind]
-        assert len(found) == (6 if kind == files.EXPERT else 8)  # 2, 2 recoveries, 2 held out
+        # 2 experts, 10 recoveries, 2 held out; of failures 8 or 16, and 4 held out
+        assert len(found) == {files.EXPERT: 14, "near-miss": 20}.get(kind, 12)
         assert all((demo.done_at is not None) == (kind == files.EXPERT) for demo in found)
         for demo in found:
             assert len(demo.pictures) == len(demo.state) == len(demo.action) + 1
     experts = [demo for demo in collected.demos if demo.kind == files.EXPERT]
-    assert any(demo.expert_from for demo in experts if not demo.held_out)
+    assert sum(demo.expert_from > 0 for demo in experts if not demo.held_out) == 10
+    assert all(demo.done_at > demo.expert_from for demo in experts)
     assert not any(demo.expert_from for demo in experts if demo.held_out)
 
 
 def test_a_failure_that_did_most_of_the_task_is_none(collected) -> None:
     random = next(demo for demo in collected.demos if demo.kind == files.RANDOM)
-    assert not collecting._mostly_done(random)
+    assert collecting._of_kind(random)
     state = random.state.copy()
     state[-1, 4:7] = 0.4 * state[0, 4:7] + 0.6 * state[0, 36:39]
     moved = dataclasses.replace(random, state=state)
-    assert collecting._mostly_done(moved)
-    assert not collecting._mostly_done(dataclasses.replace(moved, kind=files.STALL))
+    assert not collecting._of_kind(moved)
+    assert collecting._of_kind(dataclasses.replace(moved, kind=files.STALL))
+
+
+def test_an_expert_takes_over_only_what_has_not_succeeded(collected) -> None:
+    expert = next(demo for demo in collected.demos if demo.expert_from)
+    assert collecting._of_kind(expert)
+    success = expert.success.copy()
+    success[expert.expert_from] = True
+    assert not collecting._of_kind(dataclasses.replace(expert, success=success))
+    assert not collecting._of_kind(dataclasses.replace(expert, success=success & False))
 
 
 def test_no_placement_serves_both_sides(collected) -> None:
