@@ -30,6 +30,7 @@ from densegym.envs.wrappers.common import with_frames
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, RewardError
+from densegym.reward_models.compose import potentials_in
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import build_engine
 from densegym.reward_models.types import Bool, Need
@@ -153,13 +154,20 @@ def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> Non
     """Refuse rewards that this learner would be paid wrongly by.
 
     Raises:
-        RewardError: another discount, or a reward that HER cannot relabel.
+        RewardError: another discount, an interpolated potential that is asked step by step, or a
+            reward that HER cannot relabel.
     """
     assumed = getattr(engine.model, "gamma", None)
     if assumed is not None and assumed != gamma:
         raise RewardError(
             f'"{engine.model.name}" shapes with gamma={assumed}, but {config.algo} learns with '
             f'gamma={gamma}. Write --set gamma={assumed}, or give the reward "gamma": {gamma}.'
+        )
+    drawn = any(getattr(one.potential, "interpolate", False) for one in potentials_in(engine.model))
+    if drawn and not engine.deferrable:
+        raise RewardError(
+            f'"{engine.model.name}" interpolates between pictures, and the next one is known only '
+            'where whole rollouts are judged at once. Give the reward "deferred": true.'
         )
     if config.run.her and config.reward != "env":
         raise RewardError(

@@ -272,6 +272,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
             RewardError,
             'Leave out "deferred"',
         ),
+        (
+            {"reward": "toy/between-pictures-v1"},
+            RewardError,
+            'Give the reward "deferred": true',
+        ),
         ({"algo": "dqn"}, DenseGymError, "dqn cannot act in .*Use --algo ppo"),
         ({"extra": ("her=true",)}, DenseGymError, "her=true needs a goal-conditioned world"),
         ({"reward": "authored", "extra": ("her=true",)}, RewardError, "hindsight"),
@@ -282,9 +287,13 @@ def test_parts_that_do_not_fit_are_refused(kwargs, error, says, registered: list
     from densegym.reward_models.registry import register_reward
     from tests.toys import Height, Redistribute
 
+    class BetweenPictures(Height):
+        interpolate = True
+
+    register_reward("toy/between-pictures-v1", BetweenPictures)
     register_reward("toy/height-v1", Height)
     register_reward("toy/uniform-v1", Redistribute)
-    registered += ["toy/height-v1", "toy/uniform-v1"]
+    registered += ["toy/between-pictures-v1", "toy/height-v1", "toy/uniform-v1"]
     algo = kwargs.pop("algo", "ppo")
     config = off_policy(BUTTON, algo) if algo == "dqn" else small(**kwargs)
     with pytest.raises(error, match=says):

@@ -204,6 +204,7 @@ def build(
     curve: float = CURVE,
     cap: bool = True,
     smooth: float = 0.0,
+    interpolate: bool = False,
     harvest: Mapping[str, Any] | None = None,
 ) -> ProgressPotential:
     """Build ``progress/local``.
@@ -216,6 +217,7 @@ def build(
         curve: of Φ; see ``ProgressPotential``.
         cap: hold Φ below 0.9 until the done head is sure.
         smooth: share of the old Φ kept at every picture.
+        interpolate: Φ goes straight from one picture to the next; needs ``"deferred": true``.
         harvest: learn failures of the policy in training; settings as in ``Harvest``.
         seed: of harvests.
 
@@ -238,6 +240,7 @@ def build(
         "curve": curve,
         "cap": cap,
         "smooth": smooth,
+        "interpolate": interpolate,
     }
     if harvest is None:
         return ProgressPotential(judge, **options)

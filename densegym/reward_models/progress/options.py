@@ -27,6 +27,7 @@ class Fusing:
         cap: keep the potential below 0.9 until the judge says the task is done, which costs a
             second question per picture.
         smooth: share of the old potential kept.
+        interpolate: the potential goes straight from one picture to the next.
     """
 
     fusion: Fusion | None = None
@@ -35,6 +36,7 @@ class Fusing:
     curve: float = 0.0
     cap: bool = False
     smooth: float = 0.0
+    interpolate: bool = False
 
 
 def assemble(

@@ -110,6 +110,10 @@ class ProgressPotential:
         cap: keep Φ below 0.9 until the judge says the task is done; ignored by judges that
             abstain on ``done``.
         smooth: share of the old Φ kept at every picture, in [0, 1).
+        interpolate: where a rollout is judged at once (``replay``), let Φ go straight from one
+            picture to the next instead of jumping at the next one. The sum over an episode is the
+            same; who did it is told more exactly. Step by step the next picture is unknown, and Φ
+            is held.
         cameras: instead of the judge's own.
 
     Raises:
@@ -131,6 +135,7 @@ class ProgressPotential:
         curve: float = 0.0,
         cap: bool = True,
         smooth: float = 0.0,
+        interpolate: bool = False,
         cameras: Sequence[str] = (),
     ) -> None:
         if fusion not in VIEWS:
@@ -147,6 +152,7 @@ class ProgressPotential:
             )
         self.name, self.judge, self.fusion = name, judge, fusion
         self.curve, self.cap, self.smooth = float(curve), cap, float(smooth)
+        self.interpolate = interpolate
         own = judge.pictures
         self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
         self.told: Mapping[str, Float] = {}
@@ -204,8 +210,10 @@ class ProgressPotential:
         """Return what ``initial`` and ``after`` would one by one, asking each judge once.
 
         Hops depend on pictures alone, so all of a rollout are judged in one batch; only their
-        fusion goes step by step. What ``told`` would have held stands in ``told_many``.
+        fusion goes step by step. What ``told`` would have held stands in ``told_many``. With
+        ``interpolate``, Φ between two pictures of this rollout lies on the line between them.
         """
+        held = self.bend(self._phi.values)
         asked, rows = list[Asked](), list[Int]()
         for event in events:
             due, raised = np.zeros(0, dtype=np.int64), list[Asked]()
@@ -225,7 +233,7 @@ class ProgressPotential:
             values.append(self._move(event, due, heard))
             self.told_many.append(self.told)
             place += len(due)
-        return values
+        return _straight(events, rows, values, held) if self.interpolate and events else values
 
     def ask(self, slot: Int, frame: Frames) -> list[Asked]:
         """Note new pictures (B, V, H, W, 3) of lanes ``slot``; return the questions they raise."""
@@ -286,6 +294,43 @@ class ProgressPotential:
         if frame is None:
             raise RewardError(f'"{self.name}" looks at pictures, and the host rendered none.')
         return frame
+
+
+def _straight(
+    events: Sequence[Starts | Steps],
+    due: Sequence[Int],
+    values: Sequence[tuple[Float, Bool]],
+    held: Float,
+) -> list[tuple[Float, Bool]]:
+    """Return values with Φ on a line between first states and pictures that were judged.
+
+    Args:
+        events: of a rollout.
+        due: rows of every event whose pictures were judged.
+        values: Φ (B,) and validity (B,) per event.
+        held: Φ of every lane before the first event.
+    """
+    slot = np.concatenate([event.slot for event in events])
+    phi = np.concatenate([value for value, _ in values])
+    seen = [
+        np.ones(len(event.slot), np.bool_) if isinstance(event, Starts) else _at(rows, valid)
+        for event, rows, (_, valid) in zip(events, due, values, strict=True)
+    ]
+    known = np.concatenate(seen)
+    for lane in np.unique(slot):
+        rows = np.flatnonzero(slot == lane)
+        knots = np.flatnonzero(known[rows])
+        first = held[lane] if lane < len(held) else 0.0
+        phi[rows] = np.interp(np.arange(len(rows)), [-1, *knots], [first, *phi[rows[knots]]])
+    parts = np.split(phi, np.cumsum([len(event.slot) for event in events])[:-1])
+    return [(part, valid) for part, (_, valid) in zip(parts, values, strict=True)]
+
+
+def _at(rows: Int, valid: Bool) -> Bool:
+    """Return (B,) whether a row is among ``rows`` and its judge spoke."""
+    spoke = np.zeros(len(valid), dtype=np.bool_)
+    spoke[rows] = valid[rows]
+    return spoke
 
 
 class _Batch:

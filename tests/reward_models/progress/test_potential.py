@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from densegym.errors import RewardError, UnknownNameError
 from densegym.reward_models.compose import AdditiveUnsafe, Shaped
+from densegym.reward_models.types import Starts
 from tests.reward_models.progress.reading import LEVELS, Reading, potential, starts, steps
 
 GAMMA = 0.99
@@ -72,6 +73,76 @@ def test_what_is_paid_telescopes(path, gamma, every, smooth, curve, terminated, 
     total = paid(model, path, terminated=terminated, success=False, gamma=gamma)
     kept = 0.0 if terminated else model._phi.values[0]
     assert total == pytest.approx(gamma ** len(path) * kept, abs=1e-9)
+
+
+def rollout(paths, cuts):
+    """Return events of two lanes, an episode per path and lane, split into rollouts at ``cuts``."""
+    events = [starts(0.0, slot=(0, 1))]
+    for path in paths:
+        for t, phi in enumerate(path):
+            last = t == len(path) - 1
+            events.append(steps(phi, t, slot=(0, 1), truncated=last))
+        events.append(starts(0.0, slot=(0, 1)))
+    places = sorted({min(cut, len(events)) for cut in cuts})
+    return [events[i:j] for i, j in zip([0, *places], [*places, len(events)], strict=True)]
+
+
+PATHS = st.lists(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20), min_size=1, max_size=3)
+CUTS = st.lists(st.integers(0, 60), max_size=3)
+
+
+@given(
+    paths=PATHS,
+    cuts=CUTS,
+    every=st.integers(1, 6),
+    silent=st.sets(st.integers(0, LEVELS), max_size=80),
+)
+def test_interpolation_keeps_the_pictures_and_draws_lines_between(
+    paths, cuts, every, silent
+) -> None:
+    held, straight = (
+        potential(Reading(silent), every=every, curve=3.0, interpolate=interpolate)
+        for interpolate in (False, True)
+    )
+    before = np.zeros(2)
+    for events in rollout(paths, cuts):
+        pairs = list(zip(held.replay(events), straight.replay(events), strict=True))
+        phi = np.array([[before, before], *([kept, drawn] for (kept, _), (drawn, _) in pairs)])
+        seen = [True]
+        for event, ((_, valid), (_, same)) in zip(events, pairs, strict=True):
+            assert valid.tolist() == same.tolist()
+            due = isinstance(event, Starts) or event.truncated[0] or (event.t[0] + 1) % every == 0
+            seen.append(due and valid[0])
+        knots = np.flatnonzero(seen)
+        for lane in (0, 1):
+            assert phi[knots, 0, lane].tolist() == phi[knots, 1, lane].tolist()
+            line = np.interp(np.arange(len(phi)), knots, phi[knots, 0, lane])
+            assert phi[:, 1, lane] == pytest.approx(line, abs=1e-12)
+        before = phi[-1, 0]
+
+
+@given(paths=PATHS, cuts=CUTS, every=st.integers(1, 6), gamma=st.floats(0.5, 1.0))
+def test_interpolated_pay_telescopes_over_every_cut(paths, cuts, every, gamma) -> None:
+    model = shaped(gamma, every=every, interpolate=True)
+    total, t = 0.0, 0
+    for events in rollout(paths, cuts):
+        scores = iter(model.replay(events))
+        for event in events:
+            if isinstance(event, Starts):
+                total, t = 0.0, 0
+                continue
+            total += gamma**t * next(scores).reward[1]
+            t += 1
+            if event.truncated[1]:
+                last = event.frame[1, 0, 0, 0, 0] / LEVELS
+                assert total == pytest.approx(gamma**t * last, abs=1e-9)
+
+
+def test_step_by_step_an_interpolating_potential_is_held() -> None:
+    model = potential(every=3, cap=False, fusion="forward", interpolate=True)
+    model.initial(starts(0.0))
+    phis = [model.after(steps(0.1 * (t + 1), t))[0][0] for t in range(4)]
+    assert phis == pytest.approx([0.0, 0.0, 0.3, 0.3], abs=2e-3)
 
 
 SPOILT = [*np.arange(1, 55) / 60]  # on the way to 0.9
