@@ -31,13 +31,17 @@ _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
 _HAND, _OBJECT, _GOAL = slice(0, 3), slice(4, 7), slice(36, 39)
 _ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
+_BEYOND = 1 / 6  # of the room on every side, from where points are moved to the nearest wall
 _GAIN = 10.0  # of a hand that moves to a point, as the experts'
-_WANDER = "wander"
-_STRAYS = (*[_WANDER] * 4, "")  # what experts take over from in turn; "" is one of the next
+WANDER = "wander"
+STRAYS = (*[WANDER] * 4, "")  # what experts take over from in turn; "" is one of the next
 _OTHERS = ("random", "wrong-task", "near-miss")
-_BEGIN = {_WANDER: (10, 90)}  # steps after which they do
+_BEGIN = {WANDER: (10, 90)}  # steps after which they do
 _SOON = (5, 60)
-_SHARE = {"near-miss": 4}  # failures to learn from, per one kept for evaluation
+SHARE = {
+    **dict.fromkeys(FAILURES, 4),
+    "near-miss": 8,
+}  # failures to learn from, per one kept for evaluation
 _ATTEMPTS = 40  # episodes tried per episode wanted
 
 
@@ -76,7 +80,7 @@ def collect(
 
     Args:
         env_id: a task with a scripted expert.
-        episodes: expert episodes for training; there are five times as many recoveries, and 4 / 5
+        episodes: expert episodes for training; there are five times as many recoveries, and 8 / 5
             as many failures of each kind, near misses twice that.
         seed: of placements and noise.
         size: of pictures, pixels.
@@ -110,11 +114,11 @@ def collect(
 
 
 def _wanted(episodes: int) -> Iterator[tuple[str, bool, int]]:
-    yield EXPERT, False, (1 + len(_STRAYS)) * episodes
+    yield EXPERT, False, (1 + len(STRAYS)) * episodes
     yield EXPERT, True, HELD_OUT
     failures = max(4, round(episodes * 2 / 5))
     for kind in FAILURES:
-        yield kind, False, failures * _SHARE.get(kind, 2)
+        yield kind, False, failures * SHARE[kind]
         yield kind, True, failures
 
 
@@ -149,7 +153,7 @@ def _collect_kind(
 def _stray(count: int, rng: np.random.Generator) -> str | None:
     """Return what the next expert takes over from, after ``count`` others; None: from nothing."""
     other = str(rng.choice(_OTHERS))
-    return (None, *(stray or other for stray in _STRAYS))[count % (1 + len(_STRAYS))]
+    return (None, *(stray or other for stray in STRAYS))[count % (1 + len(STRAYS))]
 
 
 def _attempt(
@@ -227,7 +231,7 @@ def _act(
     if kind == "random":
         hold = int(rng.choice([0, 1, behaviours.HOLD]))
         return behaviours.random(space, hold=hold)(rng) if hold else _wanders(space, rng), 0
-    if kind == _WANDER:
+    if kind == WANDER:
         return _wanders(space, rng), 0
     if kind == STALL:
         return _stalls(expert_policy(env_id), space, rng), 0
@@ -272,8 +276,13 @@ def _stalls(expert: Act, space: Any, rng: np.random.Generator) -> Act:
 
 
 def _wanders(space: Any, rng: np.random.Generator) -> Act:
-    """Return a hand that moves to one random point and stays there."""
-    point = rng.uniform(*_ROOM)
+    """Return a hand that moves to one random point and stays there, often at a wall.
+
+    A policy that has not found the object yet drifts until a wall stops it.
+    """
+    low, high = _ROOM
+    beyond = _BEYOND * (high - low)
+    point = np.clip(rng.uniform(low - beyond, high + beyond), low, high)
 
     def act(obs: Any) -> Any:
         action = np.zeros(space.shape)

@@ -27,21 +27,40 @@ def collected():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collecting, "HELD_OUT", 2)
         patch.setattr(collecting, "FAILED_STEPS", 55)
+        patch.setattr(collecting, "STRAYS", (collecting.WANDER, ""))
+        patch.setattr(collecting, "SHARE", {**dict.fromkeys(files.FAILURES, 1), "near-miss": 2})
         yield collecting.collect(ID, episodes=2, seed=1)
 
 
 def test_every_kind_is_there_with_its_outcome(collected) -> None:
     for kind in files.KINDS:
         found = [demo for demo in collected.demos if demo.kind == kind]
-        # 2 experts, 10 recoveries, 2 held out; of failures 8 or 16, and 4 held out
-        assert len(found) == {files.EXPERT: 14, "near-miss": 20}.get(kind, 12)
+        # 2 experts, 4 recoveries, 2 held out; of failures 4 or 8, and 4 held out
+        assert len(found) == {files.EXPERT: 8, "near-miss": 12}.get(kind, 8)
         assert all((demo.done_at is not None) == (kind == files.EXPERT) for demo in found)
         for demo in found:
             assert len(demo.pictures) == len(demo.state) == len(demo.action) + 1
     experts = [demo for demo in collected.demos if demo.kind == files.EXPERT]
-    assert sum(demo.expert_from > 0 for demo in experts if not demo.held_out) == 10
+    assert sum(demo.expert_from > 0 for demo in experts if not demo.held_out) == 4
     assert all(demo.done_at > demo.expert_from for demo in experts)
     assert not any(demo.expert_from for demo in experts if demo.held_out)
+
+
+def test_hands_wander_all_over_the_room_and_often_to_its_walls() -> None:
+    space, rng = gym.spaces.Box(-1.0, 1.0, (4,)), np.random.default_rng(0)
+    points = []
+    for _ in range(200):
+        act, hand = collecting._wanders(space, rng), np.array([0.0, 0.6, 0.2])
+        for _ in range(60):
+            hand = hand + 0.1 * act(hand)[:3]
+        points.append(hand)
+    low, high = collecting._ROOM
+    room = (np.array(points) - low) / (high - low)
+    assert room.min() == pytest.approx(0.0, abs=1e-6)
+    assert room.max() == pytest.approx(1.0, abs=1e-6)
+    at_walls = np.isclose(room, 0.0, atol=1e-6) | np.isclose(room, 1.0, atol=1e-6)
+    assert 0.15 < at_walls.mean() < 0.35
+    assert room[~at_walls].std() > 0.2
 
 
 def test_a_failure_that_did_most_of_the_task_is_none(collected) -> None:
