@@ -55,6 +55,7 @@ def test_a_process_that_played_can_still_be_hung_up():
     pytest.importorskip("nle")
     code = (
         "import os, signal\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # nohup makes children deaf to it
         "from densegym.envs.nethack.layer import NetHackEnv\n"
         "env = NetHackEnv('NetHackScore-v0', max_steps=5)\n"
         "for seed in range(3):\n"

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from densegym.reward_models.progress.network import ProgressNetwork
 
 FORMAT = "densegym/progress-local-v1"
-EVERY, CURVE = 5, 5.0
-FUSION: Fusion = "incremental"  # views from the start and the goal rise at walls and half-way
+EVERY, CURVE = 5, 6.0
+FUSION: Fusion = "mean"
 _BLOCK = 16  # rows of every matrix product of the heads
 _CHUNK = 256  # pictures encoded at once
 _REFIT_RATE = 5e-4  # a quarter of the first fit's: experts stay as they were known
