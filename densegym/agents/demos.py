@@ -38,10 +38,8 @@ STRAYS = (*[WANDER] * 4, "")  # what experts take over from in turn; "" is one o
 _OTHERS = ("random", "wrong-task", "near-miss")
 _BEGIN = {WANDER: (10, 90)}  # steps after which they do
 _SOON = (5, 60)
-SHARE = {
-    **dict.fromkeys(FAILURES, 4),
-    "near-miss": 8,
-}  # failures to learn from, per one kept for evaluation
+# Failures to learn from, per one kept for evaluation.
+SHARE = {**dict.fromkeys(FAILURES, 4), "near-miss": 8}
 _ATTEMPTS = 40  # episodes tried per episode wanted
 
 

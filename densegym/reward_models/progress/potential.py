@@ -12,6 +12,7 @@ import numpy as np
 from densegym.errors import RewardError, unknown
 from densegym.reward_models.base import LaneValues
 from densegym.reward_models.progress.accumulate import VIEWS, Fusion, View, fuse
+from densegym.reward_models.progress.interpolation import straight
 from densegym.reward_models.progress.judge import Judge, Seen, Verdict
 from densegym.reward_models.types import Bool, Float, Frames, Int, Need, Pictures, Starts, Steps
 
@@ -233,7 +234,7 @@ class ProgressPotential:
             values.append(self._move(event, due, heard))
             self.told_many.append(self.told)
             place += len(due)
-        return _straight(events, rows, values, held) if self.interpolate and events else values
+        return straight(events, rows, values, held) if self.interpolate else values
 
     def ask(self, slot: Int, frame: Frames) -> list[Asked]:
         """Note new pictures (B, V, H, W, 3) of lanes ``slot``; return the questions they raise."""
@@ -294,43 +295,6 @@ class ProgressPotential:
         if frame is None:
             raise RewardError(f'"{self.name}" looks at pictures, and the host rendered none.')
         return frame
-
-
-def _straight(
-    events: Sequence[Starts | Steps],
-    due: Sequence[Int],
-    values: Sequence[tuple[Float, Bool]],
-    held: Float,
-) -> list[tuple[Float, Bool]]:
-    """Return values with Φ on a line between first states and pictures that were judged.
-
-    Args:
-        events: of a rollout.
-        due: rows of every event whose pictures were judged.
-        values: Φ (B,) and validity (B,) per event.
-        held: Φ of every lane before the first event.
-    """
-    slot = np.concatenate([event.slot for event in events])
-    phi = np.concatenate([value for value, _ in values])
-    seen = [
-        np.ones(len(event.slot), np.bool_) if isinstance(event, Starts) else _at(rows, valid)
-        for event, rows, (_, valid) in zip(events, due, values, strict=True)
-    ]
-    known = np.concatenate(seen)
-    for lane in np.unique(slot):
-        rows = np.flatnonzero(slot == lane)
-        knots = np.flatnonzero(known[rows])
-        first = held[lane] if lane < len(held) else 0.0
-        phi[rows] = np.interp(np.arange(len(rows)), [-1, *knots], [first, *phi[rows[knots]]])
-    parts = np.split(phi, np.cumsum([len(event.slot) for event in events])[:-1])
-    return [(part, valid) for part, (_, valid) in zip(parts, values, strict=True)]
-
-
-def _at(rows: Int, valid: Bool) -> Bool:
-    """Return (B,) whether a row is among ``rows`` and its judge spoke."""
-    spoke = np.zeros(len(valid), dtype=np.bool_)
-    spoke[rows] = valid[rows]
-    return spoke
 
 
 class _Batch:
