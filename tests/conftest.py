@@ -1,10 +1,14 @@
 import os
+import signal
 from collections.abc import Iterator
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, which reads it then
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What a shell starts in the background is deaf to Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "densegym",
