@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
@@ -14,10 +15,12 @@ from densegym.agents import behaviours
 from densegym.agents.behaviours import Act
 from densegym.envs.registration import bare_spec
 from densegym.envs.robot.experts import expert_policy
+from densegym.envs.robot.lookahead import steps_to_success
 from densegym.envs.tasks import task_card, worlds
 from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
 from densegym.reward_models.progress.demos import EXPERT, FAILURES, STALL, Demo
+from densegym.reward_models.progress.labels import ORIGIN
 from densegym.reward_models.types import Float
 
 LIMIT = 250  # steps of an expert, which may be slow and displaced
@@ -31,6 +34,7 @@ _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
 _HAND, _OBJECT, _GOAL = slice(0, 3), slice(4, 7), slice(36, 39)
 _ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
+COUNTED = 6  # steps between states from which the expert's steps are counted
 _BEYOND = 1 / 6  # of the room on every side, from where points are moved to the nearest wall
 _GAIN = 10.0  # of a hand that moves to a point, as the experts'
 WANDER = "wander"
@@ -97,14 +101,15 @@ def collect(
     world = gym.make(bare_spec(env_id), **limits)
     env = FrameInInfo(world, cameras=views, size=size, hidden=card.hidden)
     wanted = list(_wanted(episodes))
-    total = sum(count for _, _, count in wanted)
+    total, expert = sum(count for _, _, count in wanted), expert_policy(env_id)
     demos: list[Demo] = []
     rejected = dict.fromkeys((EXPERT, *FAILURES), 0)
     try:
         for kind, held_out, count in wanted:
             stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
             for demo in _collect_kind(env, env_id, kind, held_out, count, stream, rejected):
-                demos.append(demo)
+                left = None if held_out else _steps_left(world, expert, demo)
+                demos.append(replace(demo, left=left))
                 on_episode(len(demos), total)
     finally:
         env.close()  # type: ignore[no-untyped-call]  # Gymnasium hides it
@@ -190,6 +195,28 @@ def _attempt(
         held_out=held_out,
         seed=seed,
     )
+
+
+def _steps_left(world: gym.Env[Any, Any], expert: Act, demo: Demo) -> Float:
+    """Return (T + 1,) steps an expert without noise needs from each state of a replayed episode.
+
+    Every sixth state is counted, those between lie on a line; states worth no less than Φ = 0 are
+    not told apart.
+    """
+    obs, _ = world.reset(seed=demo.seed)
+    sawyer: Any = world.unwrapped
+    last, limit = len(demo.success) - 1, LIMIT
+    counted: dict[int, int] = {}
+    for t in range(last + 1):
+        if t:
+            assert demo.action is not None
+            obs, *_ = world.step(demo.action[t - 1])
+        if demo.success[t]:
+            counted[t] = 0
+        elif t % COUNTED == 0 or t == last:
+            counted[t] = steps_to_success(sawyer.sawyer, expert, obs, limit)
+            limit = min(LIMIT, math.ceil(counted[0] / (1.0 - ORIGIN)))
+    return np.interp(np.arange(last + 1), list(counted), list(counted.values()))
 
 
 def _of_kind(demo: Demo) -> bool:

@@ -46,6 +46,21 @@ def test_every_kind_is_there_with_its_outcome(collected) -> None:
     assert not any(demo.expert_from for demo in experts if demo.held_out)
 
 
+def test_steps_left_are_counted_where_a_model_learns(collected) -> None:
+    for demo in collected.demos:
+        assert (demo.left is None) == demo.held_out
+        if demo.held_out:
+            continue
+        assert demo.left.shape == demo.success.shape
+        assert demo.left.min() >= (0 if demo.kind == files.EXPERT else 1)
+        assert demo.left[0] < 90
+        assert demo.left.max() <= np.ceil(demo.left[0] / 0.6)
+    undisturbed = [d for d in collected.demos if d.kind == files.EXPERT and not d.held_out]
+    for demo in (demo for demo in undisturbed if not demo.expert_from):
+        assert np.all(demo.left[demo.success] == 0)
+        assert np.corrcoef(demo.left[: demo.done_at], -np.arange(demo.done_at))[0, 1] > 0.98
+
+
 def test_hands_wander_all_over_the_room_and_often_to_its_walls() -> None:
     space, rng = gym.spaces.Box(-1.0, 1.0, (4,)), np.random.default_rng(0)
     points = []

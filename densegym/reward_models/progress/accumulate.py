@@ -59,9 +59,9 @@ def incremental(phi: Float, hop: Float) -> Float:
     return phi + np.where(hop >= 0, 1.0 - phi, phi) * hop
 
 
-def forward(hop: Float) -> Float:
-    """Return Φ = H(start, now), clamped."""
-    return np.clip(hop, 0.0, 1.0)
+def forward(hop: Float, origin: float = 0.0) -> Float:
+    """Return Φ after the hop from an episode's first picture, whose Φ is ``origin``."""
+    return np.clip(incremental(np.full_like(hop, origin), hop), 0.0, 1.0)
 
 
 def backward(hop: Float) -> Float:
@@ -75,6 +75,7 @@ def consistency(
     start: Float,
     goal: Float,
     *,
+    origin: float = 0.0,
     alpha: float = ALPHA,
     epsilon: float = EPSILON,
 ) -> Float:
@@ -83,7 +84,7 @@ def consistency(
     With F and B the forward and backward values, m their mean, d = |B − F| / (m + ε) and
     w = exp(−alpha·d²): Φ + (w / 2)·(m − Φ + ΔΦ), where ΔΦ is the incremental change.
     """
-    ahead, behind = forward(start), backward(goal)
+    ahead, behind = forward(start, origin), backward(goal)
     mean = (ahead + behind) / 2.0
     weight = np.exp(-alpha * np.square(np.abs(behind - ahead) / (mean + epsilon)))
     change = incremental(phi, step) - phi
@@ -91,7 +92,11 @@ def consistency(
 
 
 def fuse(
-    fusion: Fusion, phi: Float, hops: Mapping[View, Float], heard: Mapping[View, Bool]
+    fusion: Fusion,
+    phi: Float,
+    hops: Mapping[View, Float],
+    heard: Mapping[View, Bool],
+    origin: float = 0.0,
 ) -> tuple[Float, Bool]:
     """Return the new Φ (B,) and whether any view spoke, (B,) bool; silent rows keep their Φ.
 
@@ -102,21 +107,22 @@ def fuse(
         phi: (B,) Φ after the last picture.
         hops: (B,) per view that the rule asks for.
         heard: (B,) bool per view, False where the judge abstained.
+        origin: Φ of first pictures.
     """
     views = VIEWS[fusion]
     valid = np.stack([heard[view] for view in views])
     spoke: Bool = np.all(valid, axis=0) if fusion == "consistency" else np.any(valid, axis=0)
     if fusion == "consistency":
-        fresh = consistency(phi, hops["step"], hops["start"], hops["goal"])
+        fresh = consistency(phi, hops["step"], hops["start"], hops["goal"], origin=origin)
     else:
-        values = np.stack([_value(fusion, view, phi, hops[view]) for view in views])
+        values = np.stack([_value(fusion, view, phi, hops[view], origin) for view in views])
         fresh = _reduce(fusion, values, valid)
     return np.where(spoke, fresh, phi), spoke
 
 
-def _value(fusion: Fusion, view: View, phi: Float, hop: Float) -> Float:
+def _value(fusion: Fusion, view: View, phi: Float, hop: Float, origin: float) -> Float:
     if view == "start":
-        return forward(hop)
+        return forward(hop, origin)
     if view == "goal":
         return backward(hop)
     if fusion == "vlac":

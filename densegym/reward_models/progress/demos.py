@@ -24,6 +24,7 @@ KINDS = (EXPERT, *FAILURES)
 HARVEST = "harvest"
 """Failed episodes of a policy that is being trained."""
 HELD_OUT, EXPERT_FROM, SUCCESS, SEED = "held_out", "expert_from", "success", "seed"
+LEFT = "left"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +40,8 @@ class Demo:
         expert_from: the step from which the expert acted; 0 unless it was displaced first.
         held_out: whether the placement belongs to the evaluation, never to training.
         seed: of the placement.
+        left: (T + 1,) steps that an expert would need from each state, or None where nobody
+            counted them.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Demo:
     expert_from: int = 0
     held_out: bool = False
     seed: int = -1
+    left: Float | None = None
 
     @property
     def done_at(self) -> int | None:
@@ -118,6 +122,7 @@ def _columns(demo: Demo, index: int) -> dict[str, Any]:
         EXPERT_FROM: demo.expert_from,
         HELD_OUT: demo.held_out,
         SEED: demo.seed,  # Minari keeps an episode's seed, but does not hand it back
+        LEFT: np.nan if demo.left is None else demo.left,
     }
     return {
         "id": index,
@@ -135,13 +140,13 @@ def load(env_id: str, kinds: Sequence[str] = KINDS) -> list[Demo]:
     """Load the demonstrations of a task.
 
     Raises:
-        DenseGymError: a kind is missing; says what to type.
+        DenseGymError: a kind is missing, or steps left are; says what to type.
         MissingExtraError: Minari is not installed.
     """
     check(env_id, kinds)
     minari: Any = require("minari", extra="demos")
     return [
-        _demo(kind, episode)
+        _demo(env_id, kind, episode)
         for kind in kinds
         for episode in minari.load_dataset(dataset_id(env_id, kind))
     ]
@@ -160,8 +165,14 @@ def check(env_id: str, kinds: Sequence[str] = KINDS) -> None:
             )
 
 
-def _demo(kind: str, episode: Any) -> Demo:
+def _demo(env_id: str, kind: str, episode: Any) -> Demo:
     told: Mapping[str, Any] = episode.infos
+    if LEFT not in told:
+        raise DenseGymError(
+            f"demonstrations of {env_id} were collected by an older DenseGym, which did not count "
+            f"the steps that are left. Type: densegym demos collect {env_id}"
+        )
+    left = np.asarray(told[LEFT], dtype=np.float64)
     return Demo(
         kind=kind,
         pictures=np.asarray(episode.observations["pictures"], dtype=np.uint8),
@@ -171,6 +182,7 @@ def _demo(kind: str, episode: Any) -> Demo:
         expert_from=int(told[EXPERT_FROM][0]),
         held_out=bool(told[HELD_OUT][0]),
         seed=int(told[SEED][0]),
+        left=None if np.isnan(left).any() else left,
     )
 
 
@@ -180,6 +192,7 @@ def digest(demos: Sequence[Demo]) -> str:
     for demo in demos:
         total.update(f"{demo.kind} {demo.expert_from} {demo.held_out}".encode())
         total.update(np.packbits(demo.success).tobytes())
+        total.update(b"" if demo.left is None else demo.left.tobytes())
         total.update(np.ascontiguousarray(demo.pictures).tobytes())
     return total.hexdigest()
 

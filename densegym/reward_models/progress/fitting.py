@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from densegym.reward_models.progress.local import CURVE, EVERY, FUSION, LocalJud
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import TaskCard
 
-PARTS = 4  # of each kind that are made of every one of few experts
+PIECES = 4  # of each kind that are made of every one of few experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def fit_local(
         seed,
         on_update,
         network=None if adapt is None else LocalJudge.load(adapt).network,
-        parts=0 if episodes is None else PARTS,
+        pieces=0 if episodes is None else PIECES,
     )
     build = partial(_potential, judge)
     result = Fitted(
@@ -125,11 +125,9 @@ def leave_one_out(card: TaskCard, *, updates: int | None = None, seed: int = 0) 
 
 
 def _few(demos: Sequence[Demo], episodes: int) -> list[Demo]:
-    """Return the first experts, those that nothing displaced before others, and random failures."""
-    training = [demo for demo in demos if not demo.held_out]
-    experts = sorted(
-        (demo for demo in training if demo.kind == EXPERT), key=lambda demo: demo.expert_from > 0
-    )
+    """Return the first experts that nothing displaced before, and random failures, uncounted."""
+    training = [replace(demo, left=None) for demo in demos if not demo.held_out]
+    experts = [demo for demo in training if demo.kind == EXPERT and not demo.expert_from]
     if not 1 <= episodes <= len(experts):
         raise DenseGymError(
             f"there are 1 to {len(experts)} expert episodes to learn from; given {episodes}"

@@ -54,6 +54,10 @@ class Judge(Protocol):
     def goal(self) -> Seen | None:
         """G seen reference pictures of the finished task (G, ...), or None."""
 
+    @property
+    def origin(self) -> float:
+        """Φ of an episode's first picture; above 0 where states farther from the goal are known."""
+
     def see(self, images: Frames) -> Seen:
         """Prepare pictures (B, V, H, W, 3) uint8 once."""
 
@@ -78,6 +82,7 @@ class BaseJudge:
     name: str = "judge"
     pictures: Pictures = Pictures()
     goal: Seen | None = None
+    origin: float = 0.0
 
     def see(self, images: Frames) -> Seen:
         """Check the pictures and keep them."""

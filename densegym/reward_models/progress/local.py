@@ -18,6 +18,7 @@ from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.demos import Demo
 from densegym.reward_models.progress.harvest import Harvest, HarvestingPotential
 from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, check_images
+from densegym.reward_models.progress.labels import ORIGIN
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import Float, Frames, Pictures, TaskCard
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from densegym.reward_models.progress.network import ProgressNetwork
 
-FORMAT = "densegym/progress-local-v1"
-EVERY, CURVE = 5, 6.0
+FORMAT = "densegym/progress-local-v2"
+EVERY, CURVE = 5, 7.0
 FUSION: Fusion = "mean"
 _BLOCK = 16  # rows of every matrix product of the heads
 _CHUNK = 256  # pictures encoded at once
@@ -45,6 +46,7 @@ class LocalJudge(BaseJudge):
     """
 
     name = "local"
+    origin = ORIGIN
 
     def __init__(
         self,

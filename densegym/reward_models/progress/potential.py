@@ -16,7 +16,7 @@ from densegym.reward_models.progress.interpolation import straight
 from densegym.reward_models.progress.judge import Judge, Seen, Verdict
 from densegym.reward_models.types import Bool, Float, Frames, Int, Need, Pictures, Starts, Steps
 
-CAP = 0.9  # of Φ until the judge says the task is done
+CAP = 0.9  # of the way from the start until the judge says the task is done
 DONE = 0.9  # probability from which a picture counts as done
 
 
@@ -97,9 +97,9 @@ class FalseProgress:
 class ProgressPotential:
     """Fuses a judge's hops into Φ in [0, 1], one lane per sub-environment.
 
-    Φ(s₀) is 0, the anchor of every hop. Between pictures, and where the judge abstains, Φ keeps
-    its value. A judge that is replaced (``use``) takes over a lane when its next episode begins,
-    so every number of an episode comes from one judge.
+    Φ(s₀) is the judge's ``origin``: 0, or what is next to 0 when bent. Between pictures, and where
+    the judge abstains, Φ keeps its value. A judge that is replaced (``use``) takes over a lane when
+    its next episode begins, so every number of an episode comes from one judge.
 
     Args:
         judge: compares pictures.
@@ -167,7 +167,7 @@ class ProgressPotential:
         self.judge = judge
 
     def initial(self, starts: Starts) -> tuple[Float, Bool]:
-        """Open an episode per row; Φ(s₀) = 0."""
+        """Open an episode per row; Φ(s₀) is the judge's origin."""
         self._open(starts)
         return self._anchor(starts)
 
@@ -183,9 +183,10 @@ class ProgressPotential:
             self._lanes[slot] = _Lane(self.judge, seen[row], seen[row], texts[row])
 
     def _anchor(self, starts: Starts) -> tuple[Float, Bool]:
-        for values in (self._phi, self._hop, self._done):
+        self._phi.reset(starts.slot, self.judge.origin)
+        for values in (self._hop, self._done):
             values.reset(starts.slot)
-        return np.zeros(len(starts.slot)), np.ones(len(starts.slot), dtype=np.bool_)
+        return self.bend(self._phi.values[starts.slot]), np.ones(len(starts.slot), dtype=np.bool_)
 
     def _look(self, steps: Steps) -> tuple[Int, list[Asked]]:
         """Return the rows whose pictures are due, and the questions these raise."""
@@ -267,10 +268,11 @@ class ProgressPotential:
     def hear(self, slot: Int, answers: Answers) -> Bool:
         """Move Φ of lanes ``slot`` by one answer each; return (B,) whether a judge spoke."""
         before = self._phi.values[slot]
-        phi, spoke = fuse(self.fusion, before, answers.hops, answers.heard)
+        origin = self.judge.origin
+        phi, spoke = fuse(self.fusion, before, answers.hops, answers.heard, origin)
         phi = self.smooth * before + (1.0 - self.smooth) * phi
         if self.cap:
-            phi = np.where(answers.done <= DONE, np.minimum(phi, CAP), phi)
+            phi = np.where(answers.done <= DONE, np.minimum(phi, origin + (1 - origin) * CAP), phi)
         self._phi.values[slot] = phi
         self._hop.values[slot] = next(iter(answers.hops.values()))
         self._done.values[slot] = np.nan_to_num(answers.done)
