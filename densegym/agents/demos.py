@@ -33,7 +33,7 @@ _PACE, _NOISE = (0.6, 1.0), (0.05, 0.25)
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
 _HAND, _OBJECT, _GOAL = slice(0, 3), slice(4, 7), slice(36, 39)
-_ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
+ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
 COUNTED = 6  # steps between states from which the expert's steps are counted
 _BEYOND = 1 / 6  # of the room on every side, from where points are moved to the nearest wall
 _GAIN = 10.0  # of a hand that moves to a point, as the experts'
@@ -75,9 +75,10 @@ def collect(
 
     Experts act with random pace and noise, or a model would learn the clock of one controller.
     Five times as many take over, four from a hand that has moved to a random point and one from
-    random actions, another task's expert or one that misses: a policy in training goes such ways,
-    and how long an expert needs from there is known. Failures that moved the object most of its
-    way are left out, because they made progress.
+    random actions, another task's expert or one that misses: a policy in training goes such ways
+    and must be told how to come back. Failures that moved the object most of its way are left out,
+    because they made progress. Episodes to learn from carry the steps that an expert without noise
+    still needs from every state (``Demo.left``), which it plays in a copy of the world.
     Placements are split by cells of 2 cm: no cell serves both training and evaluation.
 
     Args:
@@ -170,7 +171,7 @@ def _attempt(
     """Play one episode, or return None where the placement belongs to the other side."""
     seed = int(rng.integers(2**31))
     obs, info = env.reset(seed=seed)
-    if _held_out(obs) != held_out:
+    if held_out_place(obs) != held_out:
         return None
     act, begin = _act(env_id, kind, env.action_space, rng, stray)
     states, pictures, success, actions = [obs], [info["frame"]], [False], []
@@ -200,8 +201,7 @@ def _attempt(
 def _steps_left(world: gym.Env[Any, Any], expert: Act, demo: Demo) -> Float:
     """Return (T + 1,) steps an expert without noise needs from each state of a replayed episode.
 
-    Every sixth state is counted, those between lie on a line; states worth no less than Φ = 0 are
-    not told apart.
+    Every sixth state is counted and those between lie on a line. Counting ends where Φ would be 0.
     """
     obs, _ = world.reset(seed=demo.seed)
     sawyer: Any = world.unwrapped
@@ -235,7 +235,7 @@ def _of_kind(demo: Demo) -> bool:
     return bool(left.min() >= _LEFT * left[0])
 
 
-def _held_out(obs: Float) -> bool:
+def held_out_place(obs: Float) -> bool:
     """Return which side of the split a placement is on: two cells of five are for evaluation."""
     place = np.concatenate([obs[_OBJECT], obs[_GOAL]])
     cell = np.floor(place / _CELL).astype(np.int64)
@@ -305,7 +305,7 @@ def _wanders(space: Any, rng: np.random.Generator) -> Act:
 
     A policy that has not found the object yet drifts until a wall stops it.
     """
-    low, high = _ROOM
+    low, high = ROOM
     beyond = _BEYOND * (high - low)
     point = np.clip(rng.uniform(low - beyond, high + beyond), low, high)
 

@@ -90,6 +90,8 @@ def bench(
 
       densegym bench render --json
 
+      densegym bench landscape --envs WindowOpen --json
+
       densegym bench nethack-speed --json
 
       densegym bench relabel --json
@@ -167,6 +169,12 @@ def _render(asked: Asked) -> None:
     _print_figures(measure, "drawing a Meta-World task, a few seconds", asked)
 
 
+def _landscape(asked: Asked) -> None:
+    from densegym.cli.landscape_bench import landscape
+
+    landscape(envs=asked.envs, seeds=_first(asked.seeds, 2), as_json=asked.as_json)
+
+
 def _nethack_speed(asked: Asked) -> None:
     require("nle", extra="nethack")
     from densegym.envs.nethack.speed import measure
@@ -220,6 +228,7 @@ _SMOKE = "0,1,2"
 MEASUREMENTS: Mapping[str, Measurement] = {
     "overhead": Measurement("what rewards cost per step", _overhead),
     "render": Measurement("pictures per second", _render),
+    "landscape": Measurement("whether climbing a judge's potential leads there", _landscape),
     "nethack-speed": Measurement("steps of NetHack and MiniHack per CPU second", _nethack_speed),
     "relabel": Measurement("plumbing and cost of credits, for PPO and SAC", _relabel),
     "delayed": Measurement("redistributors on delayed HalfCheetah", _delayed),

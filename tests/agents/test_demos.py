@@ -69,7 +69,7 @@ def test_hands_wander_all_over_the_room_and_often_to_its_walls() -> None:
         for _ in range(60):
             hand = hand + 0.1 * act(hand)[:3]
         points.append(hand)
-    low, high = collecting._ROOM
+    low, high = collecting.ROOM
     room = (np.array(points) - low) / (high - low)
     assert room.min() == pytest.approx(0.0, abs=1e-6)
     assert room.max() == pytest.approx(1.0, abs=1e-6)

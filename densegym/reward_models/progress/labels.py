@@ -11,7 +11,7 @@ from densegym.reward_models.types import Float, Frames
 
 ORIGIN = 0.4
 """Φ of a start: states from which an expert needs up to 1 / (1 − 0.4) times as long lie below."""
-_HAND = slice(0, 3)  # of the state
+_HAND = slice(0, 3)  # of Meta-World's state
 _CUT, _HELD = (0.3, 0.8), 6  # share of an expert after which it stops; pictures it then stands
 
 
@@ -49,12 +49,12 @@ def label(demo: Demo) -> Episode:
     else:
         left = np.ones(count)
     phi = np.clip(1.0 - (1.0 - ORIGIN) * left / max(left[0], 1.0), 0.0, 1.0)
-    unknown = np.full((count, 3), np.nan)
+    hand = np.full((count, 3), np.nan) if demo.state is None else demo.state[:, _HAND]
     return Episode(
         pictures=demo.pictures,
         phi=phi,
         done=demo.success.astype(np.float64),
-        hand=unknown if demo.state is None else demo.state[:, _HAND],
+        hand=hand,
         expert=expert,
     )
 

@@ -75,6 +75,34 @@ def test_what_is_paid_telescopes(path, gamma, every, smooth, curve, terminated, 
     assert total == pytest.approx(gamma ** len(path) * kept, abs=1e-9)
 
 
+@given(
+    path=st.lists(st.integers(1, LEVELS - 1), min_size=1, max_size=20),
+    origin=st.integers(0, LEVELS - 1),
+    fusion=st.sampled_from(["incremental", "forward", "backward", "mean", "consistency", "min"]),
+)
+def test_exact_hops_give_back_progress_from_every_origin_and_below_it(path, origin, fusion) -> None:
+    judge = Reading()
+    judge.origin = origin / LEVELS
+    model = potential(judge, fusion=fusion, cap=False)
+    first, _ = model.initial(starts(judge.origin))
+    assert first == pytest.approx(judge.origin)
+    slack = 1.0 if fusion == "consistency" else 1e-9  # which follows only where both anchors agree
+    for t, level in enumerate(path):
+        phi, _ = model.after(steps(level / LEVELS, t))
+        assert phi == pytest.approx(level / LEVELS, abs=slack)
+        assert 0.0 <= phi[0] <= 1.0
+
+
+def test_the_cap_is_nine_tenths_of_the_way_from_the_origin() -> None:
+    for origin, cap in ((0.0, 0.9), (0.4, 0.94)):
+        judge = Reading()
+        judge.origin = origin
+        model = potential(judge, fusion="forward")
+        model.initial(starts(origin))
+        assert model.after(steps(0.98, 0))[0] == pytest.approx(cap)
+        assert model.after(steps(1.0, 1))[0] == pytest.approx(1.0)
+
+
 def rollout(paths, cuts):
     """Return events of two lanes, an episode per path and lane, split into rollouts at ``cuts``."""
     events = [starts(0.0, slot=(0, 1))]
