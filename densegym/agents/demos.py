@@ -204,7 +204,7 @@ def _steps_left(world: gym.Env[Any, Any], expert: Act, demo: Demo) -> Float:
     Every sixth state is counted and those between lie on a line. Counting ends where Φ would be 0.
     """
     obs, _ = world.reset(seed=demo.seed)
-    sawyer: Any = world.unwrapped
+    inner: Any = world.unwrapped
     last, limit = len(demo.success) - 1, LIMIT
     counted: dict[int, int] = {}
     for t in range(last + 1):
@@ -214,7 +214,7 @@ def _steps_left(world: gym.Env[Any, Any], expert: Act, demo: Demo) -> Float:
         if demo.success[t]:
             counted[t] = 0
         elif t % COUNTED == 0 or t == last:
-            counted[t] = steps_to_success(sawyer.sawyer, expert, obs, limit)
+            counted[t] = steps_to_success(inner.sawyer, expert, obs, limit)
             limit = min(LIMIT, math.ceil(counted[0] / (1.0 - ORIGIN)))
     return np.interp(np.arange(last + 1), list(counted), list(counted.values()))
 

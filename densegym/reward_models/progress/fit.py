@@ -47,7 +47,7 @@ def train(
 
     Every pair of an episode's pictures is judged, and every picture against the last ones of other
     experts, where the hop is Φ − 1. Codes must also tell where the hand is, which a robot knows
-    without counting anything: without this, the few pixels of the hand are what is learnt last.
+    anyhow: otherwise the few pixels of the hand are what is learnt last.
 
     Args:
         demos: at least two experts, or one with ``pieces``; failures as many as there are.
