@@ -41,6 +41,7 @@ def train(
     rate: float = RATE,
     network: ProgressNetwork | None = None,
     pieces: int = 0,
+    shift: int = 0,
     on_update: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> tuple[ProgressNetwork, dict[str, float]]:
     """Train a network on demonstrations that are not held out.
@@ -56,6 +57,8 @@ def train(
         rate: highest learning rate.
         network: to go on from; a new one by default.
         pieces: of every expert that stops half-way, and as many that go back, to learn from too.
+        shift: pixels by which pictures are moved at most. Few demonstrations need it to know the
+            next placement; with many, it only blurs where the hand is.
         on_update: told about done and wanted updates.
 
     Returns:
@@ -83,7 +86,7 @@ def train(
                 f"the demonstrations have {views} views of {size} pixels, and the weights to go on "
                 f"from look at {network.views} of {network.size}"
             )
-        loss = _descend(network, experts, failed, rng, updates, rate, on_update)
+        loss = _descend(network, experts, failed, rng, updates, rate, shift, on_update)
     network.eval()
     _calibrate(network, episodes)
     cost = {"updates": float(updates), "cpu_s": time.process_time() - started, "loss": loss}
@@ -129,6 +132,7 @@ def _descend(
     rng: np.random.Generator,
     updates: int,
     rate: float,
+    shift: int,
     on_update: Callable[[int, int], None],
 ) -> float:
     hand_head = nn.Linear(WIDTH * network.views, 3)  # serves training alone
@@ -143,7 +147,7 @@ def _descend(
     loss = torch.zeros(())
     for update in range(updates):
         optimiser.zero_grad(set_to_none=True)
-        loss = _loss(network, hand_head, experts, failed, rng)
+        loss = _loss(network, hand_head, experts, failed, rng, shift)
         loss.backward()  # type: ignore[no-untyped-call]  # torch hides it
         optimiser.step()
         schedule.step()
@@ -157,6 +161,7 @@ def _loss(
     experts: Sequence[Episode],
     failed: Sequence[Episode],
     rng: np.random.Generator,
+    shift: int,
 ) -> Tensor:
     chosen = [experts[i] for i in rng.permutation(len(experts))[: _EXPERTS + _GOALS]]
     others, chosen = chosen[_EXPERTS:], chosen[:_EXPERTS]
@@ -169,7 +174,7 @@ def _loss(
         np.concatenate([getattr(episode, what)[rows] for episode, rows in goals + shown])
         for what in ("pictures", "done", "hand")
     )
-    codes = network.encode(_augment(pictures, rng))
+    codes = network.encode(_augment(pictures, rng, shift))
     pairs = _pairs(shown, len(goals))
     before, after, start = (codes[torch.from_numpy(index)] for index in pairs[:3])
     logits = network.hop_logits(before, after, start)
@@ -215,7 +220,13 @@ def _pairs(shown: Sequence[tuple[Episode, Int]], goals: int) -> tuple[Int, Int, 
     return before, after, start, hop
 
 
-def _augment(pictures: Frames, rng: np.random.Generator) -> Tensor:
-    """Return pictures brighter or darker, as floats; where things are stays as it is."""
+def _augment(pictures: Frames, rng: np.random.Generator, shift: int) -> Tensor:
+    """Return pictures brighter or darker and moved together by up to ``shift``, as floats."""
+    if shift:
+        top, left = rng.integers(0, 2 * shift + 1, 2)
+        around = [(0, 0), (0, 0), (shift, shift), (shift, shift), (0, 0)]
+        height, width = pictures.shape[2:4]
+        padded = np.pad(pictures, around, mode="edge")
+        pictures = padded[:, :, top : top + height, left : left + width]
     floats = torch.from_numpy(pictures).float()
     return floats * rng.uniform(1 - _BRIGHTNESS, 1 + _BRIGHTNESS) + rng.normal(0.0, _OFFSET)

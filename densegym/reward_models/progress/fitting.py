@@ -19,6 +19,7 @@ from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import TaskCard
 
 PIECES = 4  # of each kind that are made of every one of few experts
+SHIFT = 3  # pixels by which the pictures of few are moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def fit_local(
         seed,
         on_update,
         network=None if adapt is None else LocalJudge.load(adapt).network,
-        pieces=0 if episodes is None else PIECES,
+        **({} if episodes is None else {"pieces": PIECES, "shift": SHIFT}),
     )
     build = partial(_potential, judge)
     result = Fitted(

@@ -232,6 +232,22 @@ def test_every_pair_and_every_goal_is_judged() -> None:
     assert hop[(before == 4) & (after == 2)].item() == pytest.approx(-0.6)
 
 
+def test_pictures_move_together_and_only_where_asked() -> None:
+    shown, rng = np.zeros((2, 1, 16, 16, 3), np.uint8), np.random.default_rng(0)
+    shown[:, :, 8, 8] = 255
+    seen = set()
+    for shift in (0, 3):
+        places = {
+            tuple(int(i) for i in np.argwhere(frame[0, :, :, 0] > 120).ravel())
+            for _ in range(40)
+            for frame in [*fit._augment(shown, rng, shift).numpy()]
+        }
+        seen.add(len(places))
+        assert all(abs(row - 8) <= shift and abs(column - 8) <= shift for row, column in places)
+    assert min(seen) == 1
+    assert max(seen) > 10
+
+
 def test_hands_are_learnt_where_they_are_known(monkeypatch) -> None:
     made = demos(np.random.default_rng(3))[:6]
     wanted = []
