@@ -19,6 +19,7 @@ from densegym.envs.registration import bare_spec
 from densegym.envs.robot.experts import expert_policy
 from densegym.envs.robot.lookahead import steps_to_success
 from densegym.envs.tasks import task_card
+from densegym.errors import DenseGymError
 from densegym.reward_models.authored.ranking import spearman
 from densegym.reward_models.types import (
     Bool,
@@ -51,7 +52,8 @@ class Survey:
         obs: (P, 39) observations at the points.
         frames: (P, V, H, W, 3) their pictures.
         left: (P,) steps that an expert needs from there.
-        free: (P,) whether the object still stands where it stood.
+        free: (P,) whether the object stands where it stands untouched.
+        untouched: (3,) metres, the object after as long a time without a hand.
     """
 
     first: Float
@@ -60,11 +62,12 @@ class Survey:
     frames: Frames
     left: Float
     free: Bool
+    untouched: Float
 
     @property
     def distance(self) -> Float:
-        """(P,) metres from the hand to where the object stood."""
-        away: Float = np.linalg.norm(self.obs[:, _HAND] - self.first[_OBJECT], axis=1)
+        """(P,) metres from the hand to the object where it stands untouched."""
+        away: Float = np.linalg.norm(self.obs[:, _HAND] - self.untouched, axis=1)
         return away
 
 
@@ -80,6 +83,7 @@ def survey(
 
     Raises:
         UnknownNameError: a task without a scripted expert.
+        DenseGymError: an object that never stays where it stands.
     """
     expert, card = expert_policy(env_id), task_card(env_id)
     env = gym.make(bare_spec(env_id), terminate_on_success=False, max_episode_steps=_SETTLE + 1)
@@ -87,6 +91,9 @@ def survey(
     request = Pictures(card.cameras)
     seed, first = _unseen(env, seed * _TRIES)
     start = world.draw(request, hidden=card.hidden)
+    untouched = first
+    for _ in range(_SETTLE):  # some doors swing by themselves
+        untouched, *_ = env.step(np.zeros(4))
     points = _lattice()
     seen: list[tuple[Float, Frames, int]] = []
     for point in points:
@@ -98,8 +105,13 @@ def survey(
         on_point(len(seen), len(points))
     env.close()
     obs, frames, left = (np.stack(column) for column in zip(*seen, strict=True))
-    moved = np.linalg.norm(obs[:, _OBJECT] - first[_OBJECT], axis=1)
-    return Survey(first, start, obs, frames, left.astype(np.float64), moved < _MOVED)
+    moved = np.linalg.norm(obs[:, _OBJECT] - untouched[_OBJECT], axis=1)
+    free = moved < _MOVED
+    if not free.any():
+        raise DenseGymError(
+            f"{env_id}: the object never stays where it stands; choose another task"
+        )
+    return Survey(first, start, obs, frames, left.astype(np.float64), free, untouched[_OBJECT])
 
 
 def value(potential: PotentialModel, seen: Survey, text: str = "") -> Float:
