@@ -30,7 +30,7 @@ RATE, _DECAY = 2e-3, 1e-4
 _RISE = 0.05  # share of the updates in which the rate rises
 _BRIGHTNESS, _OFFSET = 0.15, 8.0
 _CHUNK = 256  # pictures encoded at once
-_THINNED = 3  # one of so many pictures calibrates, for all would take a tenth of the time
+_THINNED = 6  # one of so many pictures calibrates; all would take a tenth of the time
 REFERENCES = 3
 
 
