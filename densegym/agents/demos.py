@@ -21,6 +21,7 @@ from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
 from densegym.reward_models.progress.demos import EXPERT, FAILURES, STALL, Demo
 from densegym.reward_models.progress.labels import ORIGIN
+from densegym.reward_models.progress.places import GOAL, HAND, OBJECT
 from densegym.reward_models.types import Float
 
 LIMIT = 250  # steps of an expert, which may be slow and displaced
@@ -32,7 +33,6 @@ OFFSET = (0.04, 0.20)  # metres by which a near miss is off
 _PACE, _NOISE = (0.6, 1.0), (0.05, 0.25)
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
-_HAND, _OBJECT, _GOAL = slice(0, 3), slice(4, 7), slice(36, 39)
 ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
 COUNTED = 6  # steps between states from which the expert's steps are counted
 _BEYOND = 1 / 6  # of the room on every side, from where points are moved to the nearest wall
@@ -231,13 +231,13 @@ def _of_kind(demo: Demo) -> bool:
         return False
     if demo.kind == STALL or demo.state is None:
         return True
-    left = np.linalg.norm(demo.state[:, _OBJECT] - demo.state[:, _GOAL], axis=1)
+    left = np.linalg.norm(demo.state[:, OBJECT] - demo.state[:, GOAL], axis=1)
     return bool(left.min() >= _LEFT * left[0])
 
 
 def held_out_place(obs: Float) -> bool:
     """Return which side of the split a placement is on: two cells of five are for evaluation."""
-    place = np.concatenate([obs[_OBJECT], obs[_GOAL]])
+    place = np.concatenate([obs[OBJECT], obs[GOAL]])
     cell = np.floor(place / _CELL).astype(np.int64)
     return zlib.crc32(cell.tobytes()) % 5 < 2
 
@@ -307,11 +307,15 @@ def _wanders(space: Any, rng: np.random.Generator) -> Act:
     """
     low, high = ROOM
     beyond = _BEYOND * (high - low)
-    point = np.clip(rng.uniform(low - beyond, high + beyond), low, high)
+    return moves_to(np.clip(rng.uniform(low - beyond, high + beyond), low, high), space)
+
+
+def moves_to(point: Float, space: Any) -> Act:
+    """Return a hand that moves straight to a point (3,) and stays there."""
 
     def act(obs: Any) -> Any:
         action = np.zeros(space.shape)
-        action[:3] = _GAIN * (point - obs[_HAND])
+        action[:3] = _GAIN * (point - obs[HAND])
         return np.clip(action, space.low, space.high)
 
     return act
@@ -324,8 +328,8 @@ def _near_miss(act: Act, rng: np.random.Generator) -> Act:
 
     def missing(obs: Any) -> Any:
         believed = np.array(obs)
-        believed[_OBJECT] += off
-        believed[_GOAL] += off
+        believed[OBJECT] += off
+        believed[GOAL] += off
         return act(believed)
 
     return missing

@@ -14,13 +14,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from densegym.agents.demos import ROOM, held_out_place
+from densegym.agents.demos import ROOM, held_out_place, moves_to
 from densegym.envs.registration import bare_spec
 from densegym.envs.robot.experts import expert_policy
 from densegym.envs.robot.lookahead import steps_to_success
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError
 from densegym.reward_models.authored.ranking import spearman
+from densegym.reward_models.progress.places import HAND, OBJECT
 from densegym.reward_models.types import (
     Bool,
     Float,
@@ -34,11 +35,9 @@ from densegym.reward_models.types import (
 
 LATTICE = (9, 6, 5)  # points along x, y and z of the room
 _SETTLE = 70  # steps that a hand has to get to a point
-_GAIN = 10.0  # of a hand that moves to a point, as the experts'
 _LIMIT = 200  # steps of an expert
 _MOVED = 0.01  # metres; points on the way to which the object was moved more are left out
 _ARRIVED = 0.2  # metres from the object
-_HAND, _OBJECT = slice(0, 3), slice(4, 7)
 _TRIES = 1000  # seeds that are looked at for a placement
 
 
@@ -67,7 +66,7 @@ class Survey:
     @property
     def distance(self) -> Float:
         """(P,) metres from the hand to the object where it stands untouched."""
-        away: Float = np.linalg.norm(self.obs[:, _HAND] - self.untouched, axis=1)
+        away: Float = np.linalg.norm(self.obs[:, HAND] - self.untouched, axis=1)
         return away
 
 
@@ -98,20 +97,21 @@ def survey(
     seen: list[tuple[Float, Frames, int]] = []
     for point in points:
         obs, _ = env.reset(seed=seed)
+        act = moves_to(point, env.action_space)
         for _ in range(_SETTLE):
-            obs, *_ = env.step(_towards(point, obs))
+            obs, *_ = env.step(act(obs))
         frame = world.draw(request, hidden=card.hidden)
         seen.append((obs, frame, steps_to_success(world.sawyer, expert, obs, _LIMIT)))
         on_point(len(seen), len(points))
     env.close()
     obs, frames, left = (np.stack(column) for column in zip(*seen, strict=True))
-    moved = np.linalg.norm(obs[:, _OBJECT] - untouched[_OBJECT], axis=1)
+    moved = np.linalg.norm(obs[:, OBJECT] - untouched[OBJECT], axis=1)
     free = moved < _MOVED
     if not free.any():
         raise DenseGymError(
             f"{env_id}: the object never stays where it stands; choose another task"
         )
-    return Survey(first, start, obs, frames, left.astype(np.float64), free, untouched[_OBJECT])
+    return Survey(first, start, obs, frames, left.astype(np.float64), free, untouched[OBJECT])
 
 
 def value(potential: PotentialModel, seen: Survey, text: str = "") -> Float:
@@ -163,12 +163,6 @@ def _lattice() -> Float:
     low, high = ROOM
     points: Float = low + (high - low) * np.stack(shares, axis=-1).reshape(-1, 3)
     return points
-
-
-def _towards(point: Float, obs: Float) -> Float:
-    action = np.zeros(4)
-    action[:3] = np.clip(_GAIN * (point - obs[_HAND]), -1.0, 1.0)
-    return action
 
 
 def _climb(phi: Float) -> Int:

@@ -18,8 +18,8 @@ from densegym.reward_models.progress.local import CURVE, EVERY, FUSION, LocalJud
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.types import TaskCard
 
-PIECES = 4  # of each kind that are made of every one of few experts
-SHIFT = 3  # pixels by which the pictures of few are moved
+FEW = {"pieces": 4, "shift": 3}
+"""How ``fit.train`` learns from few experts: parts made of each, and pixels pictures move by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def fit_local(
         seed,
         on_update,
         network=None if adapt is None else LocalJudge.load(adapt).network,
-        **({} if episodes is None else {"pieces": PIECES, "shift": SHIFT}),
+        **({} if episodes is None else FEW),
     )
     build = partial(_potential, judge)
     result = Fitted(

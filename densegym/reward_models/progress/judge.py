@@ -8,6 +8,7 @@ episode; ``potential.ProgressPotential`` turns their hops into Φ in [0, 1].
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densegym.errors import DenseGymError
+from densegym.reward_models.base import Stateless
 from densegym.reward_models.types import Bool, Float, Frames, Pictures
 
 Seen: TypeAlias = npt.NDArray[Any]
@@ -76,7 +78,7 @@ class Judge(Protocol):
         """Restore what ``state_dict`` returned."""
 
 
-class BaseJudge:
+class BaseJudge(Stateless, ABC):
     """Sees pictures as they are, knows no goal and abstains on ``done``; override what you know."""
 
     name: str = "judge"
@@ -88,22 +90,15 @@ class BaseJudge:
         """Check the pictures and keep them."""
         return check_images(images, self.name)
 
+    @abstractmethod
     def hop(
         self, before: Seen, after: Seen, start: Seen, goal: Seen | None, text: Sequence[str]
     ) -> Verdict:
         """Judge B pairs."""
-        raise NotImplementedError(f"{type(self).__name__} must define hop(...)")
 
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Abstain."""
         return abstain(len(image))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return no state."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take no state."""
 
 
 def abstain(count: int) -> Verdict:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from densegym.reward_models.progress.demos import EXPERT, Demo
+from densegym.reward_models.progress.places import HAND
 from densegym.reward_models.types import Float, Frames
 
 ORIGIN = 0.4
 """Φ of a start: states from which an expert needs up to 1 / (1 − 0.4) times as long lie below."""
-_HAND = slice(0, 3)  # of Meta-World's state
 _CUT, _HELD = (0.3, 0.8), 6  # share of an expert after which it stops; pictures it then stands
 
 
@@ -49,7 +49,7 @@ def label(demo: Demo) -> Episode:
     else:
         left = np.ones(count)
     phi = np.clip(1.0 - (1.0 - ORIGIN) * left / max(left[0], 1.0), 0.0, 1.0)
-    hand = np.full((count, 3), np.nan) if demo.state is None else demo.state[:, _HAND]
+    hand = np.full((count, 3), np.nan) if demo.state is None else demo.state[:, HAND]
     return Episode(
         pictures=demo.pictures,
         phi=phi,

@@ -11,9 +11,9 @@ import numpy as np
 from densegym.errors import RewardError
 from densegym.reward_models.base import BasePotential
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.progress.places import GOAL, HAND, OBJECT
 from densegym.reward_models.types import Bool, Float, Need, Starts, Steps, TaskCard
 
-_HAND, _OBJECT, _GOAL = slice(0, 3), slice(4, 7), slice(36, 39)
 _REACH, _MOVE = 0.4, 0.6  # shares of reaching and of moving the object
 _ALONG_Y = ("DenseGym/ButtonPress-v0",)  # tasks whose rule reads one coordinate
 
@@ -46,7 +46,7 @@ class OraclePotential(BasePotential):
         return self._value(steps.next_obs), all_true(len(steps.slot))
 
     def _value(self, obs: Float) -> Float:
-        reach = np.linalg.norm(obs[:, _HAND] - obs[:, _OBJECT], axis=1)
-        move = np.linalg.norm((obs[:, _OBJECT] - obs[:, _GOAL])[:, self._axes], axis=1)
+        reach = np.linalg.norm(obs[:, HAND] - obs[:, OBJECT], axis=1)
+        move = np.linalg.norm((obs[:, OBJECT] - obs[:, GOAL])[:, self._axes], axis=1)
         phi: Float = _REACH * (1.0 - np.tanh(5.0 * reach)) + _MOVE * (1.0 - np.tanh(10.0 * move))
         return phi
