@@ -26,7 +26,7 @@ test: setup check  ## Set up everything, check the code, run the default tests
 test-all: setup check  ## Also the slow tests
 	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
 
-check: setup  ## Formatting, lint, types and the one-way corridor between rooms
+check: setup  ## Formatting, lint, types and the one-way imports between packages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

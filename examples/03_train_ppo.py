@@ -11,8 +11,8 @@ import gymnasium as gym
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
-from densegym.agents.evaluate import Evaluator
-from densegym.agents.learner import SB3Policy
+from densegym.agents.training.evaluate import Evaluator
+from densegym.agents.training.learner import SB3Policy
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv

@@ -3,11 +3,11 @@
 Run: python examples/04_author_a_reward.py
 """
 
-from densegym.agents.author_folder import find_record, list_records, read_config, read_rows
-from densegym.agents.authoring import audit_program, prepare
+from densegym.agents.authoring.folder import find_record, list_records, read_config, read_rows
+from densegym.agents.authoring.search import audit_program, prepare
 from densegym.envs.tasks import task_card
-from densegym.reward_models.authored.judge import ProgramJudge
-from densegym.reward_models.authored.summary import running_best, summarise
+from densegym.reward_models.authored.search.judge import ProgramJudge
+from densegym.reward_models.authored.search.summary import running_best, summarise
 
 ENV = "DenseGym/ButtonPress-v0"
 PROGRAM = """

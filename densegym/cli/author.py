@@ -18,7 +18,7 @@ from densegym.cli.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.authored.authors import AUTHORS, find_author
-from densegym.reward_models.authored.search import SearchConfig
+from densegym.reward_models.authored.search.search import SearchConfig
 from densegym.reward_models.types import TaskCard
 
 _CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
@@ -98,9 +98,10 @@ def run(
       densegym author run --replay eureka-door-unlock
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents import author_folder, authoring
+    from densegym.agents.authoring import search
+    from densegym.agents.authoring.folder import find_record, read_config
 
-    record = None if replay is None else author_folder.find_record(replay)
+    record = None if replay is None else find_record(replay)
     given = {
         "task": task or None,
         "author": author or None,
@@ -116,9 +117,9 @@ def run(
         "settings": None if settings is None else tuple(settings),
         "options": None if options is None else _options(options),
     }
-    config = _config(given, None if record is None else author_folder.read_config(record))
+    config = _config(given, None if record is None else read_config(record))
     folder = out or Path("results/author") / f"{_short(config.task)}-{config.author}"
-    llm = authoring.language_model(
+    llm = search.language_model(
         folder=folder,
         model=model,
         base_url=base_url,
@@ -128,19 +129,19 @@ def run(
         max_tokens=max_tokens,
         budget=(budget_usd, budget_tokens, budget_calls),
     )
-    request = authoring.Request(
+    request = search.Request(
         config=config,
         folder=folder,
         llm=llm,
-        engine=authoring.Engine(name=engine, workers=workers, address=address),
+        engine=search.Engine(name=engine, workers=workers, address=address),
         replay=None if retrain else record,
         feedback=_feedback(folder, ask=human),
         full=full,
     )
     with bank_bar() as on_bank:
-        bank = authoring.prepare(config.task, on_bank)
+        bank = search.prepare(config.task, on_bank)
     with watch_search(f"{config.author} on {config.task}") as on_change:
-        found = authoring.run_search(request, bank, on_change=on_change)
+        found = search.run_search(request, bank, on_change=on_change)
     _conclude(folder, found, record if not retrain else None, as_json)
 
 
@@ -163,7 +164,7 @@ def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> N
         f"CPU s, {_money(summary)}"
     )
     if record is not None:
-        from densegym.agents.author_folder import same_ledger
+        from densegym.agents.authoring.folder import same_ledger
 
         same = same_ledger(folder, record)
         _CONSOLE.print(f"ledger {'equals' if same else 'differs from'} the record byte for byte")
@@ -251,7 +252,7 @@ def check(
     Example:
       densegym author check my_reward.py --task DenseGym/DoorUnlock-v0
     """
-    from densegym.reward_models.authored.verify import verify
+    from densegym.reward_models.authored.verification.verify import verify
 
     card = tasks.task_card(task)
     verdict = verify(_read(file), card, samples=_samples(card))
@@ -263,8 +264,8 @@ def check(
 def _samples(card: TaskCard) -> dict[str, Any]:
     """Return states a program is tried on: of the task's bank, collected on first use."""
     require("stable_baselines3", extra="agents")
-    from densegym.agents.authoring import prepare
-    from densegym.reward_models.authored.judge import bank_samples
+    from densegym.agents.authoring.search import prepare
+    from densegym.reward_models.authored.search.judge import bank_samples
 
     with bank_bar() as on_bank:
         return bank_samples(prepare(card.id, on_bank))
@@ -289,16 +290,16 @@ def audit(
       densegym author audit --expert --task DenseGym/ButtonPress-v0
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents import authoring
+    from densegym.agents.authoring import search
 
     if (file is None) != expert:
         raise DenseGymError("audit takes a FILE or --expert, and --task; see --help")
     if file is None:
-        found = authoring.audit_program(None, task)
+        found = search.audit_program(None, task)
     else:
         with bank_bar() as on_bank:
-            bank = authoring.prepare(task, on_bank)
-        found = authoring.audit_program(_read(file), task, bank)
+            bank = search.prepare(task, on_bank)
+        found = search.audit_program(_read(file), task, bank)
     if as_json:
         print(json.dumps(found.as_dict(), sort_keys=True))
     else:
@@ -336,7 +337,7 @@ def records() -> None:
       densegym author records
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents.author_folder import list_records
+    from densegym.agents.authoring.folder import list_records
 
     name_column = Column("record", no_wrap=True)  # it is there to be typed
     table = Table(name_column, "author", "K x N", "steps", "model", header_style="bold")
@@ -362,7 +363,7 @@ def export(
       densegym author export eureka-door-unlock --out my-rewards
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents.author_folder import export_program, find_record
+    from densegym.agents.authoring.folder import export_program, find_record
 
     path = export_program(find_record(search), out, name=name, version=version, candidate=candidate)
     _CONSOLE.print(f"wrote {path}")
@@ -384,8 +385,8 @@ def compare(
       densegym author compare eureka-door-unlock random-door-unlock gp-door-unlock --out compare
     """
     require("matplotlib", extra="agents")
-    from densegym.agents.author_compare import compare_searches
-    from densegym.agents.author_folder import find_record
+    from densegym.agents.authoring.compare import compare_searches
+    from densegym.agents.authoring.folder import find_record
 
     made = compare_searches([find_record(name) for name in searches], out)
     _CONSOLE.print(made.text)

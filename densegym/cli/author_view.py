@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.halving import best
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
 
 _SHOWN = 14  # candidates; older failing ones give way
 _FEEDBACK = 160  # characters of it in a log; the ledger has it all

@@ -103,7 +103,7 @@ def bench(
       densegym bench delayed --steps 100000 --seeds 0
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents import bench as suites
+    from densegym.agents.bench import suite as suites
 
     if show:
         for name in suites.shipped():
@@ -158,13 +158,13 @@ def _first(text: str | None, count: int) -> tuple[int, ...]:
 
 
 def _overhead(asked: Asked) -> None:
-    from densegym.agents.overhead import measure
+    from densegym.agents.studies.overhead import measure
 
     _print_figures(measure, "measuring the cost of rewards per step, about a minute", asked)
 
 
 def _render(asked: Asked) -> None:
-    from densegym.agents.render_speed import measure
+    from densegym.agents.studies.render_speed import measure
 
     _print_figures(measure, "drawing a Meta-World task, a few seconds", asked)
 
@@ -252,8 +252,8 @@ def report(
 
 def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> None:
     require("matplotlib", extra="agents")
-    from densegym.agents.report import write_report
-    from densegym.agents.tables import to_text
+    from densegym.agents.bench.report import write_report
+    from densegym.agents.bench.tables import to_text
 
     made = write_report(root, seeds=seeds)
     terminal = Console()

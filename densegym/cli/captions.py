@@ -17,14 +17,23 @@ from rich.table import Table
 from densegym.cli.progress import episode_bar
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
-from densegym.reward_models.intrinsic.agreement import agreement
-from densegym.reward_models.intrinsic.comparing import SEPARATOR, Comparer, pair_key, pair_of
-from densegym.reward_models.intrinsic.grading import Grader
-from densegym.reward_models.intrinsic.judging import SubgoalJudge
-from densegym.reward_models.intrinsic.labelling import MakeAnnotator, build_service, llm_config
-from densegym.reward_models.intrinsic.sources import build_source, shipped_captions
-from densegym.reward_models.intrinsic.subgoals import find_plan
-from densegym.reward_models.intrinsic.table import CaptionTable
+from densegym.reward_models.intrinsic.annotation.agreement import agreement
+from densegym.reward_models.intrinsic.annotation.comparing import (
+    SEPARATOR,
+    Comparer,
+    pair_key,
+    pair_of,
+)
+from densegym.reward_models.intrinsic.annotation.grading import Grader
+from densegym.reward_models.intrinsic.annotation.judging import SubgoalJudge
+from densegym.reward_models.intrinsic.annotation.labelling import (
+    MakeAnnotator,
+    build_service,
+    llm_config,
+)
+from densegym.reward_models.intrinsic.annotation.sources import build_source, shipped_captions
+from densegym.reward_models.intrinsic.annotation.table import CaptionTable
+from densegym.reward_models.intrinsic.captions.subgoals import find_plan
 
 _CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 app = typer.Typer(
@@ -126,7 +135,7 @@ def stress(
     Example:
       densegym captions stress results/stress
     """
-    from densegym.agents.caption_stress import stress as measure
+    from densegym.agents.studies.caption_stress import stress as measure
 
     with episode_bar(captions, "labelling") as tell:
         counted = measure(
@@ -216,7 +225,7 @@ def harvest(
     Example:
       densegym captions harvest DenseGym/MiniHack-KeyRoom-S5-v0 --out captions.txt
     """
-    from densegym.agents.caption_harvest import harvest as play
+    from densegym.agents.studies.caption_harvest import harvest as play
 
     task_card(env)  # an unknown id is refused with the closest one
     with episode_bar(steps, "playing") as tell:
@@ -244,7 +253,7 @@ def judge(
     Example:
       densegym captions judge DenseGym/MiniHack-KeyRoom-S5-v0 --annotator random
     """
-    from densegym.agents.caption_harvest import score_judge
+    from densegym.agents.studies.caption_harvest import score_judge
 
     task_card(env)
     options: dict[str, Any] = {"annotator": annotator}

@@ -16,8 +16,8 @@ from rich.table import Table
 from densegym.errors import DenseGymError
 
 if TYPE_CHECKING:
-    from densegym.agents.fidelity import Fidelity
-    from densegym.agents.hacking import Outcome
+    from densegym.agents.studies.fidelity import Fidelity
+    from densegym.agents.studies.hacking import Outcome
 
 _CONSOLE = Console(highlight=False, soft_wrap=True)
 
@@ -29,7 +29,7 @@ def fidelity(*, envs: str | None, seeds: Sequence[int], workers: int, as_json: b
         DenseGymError: an env that is not measured, or no seed.
         typer.Exit: a bar does not hold.
     """
-    from densegym.agents.fidelity import ENVS, as_dict, bars, measure
+    from densegym.agents.studies.fidelity import ENVS, as_dict, bars, measure
 
     chosen = ENVS if envs is None else tuple(name.strip() for name in envs.split(","))
     unknown = [name for name in chosen if name not in ENVS]
@@ -63,7 +63,7 @@ def hacking(*, seeds: Sequence[int], as_json: bool) -> None:
     Raises:
         typer.Exit: the plain sum is not farmed, or clip, delta or min-form is.
     """
-    from densegym.agents.hacking import ARMS, EXPLOITED, PROBE, measure
+    from densegym.agents.studies.hacking import ARMS, EXPLOITED, PROBE, measure
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("training on the probe", total=len(ARMS) * len(seeds))

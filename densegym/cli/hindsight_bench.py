@@ -25,7 +25,7 @@ def relabel(*, seeds: Sequence[int], folder: Path, workers: int, as_json: bool) 
     Raises:
         typer.Exit: a bar does not hold.
     """
-    from densegym.agents.delayed import (
+    from densegym.agents.studies.delayed import (
         ARMS,
         EVENLY,
         FITTED,
@@ -62,7 +62,7 @@ def delayed(
     *, seeds: Sequence[int], steps: int | None, folder: Path, workers: int, as_json: bool
 ) -> None:
     """Compare redistributors on delayed HalfCheetah by PPO; says whether the order holds."""
-    from densegym.agents.delayed import LEARNT, Curve, World, compare, over_seeds
+    from densegym.agents.studies.delayed import LEARNT, Curve, World, compare, over_seeds
 
     world = World("HalfCheetah-v5", 200)
     curves = compare(

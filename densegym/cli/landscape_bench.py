@@ -27,7 +27,7 @@ def landscape(*, envs: str | None, seeds: Sequence[int], as_json: bool) -> None:
         RewardError: ``progress/local`` has no weights for it; says what to type.
     """
     require("torch", extra="agents")
-    from densegym.agents import landscape as room
+    from densegym.agents.studies import landscape as room
     from densegym.reward_models.spec import build_reward
 
     rows: dict[str, dict[str, dict[str, float]]] = {}

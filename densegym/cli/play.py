@@ -51,7 +51,7 @@ def play(
     spec = None if reward is None else from_text(reward)
     chosen = parse_seeds(seeds)
     require("stable_baselines3", extra="agents")
-    from densegym.agents.play import play as carry_out
+    from densegym.agents.films.play import play as carry_out
 
     with step_bar() as tell:
         played = carry_out(run, seeds=chosen, reward=spec, drawn=drawn, out=out, tell=tell)

@@ -41,7 +41,7 @@ def collect(
     require("minari", extra="demos")
     import gymnasium as gym
 
-    from densegym.agents import demos as collecting
+    from densegym.agents.collecting import demos as collecting
     from densegym.envs.registration import bare_spec
     from densegym.reward_models.progress import demos as files
 
@@ -105,7 +105,7 @@ def fit(
         raise DenseGymError("--leave-one-out learns from all episodes; leave out the others")
     card = tasks.task_card(task)
     require("torch", extra="agents")
-    from densegym.reward_models.progress import fitting
+    from densegym.reward_models.progress.local import fitting
 
     with bank_bar("learning") as tell:
         fitted = fitting.fit_local(

@@ -39,8 +39,8 @@ Scoring = Annotated[str, typer.Option(help="strict, webshop or success.")]
 
 def _world(**setting: Any) -> Any:
     require("rapidfuzz", extra="shop")
-    from densegym.envs.shop.text import make_setting
-    from densegym.envs.shop.world import ShopWorld
+    from densegym.envs.shop.environments.text import make_setting
+    from densegym.envs.shop.session.world import ShopWorld
 
     return ShopWorld(make_setting(setting))
 
@@ -62,9 +62,9 @@ def build(
 
       densegym shop build --products 100000 --store big-store
     """
-    from densegym.envs.shop.original import find_files, read_products
-    from densegym.envs.shop.store import build_store
-    from densegym.envs.shop.synthetic import SyntheticCatalogue
+    from densegym.envs.shop.sources.original import find_files, read_products
+    from densegym.envs.shop.sources.synthetic import SyntheticCatalogue
+    from densegym.envs.shop.store.store import build_store
 
     made: Any
     if data is None:
@@ -117,9 +117,9 @@ def play(
     """
     import numpy as np
 
-    from densegym.envs.shop.core import ShopCore
     from densegym.envs.shop.demos import Recorder
     from densegym.envs.shop.play import play as play_episode
+    from densegym.envs.shop.session.core import ShopCore
 
     world = _world(store=store, goals=goals, split=split, scoring=scoring, max_steps=100)
     core = ShopCore(world.shop)

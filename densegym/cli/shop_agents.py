@@ -129,7 +129,7 @@ def evaluate(
 
 
 def _settings(rule: str, parts: list[str], **shared: Any) -> list[Any]:
-    from densegym.envs.shop.text import make_setting
+    from densegym.envs.shop.environments.text import make_setting
 
     if rule not in _RULES:
         raise unknown("split rule", rule, _RULES)
@@ -151,7 +151,7 @@ def _show(rows: Any, out: Path) -> None:
 
 
 def _language(out: Path, parallel: int, how: dict[str, Any]) -> Any:
-    from densegym.agents.authoring import language_model
+    from densegym.agents.authoring.search import language_model
     from densegym.agents.shop.language import LanguagePlayer
     from densegym.reward_models.llm.build import build_client
 

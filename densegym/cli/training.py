@@ -59,19 +59,21 @@ def train(
     spec = from_text(reward)
     name = label(spec, task=card)  # unknown rewards are refused before anything heavy loads
     require("stable_baselines3", extra="agents")
-    from densegym.agents.config import resolve
-    from densegym.agents.train import run_folder
-    from densegym.agents.train import train as carry_out
+    from densegym.agents.films.film import film_learner
+    from densegym.agents.training.config import resolve
+    from densegym.agents.training.run import run_folder
+    from densegym.agents.training.run import train as carry_out
 
     config = resolve(env, reward=spec, algo=algo, seed=seed, steps=steps, overrides=settings or ())
     folder = run_folder(out, config)
+    after = {"filming": film_learner} if film else {}
     with run_bar(f"{env} {name} {algo} seed {seed}") as tell:
-        done = carry_out(config, folder, resume=resume, film=film, on_progress=tell)
+        done = carry_out(config, folder, resume=resume, after=after, on_progress=tell)
     _print_outcome(done)
 
 
 def _print_outcome(folder: Path) -> None:
-    from densegym.agents.results import load_run
+    from densegym.agents.training.results import load_run
 
     run = load_run(folder)
     ends = run.meta["terminate_on_success"]
@@ -109,8 +111,8 @@ def evaluate(
       densegym eval results/train/.../seed-0 --episodes 50 --record button.npz
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents.load import load_learner
-    from densegym.agents.statistics import wilson
+    from densegym.agents.bench.statistics import wilson
+    from densegym.agents.training.load import load_learner
     from densegym.cli.progress import episode_bar
 
     learner, config = load_learner(run)
@@ -120,7 +122,7 @@ def evaluate(
                 episodes=episodes, seed=seed, deterministic=not drawn, on_episode=tell
             )
         if episodes_to is not None:
-            from densegym.agents.recording import record_episodes
+            from densegym.agents.collecting.recording import record_episodes
 
             record_episodes(
                 episodes_to,
@@ -132,7 +134,7 @@ def evaluate(
             )
             _CONSOLE.print(f"episodes: {episodes_to}")
         if film is not None:
-            from densegym.agents.film import record, write_film
+            from densegym.agents.films.film import record, write_film
 
             policy = learner.policy(deterministic=not drawn)
             footage = record(

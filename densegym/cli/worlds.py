@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from densegym.envs import tasks
-from densegym.errors import RewardError
-from densegym.reward_models.registry import RewardEntry, reward_entries
+from densegym.reward_models.catalogue import RewardEntry
+from densegym.reward_models.registry import reward_entries
 from densegym.reward_models.types import TaskCard
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -90,40 +91,32 @@ def rewards(
       densegym rewards --task DenseGym/ButtonPress-v0
     """
     entries = reward_entries()
-    if task is not None:
-        card = tasks.task_card(task)
-        entries = [entry for entry in entries if _fits(entry, card)]
+    card = None if task is None else tasks.task_card(task)
+    if card is not None:
+        entries = [entry for entry in entries if entry.possible(card)]
+    unready = [] if card is None else [entry for entry in entries if not entry.ready(card)]
+    entries = [entry for entry in entries if entry not in unready]
     if as_json:
-        print(
-            json.dumps(
-                [
-                    {"name": e.name, "summary": e.summary, "owner": e.owner, "tasks": e.tasks}
-                    for e in entries
-                ],
-                indent=2,
-            )
-        )
+        print(json.dumps([_as_json(entry) for entry in entries], indent=2))
         return
-    table = Table("reward", "summary", "owner", header_style="bold")
+    table = Table("reward", "summary", "mode", "owner", header_style="bold")
     table.columns[0].no_wrap = True
     for entry in entries:
-        made_for = f" ({', '.join(entry.tasks)})" if entry.tasks else ""
-        table.add_row(entry.name, entry.summary + made_for, entry.owner)
-    Console().print(table)
+        made_for = f" ({', '.join(entry.tasks)})" if entry.tasks and card is None else ""
+        supply = f"; write {json.dumps(entry.example())}" if entry.supply else ""
+        summary = Text(entry.summary + made_for + supply)
+        table.add_row(entry.name, summary, entry.mode, entry.owner)
+    console = Console()
+    console.print(table)
+    for entry in unready:
+        if card is not None and entry.remedy:
+            remedy = entry.remedy.format(task=card.id) if "{task}" in entry.remedy else entry.remedy
+            console.print(f"{entry.name} is not ready for {card.id}: {remedy}", markup=False)
 
 
-def _fits(entry: RewardEntry, card: TaskCard) -> bool:
-    if entry.name == "expert":
-        return card.expert is not None
-    if entry.name == "authored":
-        from densegym.reward_models.authored.shipped import header_for_task
-
-        try:
-            header_for_task(card)
-        except RewardError:
-            return False
-        return True
-    return not entry.tasks or card.id in entry.tasks
+def _as_json(entry: RewardEntry) -> dict[str, Any]:
+    shown = ("name", "summary", "owner", "tasks", "asks", "mode")
+    return {**{name: getattr(entry, name) for name in shown}, "example": entry.example()}
 
 
 def doctor(as_json: Json = False) -> None:

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import importlib.util
+import pkgutil
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Any
 
+from densegym import reward_models
 from densegym.errors import RewardError, unknown
-from densegym.reward_models.authored import shipped
-from densegym.reward_models.credit.catalogue import COMPOSITIONS, CREDITS
-from densegym.reward_models.intrinsic.catalogue import CATALOGUE
+from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.types import Factory
 
 ENTRY_POINT_GROUP = "densegym.reward_models"
-_JUDGES = {
-    "vlac": "VLAC's critic of picture pairs; a checkpoint or an endpoint",
-    "grm": "Robo-Dopamine's GRM, eight pictures a question; a checkpoint or an endpoint",
-    "robometer": "Robometer's progress per picture; a checkpoint, or asked of an endpoint",
-    "rynnvalue": "RynnValue's remaining seconds; a checkpoint, or asked of an endpoint",
-    "gvl": "shuffled frames valued by any vision-language model",
-    "perceptual": "steps of a task found in a few demonstrations; no pretrained model",
-}
-"""Judges of pictures that are models of their own, by their module."""
 _NAME = re.compile(r"[a-z0-9][\w.-]*(/[a-z0-9][\w.-]*)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class RewardEntry:
-    """A registered reward.
-
-    Attributes:
-        name: full name with version, e.g. ``"authored/button-press-v1"``.
-        target: a factory ``build(*, task, seed, **options)`` or its ``"module:attr"``.
-        summary: one line for ``densegym rewards``.
-        owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
-        tasks: the env ids it is made for; empty means any.
-        stated: options that labels name even where they were left at their default.
-    """
-
-    name: str
-    target: str | Factory
-    summary: str = ""
-    owner: str = "densegym"
-    tasks: tuple[str, ...] = ()
-    stated: Mapping[str, Any] = field(default_factory=dict)
-
-    def factory(self) -> Factory:
-        """Return the factory, importing it if it is named by string."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        factory: Factory = getattr(importlib.import_module(module), attribute)
-        return factory
-
-
 _REWARDS: dict[str, RewardEntry] = {}
 _loaded: set[str] = set()
 
@@ -83,14 +43,7 @@ def register_reward(
     Raises:
         RewardError: the name is malformed or taken.
     """
-    if not _NAME.fullmatch(name):
-        raise RewardError(f'a reward is named "family/name-v1"; given "{name}"')
-    if name in _REWARDS:
-        raise RewardError(
-            f'reward "{name}" is already registered by {_REWARDS[name].owner}; '
-            f"{owner} must choose another name or version."
-        )
-    _REWARDS[name] = RewardEntry(name, target, summary, owner, tasks)
+    _add([RewardEntry(name, target, summary, owner, tasks)])
 
 
 def unregister_reward(name: str) -> None:
@@ -102,8 +55,8 @@ def unregister_reward(name: str) -> None:
 
 def reward_entries() -> list[RewardEntry]:
     """Return every known reward, plug-ins included, sorted by name."""
-    _load_shipped()
-    _load_plugins()
+    _load("shipped", _shipped)
+    _load("plugins", _plugins)
     return sorted(_REWARDS.values(), key=lambda entry: entry.name)
 
 
@@ -113,10 +66,10 @@ def find_reward(name: str) -> RewardEntry:
     Raises:
         UnknownNameError: no such reward; names the closest.
     """
-    _load_shipped()
+    _load("shipped", _shipped)
     entry = _newest(name)
     if entry is None:
-        _load_plugins()
+        _load("plugins", _plugins)
         entry = _newest(name)
     if entry is None:
         raise unknown("reward", name, _REWARDS, see="densegym rewards")
@@ -135,53 +88,49 @@ def _newest(name: str) -> RewardEntry | None:
     return max(versions, key=lambda pair: pair[0])[1] if versions else None
 
 
-def _load_shipped() -> None:
-    if "shipped" in _loaded:
-        return
-    _loaded.add("shipped")
-    world = "densegym.reward_models.world"
-    _add("env", f"{world}:EnvReward", "the world's own, honest outcome (the default)")
-    _add("expert", f"{world}:ExpertReward", "the suite's hand-written dense reward")
-    _add("delayed", f"{world}:DelayedReward", "the whole return on the last step")
-    credit = "densegym.reward_models.credit"
-    for name, target, summary in (*CREDITS, *COMPOSITIONS):
-        _add(f"credit/{name}", f"{credit}.{target}", summary)
-    marks = "densegym.reward_models.intrinsic.milestone"
-    _add("milestone", f"{marks}:MilestoneReward", "1 when a milestone is first reached; a gate")
-    _add("progression", f"{marks}:ProgressionReward", "the rise of NetHack's progression metric")
-    seen = "densegym.reward_models.progress"
-    _add(
-        "progress/oracle", f"{seen}.oracle:OraclePotential", "progress read from the state; a bound"
-    )
-    _add("progress/local", f"{seen}.local:build", "progress in pictures, a small model fitted here")
-    for judge, summary in _JUDGES.items():
-        _add(f"progress/{judge}", f"{seen}.{judge}:build", summary)
-    _add("authored", shipped.build_for_task, "the shipped reward program for the task")
-    file = "densegym.reward_models.authored.file:build_file"
-    _add("authored/file", file, 'a program file of yours: {"model": "authored/file", "path": ...}')
-    for header in shipped.headers():
-        _add(header.name, shipped.factory(header), header.summary, tasks=header.tasks)
-    for entry in CATALOGUE:
-        _REWARDS[entry.name] = RewardEntry(
-            entry.name, entry.target, entry.summary, stated=entry.stated
-        )
+def _add(entries: Iterable[RewardEntry]) -> None:
+    """Register all of several entries, or none of them where one is refused."""
+    added: dict[str, RewardEntry] = {}
+    for entry in entries:
+        if not _NAME.fullmatch(entry.name):
+            raise RewardError(f'a reward is named "family/name-v1"; given "{entry.name}"')
+        taken: Mapping[str, RewardEntry] = _REWARDS if entry.name in _REWARDS else added
+        if entry.name in taken:
+            raise RewardError(
+                f'reward "{entry.name}" is already registered by {taken[entry.name].owner}; '
+                f"{entry.owner} must choose another name or version."
+            )
+        added[entry.name] = entry
+    _REWARDS.update(added)
 
 
-def _add(name: str, target: str | Factory, summary: str, tasks: tuple[str, ...] = ()) -> None:
-    register_reward(name, target, summary=summary, owner="densegym", tasks=tasks)
+def _load(what: str, entries: Callable[[], Iterable[RewardEntry]]) -> None:
+    if what not in _loaded:
+        _add(entries())
+        _loaded.add(what)
 
 
-def _load_plugins() -> None:
-    if "plugins" in _loaded:
-        return
-    _loaded.add("plugins")
+def _shipped() -> Iterator[RewardEntry]:
+    """Yield the rows of every package of ``reward_models`` that has a catalogue."""
+    for package in pkgutil.iter_modules(reward_models.__path__, f"{reward_models.__name__}."):
+        name = f"{package.name}.catalogue"
+        if package.ispkg and importlib.util.find_spec(name) is not None:
+            module = importlib.import_module(name)
+            yield from module.CATALOGUE if hasattr(module, "CATALOGUE") else module.catalogue()
+
+
+def _plugins() -> Iterator[RewardEntry]:
+    """Yield what installed packages offer: a factory under the entry point's name, or a row."""
     for point in entry_points(group=ENTRY_POINT_GROUP):
         owner = point.dist.name if point.dist is not None else "an unknown distribution"
         try:
             target = point.load()
         except Exception as error:  # a broken plug-in must not break every other reward
             warnings.warn(
-                f'reward "{point.name}" of {owner} could not be loaded: {error!r}', stacklevel=3
+                f'reward "{point.name}" of {owner} could not be loaded: {error!r}', stacklevel=4
             )
             continue
-        register_reward(point.name, target, owner=owner)
+        if isinstance(target, RewardEntry):
+            yield dataclasses.replace(target, name=point.name, owner=owner)
+        else:
+            yield RewardEntry(point.name, target, owner=owner)

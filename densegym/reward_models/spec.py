@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from densegym.errors import RewardError, unknown
 from densegym.reward_models import compose
-from densegym.reward_models.authored import shipped
+from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.engine import Fallback, RewardEngine
-from densegym.reward_models.registry import RewardEntry, find_reward
+from densegym.reward_models.registry import find_reward
 from densegym.reward_models.types import Factory, Mode, PotentialModel, RewardModel, TaskCard
 
 RewardSpec: TypeAlias = (
@@ -127,7 +127,7 @@ def label(spec: RewardSpec, *, task: TaskCard) -> str:
 def _label_part(part: Part, task: TaskCard) -> str:
     stated: Mapping[str, Any] = {}
     if isinstance(part.model, str):
-        entry: RewardEntry = _resolve(part, task)
+        entry = _resolve(part, task)
         name, stated = entry.name, entry.stated
     else:
         name = part.model.name
@@ -189,12 +189,10 @@ def _mode_of(part: Part, model: RewardModel) -> Mode:
     return stated or assumed
 
 
-def _resolve(part: Part, task: TaskCard) -> Any:
+def _resolve(part: Part, task: TaskCard) -> RewardEntry:
     assert isinstance(part.model, str)
     entry = find_reward(part.model)
-    if entry.name == "authored":
-        return find_reward(shipped.header_for_task(task).name)
-    return entry
+    return entry if entry.alias is None else find_reward(entry.alias(task))
 
 
 def _build_part(part: Part, task: TaskCard, seed: int) -> RewardModel:

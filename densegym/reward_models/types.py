@@ -255,6 +255,10 @@ class TaskCard:
         cameras: what progress judges look through, by name; empty means the world's one picture.
         hidden: bodies left out of the pictures of judges, because they only cost time.
         measures: keys of the last ``info`` of an episode that tables show beside the return.
+        gives: what rewards may ask of the world: ``"numbers"`` (no observation is text),
+            ``"pictures"`` (it renders), ``"captions"``, ``"milestones"`` and ``"progression"`` (in
+            ``info``), ``"places"`` (Meta-World's columns of gripper, object and goal). Of a world
+            that nobody described, numbers and pictures are assumed.
     """
 
     id: str
@@ -267,3 +271,4 @@ class TaskCard:
     cameras: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ("numbers", "pictures")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from densegym.agents.config import TrainConfig, to_toml
-from densegym.agents.results import append_jsonl, write_json
-from densegym.agents.train import slug
+from densegym.agents.training.config import TrainConfig, to_toml
+from densegym.agents.training.results import append_jsonl, write_json
+from densegym.agents.training.run import slug
 
 BUTTON = "DenseGym/ButtonPress-v0"
 AUTHORED = "authored/button-press-v1"

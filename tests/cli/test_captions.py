@@ -3,11 +3,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from densegym.agents.caption_harvest import harvest, score_judge
+from densegym.agents.studies.caption_harvest import harvest, score_judge
 from densegym.cli.main import app
 from densegym.errors import DenseGymError
-from densegym.reward_models.intrinsic.agreement import agreement
-from densegym.reward_models.intrinsic.table import CaptionTable, Provenance
+from densegym.reward_models.intrinsic.annotation.agreement import agreement
+from densegym.reward_models.intrinsic.annotation.table import CaptionTable, Provenance
 
 KEYROOM = "DenseGym/MiniHack-KeyRoom-S5-v0"
 
@@ -55,7 +55,7 @@ def test_labels_through_the_mailbox_of_the_command_line(tmp_path):
     import threading
     import time
 
-    from densegym.agents.caption_server import answer
+    from densegym.agents.studies.caption_server import answer
 
     (tmp_path / "captions.txt").write_text("you kill the newt!\n\nit's a wall.\n")
     box = tmp_path / "box"

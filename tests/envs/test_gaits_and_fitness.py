@@ -6,8 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from densegym.agents.behaviours import Scripted, expert_behaviour
-from densegym.agents.rollouts import bank_steps, play
+from densegym.agents.collecting.bank import bank_steps, play
+from densegym.agents.collecting.behaviours import Scripted, expert_behaviour
 from densegym.envs.registration import bare_spec
 from densegym.envs.robot.fitness import STEP_SECONDS, evaluation_kwargs, fitness
 from densegym.envs.robot.gaits import Gait, gaits

@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 import densegym
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
-from densegym.reward_models.intrinsic.oni import build_retrieval
+from densegym.reward_models.intrinsic.captions.oni import build_retrieval
 from densegym.reward_models.spec import build_reward
 from tests.reward_models.intrinsic.worlds import CARD, begin, say
 

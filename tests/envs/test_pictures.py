@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import densegym  # noqa: F401  registers the worlds
-from densegym.agents.render_speed import measure
+from densegym.agents.studies.render_speed import measure
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
 from densegym.envs.wrappers.frames import FrameInInfo

@@ -17,7 +17,7 @@ from densegym.envs.wrappers.pettingzoo import DenseRewardParallel
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.envs.wrappers.single import DenseReward
 from densegym.envs.wrappers.vector import DenseRewardVector
-from densegym.reward_models.authored.program import Header, build_program
+from densegym.reward_models.authored.programs.program import Header, build_program
 from densegym.reward_models.base import FunctionReward
 from tests.toys import (
     CARD,

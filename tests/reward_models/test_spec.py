@@ -13,7 +13,7 @@ from densegym.errors import RewardError, UnknownNameError
 from densegym.reward_models import compose, spec
 from densegym.reward_models.registry import find_reward, register_reward, reward_entries
 from densegym.reward_models.types import RewardModel, TaskCard
-from densegym.reward_models.world import DelayedReward, EnvReward, ExpertReward
+from densegym.reward_models.world.rewards import DelayedReward, EnvReward, ExpertReward
 from tests.toys import CARD, Counting, Height
 
 BUTTON = "DenseGym/ButtonPress-v0"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from densegym.agents.shop.choice_ppo import ChoicePolicy
 from densegym.agents.shop.shopper import Shopper
-from densegym.envs.shop.features import Featurizer, K
-from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.environments.features import Featurizer, K
+from densegym.envs.shop.environments.lanes import Lane, Observation, observation_space, observe
+from densegym.envs.shop.session.world import ShopWorld
 
 Act = Callable[[Observation], NDArray[np.int64]]
 

@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from densegym.agents.processes import worker_pool
-from densegym.agents.results import write_json
 from densegym.agents.shop import roster
 from densegym.agents.shop.episodes import Episodes, play_episodes
 from densegym.agents.shop.language import LanguagePlayer
 from densegym.agents.shop.roster import AGENTS, Training, find_agent
 from densegym.agents.shop.shopper import Player
-from densegym.envs.shop.goals import Goal
-from densegym.envs.shop.world import Setting, ShopWorld
+from densegym.agents.training.processes import worker_pool
+from densegym.agents.training.results import write_json
+from densegym.envs.shop.goals.goals import Goal
+from densegym.envs.shop.session.world import Setting, ShopWorld
 from densegym.errors import ResultsError
 
 SCHEMA = 1
@@ -149,7 +149,7 @@ def _fit(asked: Comparison, names: Sequence[str], watch: Watch) -> None:
             what = f"training {name} seed {training.seed}, {training.setting.split_rule} split"
             AGENTS[name].fit(training, lambda done, steps, what=what: watch(what, done, steps))  # type: ignore[misc]
         return
-    with worker_pool(asked.workers, preload="densegym.agents.train") as pool:
+    with worker_pool(asked.workers, preload="densegym.agents.training.run") as pool:
         waiting = [pool.submit(_carry_out, name, training) for name, training in jobs.values()]
         for done, future in enumerate(as_completed(waiting), start=1):
             future.result()

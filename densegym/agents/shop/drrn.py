@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from densegym.agents.shop.shopper import Shopper
-from densegym.envs.shop.core import ShopCore, request_words
-from densegym.envs.shop.queries import offered_queries
-from densegym.envs.shop.render_text import text
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.environments.queries import offered_queries
+from densegym.envs.shop.session.core import ShopCore, request_words
+from densegym.envs.shop.session.render_text import text
+from densegym.envs.shop.session.world import ShopWorld
 
 _WORD = re.compile(r"[a-z0-9]+")
 _LONGEST = 256  # words of a page

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from densegym.agents.shop.shopper import Player, Shopper
-from densegym.envs.shop.core import ShopCore
-from densegym.envs.shop.goals import Goal
-from densegym.envs.shop.scoring import score
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.goals.goals import Goal
+from densegym.envs.shop.goals.scoring import score
+from densegym.envs.shop.session.core import ShopCore
+from densegym.envs.shop.session.world import ShopWorld
 
 LANES = 64
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from densegym.agents.shop.shopper import Shopper
-from densegym.envs.shop.catalogue import Product
-from densegym.envs.shop.core import ShopCore
-from densegym.envs.shop.features import Request, option_match
-from densegym.envs.shop.goals import Goal
-from densegym.envs.shop.option_rules import strict_met
-from densegym.envs.shop.pages import View
-from densegym.envs.shop.queries import offered_queries
+from densegym.envs.shop.environments.features import Request, option_match
+from densegym.envs.shop.environments.queries import offered_queries
+from densegym.envs.shop.goals.goals import Goal
+from densegym.envs.shop.goals.option_rules import strict_met
+from densegym.envs.shop.session.core import ShopCore
+from densegym.envs.shop.session.pages import View
+from densegym.envs.shop.store.catalogue import Product
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from torch.nn.functional import cross_entropy
 
 from densegym.agents.shop.errands import find_query, next_action
 from densegym.agents.shop.rules import expert_plan
-from densegym.envs.shop.core import ShopCore
-from densegym.envs.shop.features import Featurizer
-from densegym.envs.shop.goals import Goal
-from densegym.envs.shop.lanes import Lane, Observation, observation_space, observe
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.environments.features import Featurizer
+from densegym.envs.shop.environments.lanes import Lane, Observation, observation_space, observe
+from densegym.envs.shop.goals.goals import Goal
+from densegym.envs.shop.session.core import ShopCore
+from densegym.envs.shop.session.world import ShopWorld
 from densegym.errors import DenseGymError
 
 EPISODES = 2_000

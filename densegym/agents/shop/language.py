@@ -15,8 +15,8 @@ from typing import Any
 
 from densegym import assets
 from densegym.agents.shop.shopper import Shopper
-from densegym.envs.shop.core import REASONS, ShopCore
-from densegym.envs.shop.render_text import text
+from densegym.envs.shop.session.core import REASONS, ShopCore
+from densegym.envs.shop.session.render_text import text
 from densegym.reward_models.llm.types import Client, FatalLLMError, LLMError, Message, Request
 
 _ACTION = re.compile(r"^\W*action\W*?:\s*(.*)$", re.IGNORECASE | re.MULTILINE)

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from densegym.agents.shop.errands import Errand, ErrandRunner, likeliest_options
 from densegym.agents.shop.rules import first_listed
 from densegym.agents.shop.shopper import Player
-from densegym.envs.shop.catalogue import Product
-from densegym.envs.shop.core import Shop, ShopCore
-from densegym.envs.shop.features import (
+from densegym.envs.shop.environments.features import (
     Featurizer,
     Request,
     body_words,
@@ -25,8 +23,10 @@ from densegym.envs.shop.features import (
     share,
     title_words,
 )
-from densegym.envs.shop.goals import Goal
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.goals.goals import Goal
+from densegym.envs.shop.session.core import Shop, ShopCore
+from densegym.envs.shop.session.world import ShopWorld
+from densegym.envs.shop.store.catalogue import Product
 
 NAMES = (
     "1/(1+rank)", "title recall", "body recall", "price fits", "option groups hit", "has options",

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densegym.agents.results import write_json
 from densegym.agents.shop import rules
 from densegym.agents.shop.linear import NAMES, LinearScorer, fit_linear
 from densegym.agents.shop.shopper import Player
-from densegym.envs.shop.core import Shop
-from densegym.envs.shop.world import Setting, ShopWorld
+from densegym.agents.training.results import write_json
+from densegym.envs.shop.session.core import Shop
+from densegym.envs.shop.session.world import Setting, ShopWorld
 from densegym.errors import ResultsError, unknown
 
 if TYPE_CHECKING:
-    from densegym.agents.config import TrainConfig
+    from densegym.agents.training.config import TrainConfig
 
 BASELINE = "linear"
 _COST = "cost.json"
@@ -189,7 +189,7 @@ class Choice(Agent):
 
     def fit(self, training: Training, tell: Told = _silent) -> None:
         """Train; an unfinished run goes on from its checkpoint."""
-        from densegym.agents.train import train
+        from densegym.agents.training.run import train
 
         run = training.folder / "run"
         if not run.exists():
@@ -201,7 +201,7 @@ class Choice(Agent):
 
     def config(self, training: Training) -> TrainConfig:
         """Return the configuration of the run."""
-        from densegym.agents.config import resolve, toml_value
+        from densegym.agents.training.config import resolve, toml_value
 
         world = [f"env.{key}={toml_value(value)}" for key, value in told(training.setting).items()]
         return resolve(
@@ -225,9 +225,9 @@ def run_player(folder: Path, world: ShopWorld) -> Player:
     """
     import tomllib
 
-    from densegym.agents import checkpoint
-    from densegym.agents.config import from_dict
     from densegym.agents.shop.choice_player import ChoicePlayer, likeliest, new_policy
+    from densegym.agents.training import checkpoint
+    from densegym.agents.training.config import from_dict
 
     path = folder / "config.toml"
     if not path.is_file():

@@ -14,9 +14,9 @@ from densegym.agents.shop.errands import (
     wanted_options,
 )
 from densegym.agents.shop.shopper import Player, Shopper
-from densegym.envs.shop.core import Shop, ShopCore, fit_search
-from densegym.envs.shop.features import Featurizer
-from densegym.envs.shop.queries import offered_queries
+from densegym.envs.shop.environments.features import Featurizer
+from densegym.envs.shop.environments.queries import offered_queries
+from densegym.envs.shop.session.core import Shop, ShopCore, fit_search
 
 
 class RandomPlayer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from densegym.envs.shop.core import ShopCore
+from densegym.envs.shop.session.core import ShopCore
 
 
 @dataclass(slots=True)

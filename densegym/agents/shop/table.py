@@ -10,11 +10,11 @@ import numpy as np
 from rich.box import SIMPLE
 from rich.table import Table
 
+from densegym.agents.bench.statistics import wilson
+from densegym.agents.bench.tables import SMOKE_BELOW
 from densegym.agents.shop.compare import Result
 from densegym.agents.shop.roster import AGENTS
-from densegym.agents.statistics import wilson
-from densegym.agents.tables import SMOKE_BELOW
-from densegym.envs.shop.world import Setting
+from densegym.envs.shop.session.world import Setting
 from densegym.reward_models.types import Float
 
 COLUMNS = (

@@ -28,6 +28,7 @@ _FEATURES = tuple(
     for name, index, unit, meaning in _COUNTERS
 )
 _ENDLESS = "none: judge return/env (is_success stays 0)"
+_GIVES = ("numbers", "pictures", "captions", "milestones", "progression")
 _MEASURES = ("depth", "progression")  # of games in the whole dungeon
 
 
@@ -50,6 +51,7 @@ def _world(group: Mapping[str, Any], task: Mapping[str, Any]) -> World:
             provenance=f"{name}-v0, {told['licence']}; {told['steps']} steps; {told['reward']}",
             features=_FEATURES,
             measures=_MEASURES if dungeon else (),
+            gives=_GIVES,
         ),
         entry_point="densegym.envs.nethack.layer:NetHackEnv",
         kwargs={"task": name if name.startswith("ONI") else f"{name}-v0"},

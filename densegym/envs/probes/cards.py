@@ -25,5 +25,6 @@ def worlds() -> list[World]:
         success="handed in at the end of the corridor",
         provenance="DenseGym's own, after the repeated harmless steps of arXiv 2410.15115; MIT",
         features=(_PROCESS,),
+        gives=("numbers",),
     )
     return [World(card=card, entry_point="densegym.envs.probes.harmless:HarmlessStep")]

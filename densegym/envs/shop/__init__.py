@@ -1,1 +1,5 @@
-"""A web shop to act in: catalogue, search, goals and scoring."""
+"""A web shop to act in: catalogue, search, goals and scoring.
+
+From the ground up: ``store``, ``sources`` and ``goals``, ``session``, ``environments``; beside
+them stand the shop's tools for people.
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from densegym.envs.shop.subgoals import MOST_ATTRIBUTES, MOST_OPTIONS
+from densegym.envs.shop.session.subgoals import MOST_ATTRIBUTES, MOST_OPTIONS
 from densegym.envs.tasks import World
 from densegym.reward_models.types import Feature, TaskCard
 
@@ -45,16 +45,19 @@ _PROVENANCE = "DenseGym's own shop after WebShop (arXiv 2207.01206); own synthet
 def worlds() -> list[World]:
     """Return the shop's worlds; they keep their own clocks."""
     return [
-        World(card=_card("DenseGym/Shop-v0"), entry_point="densegym.envs.shop.text:ShopEnv"),
         World(
-            card=_card("DenseGym/ShopChoice-v0"),
-            entry_point="densegym.envs.shop.choice:ShopChoiceEnv",
-            vector_entry_point="densegym.envs.shop.vector:ShopVectorEnv",
+            card=_card("DenseGym/Shop-v0", gives=()),
+            entry_point="densegym.envs.shop.environments.text:ShopEnv",
+        ),
+        World(
+            card=_card("DenseGym/ShopChoice-v0", gives=("numbers",)),
+            entry_point="densegym.envs.shop.environments.choice:ShopChoiceEnv",
+            vector_entry_point="densegym.envs.shop.environments.vector:ShopVectorEnv",
         ),
     ]
 
 
-def _card(env_id: str) -> TaskCard:
+def _card(env_id: str, *, gives: tuple[str, ...]) -> TaskCard:
     return TaskCard(
         id=env_id,
         family="shop",
@@ -62,4 +65,5 @@ def _card(env_id: str) -> TaskCard:
         success=_SUCCESS,
         provenance=_PROVENANCE,
         features=_FEATURES,
+        gives=gives,
     )

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from densegym.envs.shop.core import ShopCore, Transition
-from densegym.envs.shop.goals import Goal
-from densegym.envs.shop.render_text import text
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.goals.goals import Goal
+from densegym.envs.shop.session.core import ShopCore, Transition
+from densegym.envs.shop.session.render_text import text
+from densegym.envs.shop.session.world import ShopWorld
 from densegym.errors import ResultsError
 
 VERSION = 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from densegym.envs.shop.core import Rules, Shop, ShopCore
-from densegym.envs.shop.goals import from_original
-from densegym.envs.shop.render_text import text, text_rich
-from densegym.envs.shop.store import Store
-from densegym.envs.shop.urls import url
+from densegym.envs.shop.goals.goals import from_original
+from densegym.envs.shop.session.core import Rules, Shop, ShopCore
+from densegym.envs.shop.session.render_text import text, text_rich
+from densegym.envs.shop.session.urls import url
+from densegym.envs.shop.store.store import Store
 
 TOLERANCE = 1e-12
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from densegym.envs.shop.analysis import terms
-from densegym.envs.shop.catalogue import indexed_text
-from densegym.envs.shop.goals import build_goals, from_original
-from densegym.envs.shop.json_stream import JsonStream
-from densegym.envs.shop.option_rules import webshop_met
-from densegym.envs.shop.original import read_products
+from densegym.envs.shop.goals.goals import build_goals, from_original
+from densegym.envs.shop.goals.option_rules import webshop_met
+from densegym.envs.shop.goals.scoring import combined, score, type_reward
 from densegym.envs.shop.page_parity import differences
-from densegym.envs.shop.scoring import combined, score, type_reward
-from densegym.envs.shop.store import Store, build_store, open_store
+from densegym.envs.shop.sources.json_stream import JsonStream
+from densegym.envs.shop.sources.original import read_products
+from densegym.envs.shop.store.analysis import terms
+from densegym.envs.shop.store.catalogue import indexed_text
+from densegym.envs.shop.store.store import Store, build_store, open_store
 from densegym.errors import DenseGymError
 
 TOLERANCE = 1e-12

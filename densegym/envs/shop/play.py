@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from rich.markup import escape
 
-from densegym.envs.shop.core import REASONS, ShopCore
 from densegym.envs.shop.demos import Recorder
+from densegym.envs.shop.session.core import REASONS, ShopCore
 
 QUIT = ("q", "quit", "exit")
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from densegym.envs.shop.core import REASONS, ShopCore
 from densegym.envs.shop.demos import Recorder, load_demos
-from densegym.envs.shop.render_html import page_html, templates
-from densegym.envs.shop.render_text import SEPARATOR
-from densegym.envs.shop.world import ShopWorld
+from densegym.envs.shop.session.core import REASONS, ShopCore
+from densegym.envs.shop.session.render_html import page_html, templates
+from densegym.envs.shop.session.render_text import SEPARATOR
+from densegym.envs.shop.session.world import ShopWorld
 from densegym.errors import DenseGymError, ResultsError, require
 
 if TYPE_CHECKING:

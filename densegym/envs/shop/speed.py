@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from densegym.envs.shop.stores import find_store, shared_store
-from densegym.envs.shop.text import ShopEnv
-from densegym.envs.shop.vector import ShopVectorEnv
+from densegym.envs.shop.environments.text import ShopEnv
+from densegym.envs.shop.environments.vector import ShopVectorEnv
+from densegym.envs.shop.session.stores import find_store, shared_store
 
 _RESETS = 5_000
 _QUERIES = 300
@@ -23,7 +23,7 @@ _LANES, _CHOICE_STEPS = 64, 1_000
 _FRESH = r"""
 import json, sys, time
 began = time.perf_counter()
-from densegym.envs.shop.text import ShopEnv
+from densegym.envs.shop.environments.text import ShopEnv
 env = ShopEnv(store=sys.argv[1], split="all", goals=sys.argv[2])
 _, info = env.reset(seed=0)
 ready = time.perf_counter() - began

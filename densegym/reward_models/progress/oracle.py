@@ -30,7 +30,7 @@ class OraclePotential(BasePotential):
     stops_at_success = True
 
     def __init__(self, *, task: TaskCard) -> None:
-        if task.family != "metaworld":
+        if "places" not in task.gives:
             raise RewardError(
                 f"progress/oracle reads Meta-World's observation; {task.id} is of family "
                 f'"{task.family}".'

@@ -225,8 +225,8 @@ def test_a_model_without_replay_is_told_one_by_one():
 
 
 def test_the_command_line_takes_it(tmp_path):
-    from densegym.agents.config import resolve
-    from densegym.agents.learner import build_learner
+    from densegym.agents.training.config import resolve
+    from densegym.agents.training.learner import build_learner
     from tests.small import SMALL
 
     reward = json.loads('{"model": "authored", "deferred": true}')

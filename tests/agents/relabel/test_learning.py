@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from densegym.agents.delayed import (
+from densegym.agents.studies.delayed import (
     ARMS,
     EVENLY,
     FITTED,

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import BaseCallback
 
-from densegym.agents.config import TrainConfig, resolve
 from densegym.agents.extras.two_level import standardized
-from densegym.agents.learner import build_learner
-from densegym.agents.results import load_run
-from densegym.agents.train import train
+from densegym.agents.films.film import film_learner
+from densegym.agents.training.config import TrainConfig, resolve
+from densegym.agents.training.learner import build_learner
+from densegym.agents.training.results import load_run
+from densegym.agents.training.run import train
 from densegym.cli.main import app
 from densegym.errors import DenseGymError, Interrupted, RewardError
 from tests.small import SMALL
@@ -147,7 +148,7 @@ def test_a_stopped_run_goes_on(algo: str, reward: Any, tmp_path: Path) -> None:
 
 
 def test_credits_are_filmed(tmp_path: Path) -> None:
-    folder = train(config("ppo"), tmp_path / "run", film=True)
+    folder = train(config("ppo"), tmp_path / "run", after={"filming": film_learner})
     assert {path.suffix for path in (folder / "media").iterdir()} == {".mp4", ".png"}
 
 

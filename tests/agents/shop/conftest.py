@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from densegym.envs.shop.store import build_store
-from densegym.envs.shop.synthetic import SyntheticCatalogue
-from densegym.envs.shop.world import Setting, ShopWorld
+from densegym.envs.shop.session.world import Setting, ShopWorld
+from densegym.envs.shop.sources.synthetic import SyntheticCatalogue
+from densegym.envs.shop.store.store import build_store
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,17 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from densegym.agents.config import resolve
-from densegym.agents.load import load_learner
 from densegym.agents.shop import rules
 from densegym.agents.shop.choice_player import ChoicePlayer, likeliest, new_policy
 from densegym.agents.shop.choice_ppo import CandidateScorer, ChoicePolicy
 from densegym.agents.shop.episodes import play_episodes
 from densegym.agents.shop.imitation import clone, demonstrate
 from densegym.agents.shop.roster import run_player
-from densegym.agents.train import train as carry_out
-from densegym.envs.shop.choice import ShopChoiceEnv
-from densegym.envs.shop.lanes import observation_space
+from densegym.agents.training.config import resolve
+from densegym.agents.training.load import load_learner
+from densegym.agents.training.run import train as carry_out
+from densegym.envs.shop.environments.choice import ShopChoiceEnv
+from densegym.envs.shop.environments.lanes import observation_space
 from densegym.errors import DenseGymError
 from tests.small import SMALL
 

@@ -13,7 +13,7 @@ from densegym.agents.shop.compare import Comparison, compare
 from densegym.agents.shop.roster import AGENTS, find_agent
 from densegym.agents.shop.table import COLUMNS, bootstrap, tabulate, to_markdown, to_text
 from densegym.cli.main import app
-from densegym.envs.shop.world import Setting
+from densegym.envs.shop.session.world import Setting
 from densegym.errors import DenseGymError, ResultsError, UnknownNameError
 from tests.small import SMALL
 

@@ -18,7 +18,7 @@ from densegym.agents.shop.drrn import (
     q_values,
 )
 from densegym.agents.shop.episodes import play_episodes
-from densegym.envs.shop.core import ShopCore
+from densegym.envs.shop.session.core import ShopCore
 
 TINY = DRRNConfig(steps=200, lanes=4, buckets=512, size=8, hidden=16, batch=16)
 

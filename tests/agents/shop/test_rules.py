@@ -10,7 +10,7 @@ from densegym.agents.shop.episodes import play_episodes
 from densegym.agents.shop.errands import Errand, next_action
 from densegym.agents.shop.linear import NAMES, LinearScorer, fit_linear
 from densegym.agents.shop.shopper import Shopper
-from densegym.envs.shop.core import ShopCore
+from densegym.envs.shop.session.core import ShopCore
 
 
 class Stubborn:

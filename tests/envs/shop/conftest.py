@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from densegym.envs.shop.original import read_products
-from densegym.envs.shop.store import Store, build_store, open_store
+from densegym.envs.shop.sources.original import read_products
+from densegym.envs.shop.store.store import Store, build_store, open_store
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from densegym.envs.shop.catalogue import HumanInstruction, Product, Review
-from densegym.envs.shop.store import Store, build_store, open_store
+from densegym.envs.shop.store.catalogue import HumanInstruction, Product, Review
+from densegym.envs.shop.store.store import Store, build_store, open_store
 
 VOCABULARY = ("red", "lamp", "lamps", "desk", "oak", "running", "size", "the", "x1", "12.5", "café")
 WORDS = st.sampled_from(VOCABULARY)

@@ -13,10 +13,10 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import densegym
 from densegym.envs.checks import check_dense_env
-from densegym.envs.shop.features import BODY, FITS, F, K
-from densegym.envs.shop.queries import head_phrase, offered_queries
-from densegym.envs.shop.text import ShopEnv
-from densegym.envs.shop.vector import ShopVectorEnv
+from densegym.envs.shop.environments.features import BODY, FITS, F, K
+from densegym.envs.shop.environments.queries import head_phrase, offered_queries
+from densegym.envs.shop.environments.text import ShopEnv
+from densegym.envs.shop.environments.vector import ShopVectorEnv
 from densegym.errors import DenseGymError
 from tests.envs.shop.factories import built, lamp
 

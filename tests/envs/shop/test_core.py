@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densegym.envs.shop.actions import MAX_ACTION, parse
-from densegym.envs.shop.core import Rules, Shop, ShopCore
-from densegym.envs.shop.goals import build_goals
-from densegym.envs.shop.state import State
-from densegym.envs.shop.store import Store
+from densegym.envs.shop.goals.goals import build_goals
+from densegym.envs.shop.session.actions import MAX_ACTION, parse
+from densegym.envs.shop.session.core import Rules, Shop, ShopCore
+from densegym.envs.shop.session.state import State
+from densegym.envs.shop.store.store import Store
 from densegym.errors import DenseGymError
 from tests.envs.shop.factories import built, lamp, plain
 

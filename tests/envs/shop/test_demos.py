@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from densegym.envs.shop.core import ShopCore
 from densegym.envs.shop.demos import Recorder, load_demos
 from densegym.envs.shop.play import as_action, page_lines, play
-from densegym.envs.shop.world import Setting, ShopWorld
+from densegym.envs.shop.session.core import ShopCore
+from densegym.envs.shop.session.world import Setting, ShopWorld
 from densegym.errors import ResultsError
 from tests.envs.shop.factories import built, lamp
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from densegym.envs.shop.caps import NO_CAP
-from densegym.envs.shop.goals import Goal, build_goals, from_original, prices, split
+from densegym.envs.shop.goals.caps import NO_CAP
+from densegym.envs.shop.goals.goals import Goal, build_goals, from_original, prices, split
 from densegym.envs.shop.parity import Context, check_goals
-from densegym.envs.shop.store import Store
+from densegym.envs.shop.store.store import Store
 from densegym.errors import DenseGymError, UnknownNameError
 from tests.envs.shop.factories import built, lamp, plain
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densegym.envs.shop import json_stream
-from densegym.envs.shop.catalogue import HumanInstruction
-from densegym.envs.shop.json_stream import JsonStream
-from densegym.envs.shop.original import Files, find_files, read_products
+from densegym.envs.shop.sources import json_stream
+from densegym.envs.shop.sources.json_stream import JsonStream
+from densegym.envs.shop.sources.original import Files, find_files, read_products
+from densegym.envs.shop.store.catalogue import HumanInstruction
 from densegym.errors import DenseGymError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(-1e9, 1e9)

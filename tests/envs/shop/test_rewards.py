@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import densegym
 from densegym.envs.checks import check_dense_env
-from densegym.envs.shop.core import ShopCore
-from densegym.envs.shop.subgoals import MOST_ATTRIBUTES, MOST_OPTIONS, subgoals
-from densegym.envs.shop.world import Setting, ShopWorld
+from densegym.envs.shop.session.core import ShopCore
+from densegym.envs.shop.session.subgoals import MOST_ATTRIBUTES, MOST_OPTIONS, subgoals
+from densegym.envs.shop.session.world import Setting, ShopWorld
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, RewardError
 from densegym.reward_models.base import BaseRewardModel

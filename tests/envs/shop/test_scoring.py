@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from densegym.envs.shop.catalogue import Product
-from densegym.envs.shop.fuzzy import alike
-from densegym.envs.shop.goals import Goal, build_goals, prices
-from densegym.envs.shop.nouns import nouns
-from densegym.envs.shop.option_rules import colours, strict_met, webshop_met
+from densegym.envs.shop.goals.fuzzy import alike
+from densegym.envs.shop.goals.goals import Goal, build_goals, prices
+from densegym.envs.shop.goals.nouns import nouns
+from densegym.envs.shop.goals.option_rules import colours, strict_met, webshop_met
+from densegym.envs.shop.goals.scoring import attribute_met, score, title_overlap, type_reward
 from densegym.envs.shop.parity import Context, check_human_sessions, check_rewards
-from densegym.envs.shop.scoring import attribute_met, score, title_overlap, type_reward
-from densegym.envs.shop.store import Store
+from densegym.envs.shop.store.catalogue import Product
+from densegym.envs.shop.store.store import Store
 from densegym.errors import UnknownNameError
 from tests.envs.shop.factories import lamp, plain
 

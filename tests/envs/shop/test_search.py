@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densegym.envs.shop import index as index_module
-from densegym.envs.shop.analysis import terms, tokens
-from densegym.envs.shop.catalogue import Product, indexed_text
-from densegym.envs.shop.index import IndexWriter, norm_byte, norm_length
 from densegym.envs.shop.parity import Context, check_search, check_term_vectors
-from densegym.envs.shop.porter import stem
-from densegym.envs.shop.store import Store, open_store
+from densegym.envs.shop.store import index as index_module
+from densegym.envs.shop.store.analysis import terms, tokens
+from densegym.envs.shop.store.catalogue import Product, indexed_text
+from densegym.envs.shop.store.index import IndexWriter, norm_byte, norm_length
+from densegym.envs.shop.store.porter import stem
+from densegym.envs.shop.store.store import Store, open_store
 from tests.envs.shop.factories import PHRASES, VOCABULARY, built, lamp, plain
 
 

@@ -17,7 +17,7 @@ import pytest
 from densegym.envs.shop import server
 from densegym.envs.shop.demos import load_demos
 from densegym.envs.shop.server import MAX_BODY, make_app, serve
-from densegym.envs.shop.world import Setting, ShopWorld
+from densegym.envs.shop.session.world import Setting, ShopWorld
 from densegym.errors import DenseGymError
 from tests.envs.shop.factories import built, lamp
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densegym.envs.shop.catalogue import HumanInstruction, Product, Review, indexed_text
-from densegym.envs.shop.layout import HEADER
-from densegym.envs.shop.records import decode, encode
-from densegym.envs.shop.store import build_store, open_store
+from densegym.envs.shop.store.catalogue import HumanInstruction, Product, Review, indexed_text
+from densegym.envs.shop.store.layout import HEADER
+from densegym.envs.shop.store.records import decode, encode
+from densegym.envs.shop.store.store import build_store, open_store
 from densegym.errors import DenseGymError, ResultsError
 from tests.envs.shop.factories import built, lamp, plain
 

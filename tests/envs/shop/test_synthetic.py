@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densegym.envs.shop.goals import build_goals
-from densegym.envs.shop.option_rules import strict_met
-from densegym.envs.shop.pages import SECTIONS
-from densegym.envs.shop.scoring import score
-from densegym.envs.shop.store import build_store, open_store
-from densegym.envs.shop.synthetic import SyntheticCatalogue
+from densegym.envs.shop.goals.goals import build_goals
+from densegym.envs.shop.goals.option_rules import strict_met
+from densegym.envs.shop.goals.scoring import score
+from densegym.envs.shop.session.pages import SECTIONS
+from densegym.envs.shop.sources.synthetic import SyntheticCatalogue
+from densegym.envs.shop.store.store import build_store, open_store
 from densegym.errors import DenseGymError
 
 SMALL = list(SyntheticCatalogue(1_000))

@@ -12,8 +12,8 @@ from gymnasium.utils.env_checker import check_env
 
 import densegym
 from densegym.envs.checks import check_dense_env
-from densegym.envs.shop.goals import build_goals
-from densegym.envs.shop.stores import shared_goals, shared_store
+from densegym.envs.shop.goals.goals import build_goals
+from densegym.envs.shop.session.stores import shared_goals, shared_store
 from densegym.errors import DenseGymError, UnknownNameError
 from tests.envs.shop.factories import built, lamp, plain
 

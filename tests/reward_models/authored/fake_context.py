@@ -10,8 +10,8 @@ import json
 import numpy as np
 
 from densegym.reward_models.authored.authors import find_author
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.workbench import Judgement
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.workbench import Judgement
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.sandbox.status import Status
 from tests.reward_models.authored import toy_bank

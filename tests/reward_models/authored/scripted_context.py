@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from densegym.reward_models.authored.bank import Bank, Trajectory
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.verify import verify
+from densegym.reward_models.authored.screening.bank import Bank, Trajectory
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.verification.verify import verify
 from densegym.reward_models.llm.types import Reply
 from tests.toys import CARD
 

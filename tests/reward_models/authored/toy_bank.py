@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from densegym.reward_models.authored.bank import Bank, Trajectory
-from densegym.reward_models.authored.runner import Scored
+from densegym.reward_models.authored.programs.runner import Scored
+from densegym.reward_models.authored.screening.bank import Bank, Trajectory
 from densegym.reward_models.types import Feature, TaskCard
 
 HORIZON = 60

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from densegym.reward_models.credit.catalogue import CREDITS
-from densegym.reward_models.refine import REFINEMENTS
+from densegym.reward_models.credit.catalogue import CATALOGUE
+from densegym.reward_models.credit.pipelines.refine import REFINEMENTS
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import TaskCard
 from tests.reward_models.credit.worlds import PLAIN, played
@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "credit/information-gain": BY_RETURN,
     "credit/siop": {**BY_RETURN, "group": 3},
 }
-SPREADERS = [f"credit/{name}" for name, *_ in CREDITS]
+SPREADERS = [row.name for row in CATALOGUE if ".redistribution." in str(row.target)]
 GATES: dict[str, Any] = {
     "open": None,
     "hard": 0.0,

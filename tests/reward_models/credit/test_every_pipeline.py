@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from densegym.errors import RewardError
 from densegym.reward_models.base import FunctionReward
+from densegym.reward_models.credit.pipelines.refine import REFINEMENTS
 from densegym.reward_models.engine import RewardEngine
-from densegym.reward_models.refine import REFINEMENTS
 from densegym.reward_models.spec import build_engine, build_reward
 from densegym.reward_models.types import Episode
 from tests.reward_models.credit.pipelines import (

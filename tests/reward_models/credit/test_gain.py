@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.gain import InformationGainCredit
-from densegym.reward_models.credit.siop import SIOPCredit, answer_shares
+from densegym.reward_models.credit.redistribution.gain import InformationGainCredit
+from densegym.reward_models.credit.redistribution.siop import SIOPCredit, answer_shares
 from densegym.reward_models.types import Episode
 from tests.reward_models.credit.worlds import PLAIN, played
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from densegym.errors import RewardError, UnknownNameError
-from densegym.reward_models.credit.implicit import OPRLCredit, PRIMECredit, pair_loss
-from densegym.reward_models.credit.policies import acts, acts_of, joined, policy
+from densegym.reward_models.credit.fitting.policies import acts, acts_of, joined, policy
+from densegym.reward_models.credit.redistribution.implicit import OPRLCredit, PRIMECredit, pair_loss
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import Episode
 from tests.reward_models.credit.worlds import PLAIN, played

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from densegym.errors import RewardError
 from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.credit.channels import CausalChannels, Channel, HindsightChannels
-from densegym.reward_models.credit.gates import Gate
+from densegym.reward_models.credit.pipelines.channels import (
+    CausalChannels,
+    Channel,
+    HindsightChannels,
+)
+from densegym.reward_models.credit.pipelines.gates import Gate
 from densegym.reward_models.credit.properties import properties_of
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import build_engine, build_reward

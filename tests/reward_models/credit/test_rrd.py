@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.inputs import inputs
-from densegym.reward_models.credit.rrd import RRDCredit
+from densegym.reward_models.credit.fitting.inputs import inputs
+from densegym.reward_models.credit.redistribution.rrd import RRDCredit
 from densegym.reward_models.types import Episode, TaskCard
 
 PLAIN = TaskCard(id="Toy/Plain-v0")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from densegym.reward_models.credit.rrd import RRDCredit
-from densegym.reward_models.credit.scales import FARTHEST, moments, standard
-from densegym.reward_models.credit.sequence import RudderCredit, SPACredit
+from densegym.reward_models.credit.fitting.scales import FARTHEST, moments, standard
+from densegym.reward_models.credit.redistribution.rrd import RRDCredit
+from densegym.reward_models.credit.redistribution.sequence import RudderCredit, SPACredit
 from densegym.reward_models.types import Episode
 from tests.reward_models.credit.worlds import PLAIN, played
 

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.inputs import steps_of
-from densegym.reward_models.credit.lare import Factors, LaReCredit, load_factors, shipped_factors
-from densegym.reward_models.credit.sequence import DiasterCredit, RudderCredit, SPACredit
+from densegym.reward_models.credit.fitting.inputs import steps_of
+from densegym.reward_models.credit.redistribution.lare import (
+    Factors,
+    LaReCredit,
+    load_factors,
+    shipped_factors,
+)
+from densegym.reward_models.credit.redistribution.sequence import (
+    DiasterCredit,
+    RudderCredit,
+    SPACredit,
+)
 from densegym.reward_models.types import TaskCard
 from tests.reward_models.credit.worlds import PLAIN, drifts, played
 from tests.toys import CARD

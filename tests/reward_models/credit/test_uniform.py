@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.uniform import UniformCredit
+from densegym.reward_models.credit.redistribution.uniform import UniformCredit
 from densegym.reward_models.types import Episode, TaskCard
 from tests.toys import CARD
 

@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from densegym.errors import DenseGymError, RewardError, UnknownNameError
 from densegym.reward_models.checks import check_reward_model
-from densegym.reward_models.intrinsic.first_seen import FirstSeen
-from densegym.reward_models.intrinsic.oni import build_retrieval
-from densegym.reward_models.intrinsic.sources import (
+from densegym.reward_models.intrinsic.annotation.sources import (
     ScoreSource,
     lexicon_grade,
     random_grade,
     shipped_captions,
 )
-from densegym.reward_models.intrinsic.table import CaptionTable, Provenance
+from densegym.reward_models.intrinsic.annotation.table import CaptionTable, Provenance
+from densegym.reward_models.intrinsic.captions.first_seen import FirstSeen
+from densegym.reward_models.intrinsic.captions.oni import build_retrieval
 from densegym.reward_models.spec import build_engine, build_reward, label
 from densegym.reward_models.types import Steps
 from tests.reward_models.intrinsic.worlds import CARD, begin, say

@@ -4,7 +4,7 @@ from gymnasium import spaces
 
 from densegym.errors import UnknownNameError
 from densegym.reward_models.checks import check_reward_model
-from densegym.reward_models.intrinsic.counts import EpisodicCount, GlobalCount
+from densegym.reward_models.intrinsic.novelty.counts import EpisodicCount, GlobalCount
 from densegym.reward_models.spec import build_reward
 from tests.reward_models.intrinsic.worlds import CARD, begin, say
 

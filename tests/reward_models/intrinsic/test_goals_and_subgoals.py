@@ -6,12 +6,12 @@ from gymnasium import spaces
 
 from densegym.errors import DenseGymError, RewardError, UnknownNameError
 from densegym.reward_models.checks import check_reward_model
-from densegym.reward_models.intrinsic.comparing import Comparer, pair_key, pair_of
-from densegym.reward_models.intrinsic.ellm import GoalSimilarity
-from densegym.reward_models.intrinsic.judging import SubgoalJudge
-from densegym.reward_models.intrinsic.motif import Preference, build_motif
-from densegym.reward_models.intrinsic.proposing import propose_goals
-from densegym.reward_models.intrinsic.vectors import ngrams, word_vectors
+from densegym.reward_models.intrinsic.annotation.comparing import Comparer, pair_key, pair_of
+from densegym.reward_models.intrinsic.annotation.judging import SubgoalJudge
+from densegym.reward_models.intrinsic.annotation.proposing import propose_goals
+from densegym.reward_models.intrinsic.captions.ellm import GoalSimilarity
+from densegym.reward_models.intrinsic.captions.motif import Preference, build_motif
+from densegym.reward_models.intrinsic.captions.vectors import ngrams, word_vectors
 from densegym.reward_models.llm.scripted import ScriptedClient
 from densegym.reward_models.llm.types import LLMError
 from densegym.reward_models.spec import build_reward, label

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from densegym.errors import DenseGymError, UnknownNameError
-from densegym.reward_models.intrinsic import learned_heads
-from densegym.reward_models.intrinsic.caption_reward import CaptionReward
-from densegym.reward_models.intrinsic.learned_heads import Classification, Ranking, moments
-from densegym.reward_models.intrinsic.sources import RuleSource
+from densegym.reward_models.intrinsic.annotation.sources import RuleSource
+from densegym.reward_models.intrinsic.captions import learned_heads
+from densegym.reward_models.intrinsic.captions.caption_reward import CaptionReward
+from densegym.reward_models.intrinsic.captions.learned_heads import Classification, Ranking, moments
 from densegym.reward_models.intrinsic.text_net import TextNet
 from tests.reward_models.intrinsic.worlds import begin, say
 

@@ -7,9 +7,9 @@ import torch
 from gymnasium import spaces
 
 from densegym.errors import DenseGymError, UnknownNameError
-from densegym.reward_models.intrinsic.e3b import E3B
-from densegym.reward_models.intrinsic.features import SYMBOLS, features_of
-from densegym.reward_models.intrinsic.rnd import RND, NovelD
+from densegym.reward_models.intrinsic.novelty.e3b import E3B
+from densegym.reward_models.intrinsic.novelty.features import SYMBOLS, features_of
+from densegym.reward_models.intrinsic.novelty.rnd import RND, NovelD
 from densegym.reward_models.spec import build_reward, label
 from densegym.reward_models.types import Starts, Steps
 from tests.reward_models.intrinsic.worlds import CARD
@@ -105,7 +105,7 @@ def test_the_matrix_is_the_inverse_of_the_codes_of_the_episode():
 
 
 def code(model, obs):
-    from densegym.reward_models.intrinsic.encoder import tensors
+    from densegym.reward_models.intrinsic.novelty.encoder import tensors
 
     with torch.no_grad():
         return model._modules["encoder"](*tensors(features_of(obs))).double().numpy()

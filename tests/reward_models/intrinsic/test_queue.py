@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from densegym.errors import DenseGymError, UnknownNameError
-from densegym.reward_models.intrinsic.queue import CaptionQueue
+from densegym.reward_models.intrinsic.annotation.queue import CaptionQueue
 
 
 def texts(items):

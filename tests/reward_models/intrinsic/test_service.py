@@ -9,15 +9,15 @@ import time
 import numpy as np
 import pytest
 
-from densegym.agents.caption_server import CaptionServer, answer
-from densegym.agents.caption_stress import stress
+from densegym.agents.studies.caption_server import CaptionServer, answer
+from densegym.agents.studies.caption_stress import stress
 from densegym.errors import DenseGymError, ResultsError, UnknownNameError
-from densegym.reward_models.intrinsic.comparing import pair_of
-from densegym.reward_models.intrinsic.grading import Grader, goal_text
-from densegym.reward_models.intrinsic.labelling import build_service, llm_config
-from densegym.reward_models.intrinsic.service import AnnotationService
-from densegym.reward_models.intrinsic.sources import random_grade
-from densegym.reward_models.intrinsic.table import CaptionTable, Provenance
+from densegym.reward_models.intrinsic.annotation.comparing import pair_of
+from densegym.reward_models.intrinsic.annotation.grading import Grader, goal_text
+from densegym.reward_models.intrinsic.annotation.labelling import build_service, llm_config
+from densegym.reward_models.intrinsic.annotation.service import AnnotationService
+from densegym.reward_models.intrinsic.annotation.sources import random_grade
+from densegym.reward_models.intrinsic.annotation.table import CaptionTable, Provenance
 from densegym.reward_models.llm.scripted import ScriptedClient
 from densegym.reward_models.llm.types import BudgetExceeded, LLMError, Reply, Unreachable
 from densegym.reward_models.spec import build_engine
@@ -300,7 +300,8 @@ def test_a_second_process_is_told_to_use_its_own_table(server, tmp_path):
     path = tmp_path / "t.jsonl"
     code = (
         "import sys; from pathlib import Path\n"
-        "from densegym.reward_models.intrinsic.labelling import build_service, llm_config\n"
+        "from densegym.reward_models.intrinsic.annotation import labelling\n"
+        "build_service, llm_config = labelling.build_service, labelling.llm_config\n"
         f"config = llm_config({{'model': 'm', 'base_url': {server.base_url!r}}})\n"
         "build_service(config, Path(sys.argv[1]))\n"
         "print('open', flush=True); sys.stdin.read()\n"

@@ -7,14 +7,14 @@ import tomllib
 import pytest
 
 from densegym import assets
-from densegym.reward_models.intrinsic.comparing import Comparer, pair_key
-from densegym.reward_models.intrinsic.ellm import FILE
-from densegym.reward_models.intrinsic.grading import Grader
-from densegym.reward_models.intrinsic.judging import SubgoalJudge
-from densegym.reward_models.intrinsic.proposing import propose_goals
-from densegym.reward_models.intrinsic.sources import RECORDED
-from densegym.reward_models.intrinsic.subgoals import find_plan
-from densegym.reward_models.intrinsic.table import CaptionTable
+from densegym.reward_models.intrinsic.annotation.comparing import Comparer, pair_key
+from densegym.reward_models.intrinsic.annotation.grading import Grader
+from densegym.reward_models.intrinsic.annotation.judging import SubgoalJudge
+from densegym.reward_models.intrinsic.annotation.proposing import propose_goals
+from densegym.reward_models.intrinsic.annotation.sources import RECORDED
+from densegym.reward_models.intrinsic.annotation.table import CaptionTable
+from densegym.reward_models.intrinsic.captions.ellm import FILE
+from densegym.reward_models.intrinsic.captions.subgoals import find_plan
 from densegym.reward_models.llm.scripted import ScriptedClient
 from densegym.reward_models.llm.transcript import request_key
 from densegym.reward_models.llm.types import Reply

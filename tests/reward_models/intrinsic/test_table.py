@@ -5,9 +5,9 @@ import pytest
 
 from densegym import assets
 from densegym.errors import ResultsError
+from densegym.reward_models.intrinsic.annotation.sources import RECORDED
+from densegym.reward_models.intrinsic.annotation.table import CaptionTable, Provenance
 from densegym.reward_models.intrinsic.canonical import canonical
-from densegym.reward_models.intrinsic.sources import RECORDED
-from densegym.reward_models.intrinsic.table import CaptionTable, Provenance
 
 MADE = Provenance(kind="grade", goal="progress", prompt="p-v1", annotator="lexicon")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from densegym.errors import DenseGymError, ProgressBackendError, RewardError, UnknownNameError
-from densegym.reward_models.progress import grm, gvl, robometer, rynnvalue, vlac
 from densegym.reward_models.progress.judge import hop_between
+from densegym.reward_models.progress.judges import grm, gvl, robometer, rynnvalue, vlac
 from densegym.reward_models.registry import find_reward
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import TaskCard

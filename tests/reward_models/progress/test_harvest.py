@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from densegym.agents.checkpoint import _to_arrays, _to_tensors
+from densegym.agents.training.checkpoint import _to_arrays, _to_tensors
 from densegym.errors import DenseGymError, RewardError, UnknownNameError
-from densegym.reward_models.progress import fit, local
 from densegym.reward_models.progress.demos import FAILURES, Demo
-from densegym.reward_models.progress.harvest import Harvest, HarvestingPotential
-from densegym.reward_models.progress.labels import ORIGIN
+from densegym.reward_models.progress.local import fit, local_judge
+from densegym.reward_models.progress.local.harvest import Harvest, HarvestingPotential
+from densegym.reward_models.progress.local.labels import ORIGIN
 from densegym.reward_models.shaping import Shaped
 from densegym.reward_models.types import Starts, TaskCard
 from tests.reward_models.progress.reading import starts, steps
@@ -30,7 +30,7 @@ def decoy(rng) -> np.ndarray:
 def fitted():
     made = demos(np.random.default_rng(0))
     network, _ = fit.train(made, updates=60)
-    return made, local.LocalJudge(network, fit.references(made), ("front",))
+    return made, local_judge.LocalJudge(network, fit.references(made), ("front",))
 
 
 def potential(fitted, tmp_path, *, seed=0, harvest=HARVEST) -> HarvestingPotential:
@@ -39,7 +39,7 @@ def potential(fitted, tmp_path, *, seed=0, harvest=HARVEST) -> HarvestingPotenti
     path = tmp_path / "weights.safetensors"
     judge.save(path)
     return HarvestingPotential(
-        local.LocalJudge.load(path),
+        local_judge.LocalJudge.load(path),
         harvest=harvest,
         demos=lambda: made,
         seed=seed,
@@ -129,11 +129,11 @@ def test_seeds_decide_what_is_learnt(fitted, tmp_path) -> None:
 def test_a_harvest_that_spoils_the_judge_is_thrown_away(fitted, tmp_path, monkeypatch) -> None:
     model = potential(fitted, tmp_path)
     before = model.judge
-    spoilt = local.LocalJudge.load(tmp_path / "weights.safetensors")
+    spoilt = local_judge.LocalJudge.load(tmp_path / "weights.safetensors")
     with torch.no_grad():
         for weight in spoilt.network.parameters():
             weight.zero_()
-    monkeypatch.setattr(local.LocalJudge, "refit", lambda *_, **__: spoilt)
+    monkeypatch.setattr(local_judge.LocalJudge, "refit", lambda *_, **__: spoilt)
     play(Shaped(model), 5)
     told = model.metrics()
     assert (told["harvests"], told["harvest_kept"]) == (1, 0)
@@ -163,7 +163,7 @@ def test_bad_settings_are_refused(tmp_path, fitted, monkeypatch) -> None:
     fitted[1].save(path)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "none"))
     with pytest.raises(DenseGymError, match="densegym demos collect Toy/Square-v0"):
-        local.build(task=TaskCard(id="Toy/Square-v0"), weights=str(path), harvest={})
+        local_judge.build(task=TaskCard(id="Toy/Square-v0"), weights=str(path), harvest={})
 
 
 def test_the_shapes_of_what_is_kept(fitted, tmp_path) -> None:

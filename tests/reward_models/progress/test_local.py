@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from densegym.errors import DenseGymError, RewardError
-from densegym.reward_models.progress import fit, fitting, labels, local, protocol
+from densegym.reward_models.progress import protocol
 from densegym.reward_models.progress.demos import FAILURES, Demo
-from densegym.reward_models.progress.network import BINS, ProgressNetwork, two_hot
+from densegym.reward_models.progress.local import fit, fitting, labels, local_judge
+from densegym.reward_models.progress.local.network import BINS, ProgressNetwork, two_hot
 from densegym.reward_models.progress.oracle import OraclePotential
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.shaping import Shaped
@@ -47,7 +48,11 @@ def demos(rng) -> list[Demo]:
 def trained():
     made = demos(np.random.default_rng(0))
     network, cost = fit.train(made, updates=60)
-    return made, local.LocalJudge(network, fit.references(made), ("front",), {"task": "toy"}), cost
+    return (
+        made,
+        local_judge.LocalJudge(network, fit.references(made), ("front",), {"task": "toy"}),
+        cost,
+    )
 
 
 def build(judge, **options) -> ProgressPotential:
@@ -73,13 +78,13 @@ def test_weights_survive_the_disk(trained, tmp_path) -> None:
     made, judge, _ = trained
     path = tmp_path / "toy.safetensors"
     judge.save(path)
-    again = local.LocalJudge.load(path)
+    again = local_judge.LocalJudge.load(path)
     assert again.card["task"] == "toy"
     assert again.pictures == Pictures(("front",), SIZE)
     images = made[0].pictures
     assert np.array_equal(judge.see(images), again.see(images))
     task = TaskCard(id="Toy/Square-v0")
-    assert local.build(task=task, weights=str(path)).judge.name == "local"
+    assert local_judge.build(task=task, weights=str(path)).judge.name == "local"
     options = {"weights": str(path), "every": 3, "curve": 1.0, "smooth": 0.5, "fusion": "min"}
     given = build_reward({"model": "progress/local", "cap": False, **options}, task=task).potential
     assert (given.cap, given.curve, given.smooth, given.fusion) == (False, 1.0, 0.5, "min")
@@ -91,38 +96,38 @@ def test_bad_weights_and_pictures_are_named(trained, tmp_path, monkeypatch) -> N
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\xff" * 64)
     with pytest.raises(DenseGymError, match="no readable safetensors"):
-        local.LocalJudge.load(broken)
+        local_judge.LocalJudge.load(broken)
     from safetensors.torch import save_file
 
     other = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(2)}, str(other))
     with pytest.raises(DenseGymError, match="another kind of model"):
-        local.LocalJudge.load(other)
+        local_judge.LocalJudge.load(other)
     reference = torch.zeros(1, 1, SIZE, SIZE, 3, dtype=torch.uint8)
     odd = {"reference": reference, "network.layers.0.weight": torch.zeros(1)}
-    save_file(odd, str(other), {"format": local.FORMAT, "card": '{"cameras": []}'})
+    save_file(odd, str(other), {"format": local_judge.FORMAT, "card": '{"cameras": []}'})
     with pytest.raises(DenseGymError, match="another network"):
-        local.LocalJudge.load(other)
-    save_file({"reference": reference}, str(other), {"format": local.FORMAT})
+        local_judge.LocalJudge.load(other)
+    save_file({"reference": reference}, str(other), {"format": local_judge.FORMAT})
     with pytest.raises(DenseGymError, match="lacks its cameras"):
-        local.LocalJudge.load(other)
+        local_judge.LocalJudge.load(other)
     judge.save(other)
     other.write_bytes(other.read_bytes()[:-1000])
     with pytest.raises(DenseGymError, match="no readable safetensors"):
-        local.LocalJudge.load(other)
+        local_judge.LocalJudge.load(other)
     poisoned = copy.deepcopy(judge)
     with torch.no_grad():
         poisoned.network.code[0].weight[3, 5] = float("nan")
     poisoned.save(other)
     with pytest.raises(DenseGymError, match="no finite numbers"):
-        local.LocalJudge.load(other)
+        local_judge.LocalJudge.load(other)
     with pytest.raises(DenseGymError, match="pictures; given"):
         judge.see(np.zeros((1, 2, SIZE, SIZE, 3), np.uint8))
     with pytest.raises(DenseGymError, match="uint8"):
         judge.see(np.zeros((1, 1, SIZE, SIZE, 3)))
     monkeypatch.setenv("DENSEGYM_CACHE", str(tmp_path))
     with pytest.raises(RewardError, match="densegym fit progress/local --task Toy/None-v0"):
-        local.build(task=TaskCard(id="Toy/None-v0"))
+        local_judge.build(task=TaskCard(id="Toy/None-v0"))
 
 
 def test_a_judge_of_whole_rollouts_says_what_it_says_step_by_step(trained) -> None:
@@ -303,7 +308,7 @@ def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
     fitted = fitting.fit_local(card, episodes=1, adapt=other, updates=40, out=out)
     assert [demo.kind for demo in seen] == ["expert", "random", "random"]
     assert fitted.evaluation.voc > 0.9
-    assert local.LocalJudge.load(out).card["adapted"] == "other.safetensors"
+    assert local_judge.LocalJudge.load(out).card["adapted"] == "other.safetensors"
     with pytest.raises(DenseGymError, match="1 to 6 expert episodes to learn from; given 7"):
         fitting.fit_local(card, episodes=7, out=out)
     narrow = [dataclasses.replace(demo, pictures=demo.pictures[:, :, :48, :48]) for demo in made]

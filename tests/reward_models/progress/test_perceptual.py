@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError, UnknownNameError
-from densegym.reward_models.progress.perceptual import (
+from densegym.reward_models.progress.judges.perceptual import (
     PerceptualJudge,
     PerceptualOptions,
     build,

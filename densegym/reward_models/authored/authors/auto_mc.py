@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import extract, prompts
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.dense_sparse import compose, designed
-from densegym.reward_models.authored.dialogue import (
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
+from densegym.reward_models.authored.writing import extract, prompts
+from densegym.reward_models.authored.writing.dense_sparse import compose, designed
+from densegym.reward_models.authored.writing.dialogue import (
     CUT_OFF,
     SHARED,
     FaultyAnswerError,
@@ -30,9 +31,8 @@ from densegym.reward_models.authored.dialogue import (
     told_feedback,
     user,
 )
-from densegym.reward_models.authored.drafting import passed_checks
-from densegym.reward_models.authored.endings import failed_endings
-from densegym.reward_models.authored.halving import best
+from densegym.reward_models.authored.writing.drafting import passed_checks
+from densegym.reward_models.authored.writing.endings import failed_endings
 from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Message, Reply
 

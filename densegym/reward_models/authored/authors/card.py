@@ -17,19 +17,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import prompts, reflection
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.bank import Bank, Trajectory
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.drafting import (
+from densegym.reward_models.authored.programs.runner import Scored, open_runner
+from densegym.reward_models.authored.screening.bank import Bank, Trajectory
+from densegym.reward_models.authored.screening.scoring import score_bank
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
+from densegym.reward_models.authored.writing import prompts, reflection
+from densegym.reward_models.authored.writing.drafting import (
     Block,
     Drafting,
     Options,
     Prompt,
     read_options,
 )
-from densegym.reward_models.authored.halving import best
-from densegym.reward_models.authored.runner import Scored, open_runner, score_bank
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.types import Float, TaskCard

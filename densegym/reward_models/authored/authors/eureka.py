@@ -17,17 +17,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import prompts
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.drafting import (
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
+from densegym.reward_models.authored.writing import prompts
+from densegym.reward_models.authored.writing.drafting import (
     Block,
     Drafting,
     Options,
     Prompt,
     read_options,
 )
-from densegym.reward_models.authored.halving import best
 from densegym.reward_models.llm.types import Reply
 
 _PARENTS = ("best_so_far", "iteration_best")

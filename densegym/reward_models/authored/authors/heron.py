@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import prompts
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.dialogue import (
+from densegym.reward_models.authored.authors.preference import Fit, fit_preference
+from densegym.reward_models.authored.programs.printing import array, literal
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
+from densegym.reward_models.authored.writing import prompts
+from densegym.reward_models.authored.writing.dialogue import (
     SHARED,
     FaultyAnswerError,
     assistant,
@@ -27,15 +30,12 @@ from densegym.reward_models.authored.dialogue import (
     until_usable,
     user,
 )
-from densegym.reward_models.authored.factor_programs import (
+from densegym.reward_models.authored.writing.factor_programs import (
     factors_on_bank,
     factors_source,
     renamed,
     submit_factors,
 )
-from densegym.reward_models.authored.halving import best
-from densegym.reward_models.authored.preference import Fit, fit_preference
-from densegym.reward_models.authored.printing import array, literal
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Message, Reply

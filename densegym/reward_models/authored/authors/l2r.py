@@ -16,10 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import prompts
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.cost_terms import (
+from densegym.reward_models.authored.programs.cost_terms import (
     MAX_WEIGHT,
     Chosen,
     CostTerm,
@@ -28,7 +25,12 @@ from densegym.reward_models.authored.cost_terms import (
     load_library,
     print_program,
 )
-from densegym.reward_models.authored.dialogue import (
+from densegym.reward_models.authored.programs.printing import literal
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
+from densegym.reward_models.authored.writing import prompts
+from densegym.reward_models.authored.writing.dialogue import (
     SHARED,
     FaultyAnswerError,
     assistant,
@@ -37,8 +39,6 @@ from densegym.reward_models.authored.dialogue import (
     until_usable,
     user,
 )
-from densegym.reward_models.authored.halving import best
-from densegym.reward_models.authored.printing import literal
 from densegym.reward_models.llm.structured import json_object
 from densegym.reward_models.llm.types import Message, Reply
 

@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from functools import partial
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored import prompts
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.dialogue import (
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.writing import prompts
+from densegym.reward_models.authored.writing.dialogue import (
     SHARED,
     ask_one,
     refuse_unknown_options,
     until_usable,
     user,
 )
-from densegym.reward_models.authored.factor_programs import factors_source, submit_factors
+from densegym.reward_models.authored.writing.factor_programs import factors_source, submit_factors
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.types import TaskCard
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from densegym.reward_models.authored import prompts, reflection
-from densegym.reward_models.authored.author import Context
-from densegym.reward_models.authored.candidate import Row
-from densegym.reward_models.authored.drafting import (
+from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.halving import best
+from densegym.reward_models.authored.writing import prompts, reflection
+from densegym.reward_models.authored.writing.drafting import (
     Block,
     Draft,
     Drafting,
@@ -25,7 +26,6 @@ from densegym.reward_models.authored.drafting import (
     Prompt,
     read_options,
 )
-from densegym.reward_models.authored.halving import best
 from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import TaskCard
 

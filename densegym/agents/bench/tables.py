@@ -1,0 +1,332 @@
+"""Benchmark tables: one row per env, reward and learner, controls first, cost beside success."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from densegym.agents.bench import statistics
+from densegym.agents.training.results import Run
+from densegym.errors import ResultsError
+from densegym.reward_models.types import Float
+
+CONTROLS = ("env", "expert")
+SMOKE_BELOW = 5  # seeds; fewer prove nothing
+THRESHOLD = 0.9
+_BOOTSTRAP_SEED = 0  # of every published interval, so that each can be made again
+COLUMNS = (
+    "env",
+    "reward",
+    "algo",
+    "steps",
+    "seeds",
+    "success",
+    "lowest",
+    "drawn",
+    "return/env",
+    "steps to 0.9",
+    "CPU s to 0.9",
+    "CPU s",
+    "wall s",
+    "ends at success",
+    "model calls",
+    "cost USD",
+)
+_DECIDING = ("gymnasium", "mujoco", "metaworld", "nle", "stable-baselines3", "torch")
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    # In LaTeX's default fonts a bare < or > prints as an inverted mark.
+    | {"<": "$<$", ">": "$>$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"\\": r"\textbackslash{}"}
+)
+
+_NARROW = (
+    "reward",
+    "seeds",
+    "success",
+    "return/env",
+    "steps to 0.9",
+    "CPU s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        env: environment id.
+        reward: reward with version.
+        algo: learner.
+        steps: environment steps of each run.
+        seeds: seeds run, ascending.
+        success: IQM over seeds of the final deterministic success rate, and its 95 % interval.
+        lowest: success of the worst seed.
+        drawn: mean success with drawn actions.
+        return_env: IQM over seeds of the world's own return, and its interval.
+        steps_to: Kaplan-Meier median of steps to the first evaluation at 0.9, or None.
+        cpu_to: CPU seconds of the slowest seed up to there, or None unless every seed got there.
+        cpu_s: mean CPU seconds of a run.
+        wall_s: mean wall seconds of a run.
+        ends: whether training episodes ended at success, or None without such a choice.
+        model_calls: mean calls of remote models.
+        cost_usd: mean cost.
+        measures: IQM over seeds and interval of other outcomes, by their name.
+    """
+
+    env: str
+    reward: str
+    algo: str
+    steps: int
+    seeds: tuple[int, ...]
+    success: tuple[float, float, float]
+    lowest: float
+    drawn: float
+    return_env: tuple[float, float, float]
+    steps_to: float | None
+    cpu_to: float | None
+    cpu_s: float
+    wall_s: float
+    ends: bool | None
+    model_calls: float
+    cost_usd: float
+    measures: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+    @property
+    def smoke(self) -> bool:
+        """Whether there are too few seeds to claim anything."""
+        return len(self.seeds) < SMOKE_BELOW
+
+    def cells(self, measures: Sequence[str] = ()) -> list[str]:
+        """Return the row as text, in the order of ``COLUMNS`` and then of ``measures``."""
+        count = len(self.seeds)
+        return [
+            self.env,
+            self.reward,
+            self.algo,
+            f"{self.steps:,}",
+            f"{count} (smoke)" if self.smoke else str(count),
+            _with_interval(self.success, count, digits=2),
+            f"{self.lowest:.2f}",
+            f"{self.drawn:.2f}",
+            _with_interval(self.return_env, count, digits=2),
+            f">{self.steps:,}" if self.steps_to is None else f"{self.steps_to:,.0f}",
+            "-" if self.cpu_to is None else f"{self.cpu_to:.0f}",
+            f"{self.cpu_s:.0f}",
+            f"{self.wall_s:.0f}",
+            {True: "yes", False: "no", None: "-"}[self.ends],
+            f"{self.model_calls:.0f}",
+            f"{self.cost_usd:.2f}",
+            *(
+                _with_interval(self.measures[key], count, digits=3) if key in self.measures else "-"
+                for key in measures
+            ),
+        ]
+
+
+def measures_of(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the other outcomes in any row, as they come."""
+    return list(dict.fromkeys(key for row in rows for key in row.measures))
+
+
+def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list[Row]:
+    """Group runs into rows: env by env, controls first, then rewards by name.
+
+    Args:
+        runs: finished runs.
+        seeds: the seeds every row must have, if that is to be checked.
+
+    Raises:
+        ResultsError: versions of DenseGym or of one reward are mixed, one seed was run twice, or
+            a seed is missing.
+    """
+    _refuse_mixtures(runs)
+    groups: dict[tuple[str, str, str, int, bool | None], list[Run]] = {}
+    for run in runs:
+        meta = run.meta
+        ends = meta.get("terminate_on_success")
+        key = (meta["env"], meta["reward"], meta["algo"], meta["steps"], ends)
+        groups.setdefault(key, []).append(run)
+    for key, members in groups.items():
+        _check_seeds(key, members, seeds)
+    order = sorted(groups, key=lambda k: (k[0], k[2], _rank(k[1]), k[1], k[3], str(k[4])))
+    return [_row(key, sorted(groups[key], key=lambda r: r.meta["seed"])) for key in order]
+
+
+def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
+    """Return the line under a table: what was measured, on what, and how to see it again."""
+    found = versions(runs)
+    shown = [f"{name} {found[name]}" for name in _DECIDING if name in found]
+    episodes = sorted({len(run.success) for run in runs})
+    smoke = (
+        " Rows marked smoke have fewer than five seeds and prove nothing."
+        if any(row.smoke for row in rows)
+        else ""
+    )
+    ended = sorted({run.meta["reward"] for run in runs if not run.meta.get("bootstrap", True)})
+    cut = f" Time limits count as ends, without a bootstrap: {', '.join(ended)}." if ended else ""
+    return (
+        "success and return/env: the world's own outcome over "
+        f"{'/'.join(map(str, episodes))} deterministic final episodes per seed, interquartile mean "
+        "over seeds with 95 % stratified-bootstrap interval [low, high] (runs); lowest: the worst "
+        "seed; drawn: mean success with sampled actions; steps to 0.9: Kaplan-Meier median of the "
+        "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed; CPU and wall seconds "
+        "include evaluations and leave out imports."
+        f"{smoke}{cut} {', '.join(shown)}. Command: {command}"
+    )
+
+
+def versions(runs: Sequence[Run]) -> dict[str, str]:
+    """Return every package's version, or all of them joined by `` / `` where runs differ."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        for name, version in run.meta["versions"].items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: " / ".join(sorted(found[name])) for name in sorted(found)}
+
+
+def to_text(rows: Sequence[Row]) -> list[Table]:
+    """Return tables for the terminal, one per env, learner and budget; narrow enough for it."""
+    tables: dict[str, Table] = {}
+    for row in rows:
+        title = f"{row.env}, {row.algo}, {row.steps:,} steps"
+        if title not in tables:
+            tables[title] = Table(title=title, title_justify="left", box=SIMPLE)
+            for column in _NARROW:
+                justify: Literal["left", "right"] = "left" if column == "reward" else "right"
+                tables[title].add_column(
+                    column, justify=justify, no_wrap=column in ("reward", "seeds")
+                )
+        cells = dict(zip(COLUMNS, row.cells(), strict=True))
+        tables[title].add_row(*(escape(cells[column]) for column in _NARROW))
+    return list(tables.values())
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Return a Markdown table."""
+    columns, *cells = _grid(rows)
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Return a CSV table."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows(_grid(rows))
+    return buffer.getvalue()
+
+
+def to_latex(rows: Sequence[Row]) -> str:
+    """Return a LaTeX tabular."""
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+
+    names, *cells = _grid(rows)
+    body = "\n".join(line(row) for row in cells)
+    columns = "l" * 3 + "r" * (len(names) - 3)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(names)}\n\\hline\n{body}\n\\hline\n"
+        "\\end{tabular}\n"
+    )
+
+
+def _grid(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the header and the cells of every row."""
+    more = measures_of(rows)
+    return [[*COLUMNS, *more], *(row.cells(more) for row in rows)]
+
+
+def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Row:
+    env, reward, algo, steps, ends = key
+    rates = np.array([run.success.mean() for run in runs])
+    returns = np.array([run.return_env.mean() for run in runs])
+    firsts = [run.reaches(THRESHOLD) for run in runs]
+    times = [_watched(run) if p is None else p.step for run, p in zip(runs, firsts, strict=True)]
+    arrived = [point for point in firsts if point is not None]
+    return Row(
+        env=env,
+        reward=reward,
+        algo=algo,
+        steps=steps,
+        seeds=tuple(run.meta["seed"] for run in runs),
+        success=_summary(rates),
+        lowest=float(rates.min()),
+        drawn=float(np.mean([run.success_stochastic.mean() for run in runs])),
+        return_env=_summary(returns),
+        steps_to=statistics.kaplan_meier_median(times, [point is not None for point in firsts]),
+        cpu_to=max(point.cpu_s for point in arrived) if len(arrived) == len(runs) else None,
+        cpu_s=float(np.mean([run.meta["cpu_s"] for run in runs])),
+        wall_s=float(np.mean([run.meta["wall_s"] for run in runs])),
+        ends=ends,
+        model_calls=float(np.mean([run.meta.get("model_calls", 0) for run in runs])),
+        cost_usd=float(np.mean([run.meta.get("cost_usd", 0.0) for run in runs])),
+        measures={
+            key: _summary(np.array([run.measures[key].mean() for run in runs]))
+            for key in runs[0].measures
+            if all(key in run.measures for run in runs)
+        },
+    )
+
+
+def _watched(run: Run) -> int:
+    """Return how long a run was watched; learners finish a rollout, so a little over ``steps``."""
+    budget: int = run.meta["steps"]
+    return max([budget, *(point.step for point in run.points)])
+
+
+def _summary(values: Float) -> tuple[float, float, float]:
+    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    low, high = statistics.interval(values, rng=rng)
+    return statistics.iqm(values), low, high
+
+
+def _with_interval(summary: tuple[float, float, float], count: int, *, digits: int) -> str:
+    middle, low, high = summary
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}] ({count})"
+
+
+def _rank(reward: str) -> int:
+    return CONTROLS.index(reward) if reward in CONTROLS else len(CONTROLS)
+
+
+def _refuse_mixtures(runs: Sequence[Run]) -> None:
+    releases = sorted({run.meta["densegym"] for run in runs})
+    if len(releases) > 1:
+        raise ResultsError(
+            f"runs of densegym {' and '.join(releases)} do not mix; report them apart"
+        )
+    versions: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        name = run.meta["reward"].partition("{")[0]
+        stem, _, version = name.rpartition("-v")
+        if stem and version.isdigit():
+            versions.setdefault((run.meta["env"], stem), set()).add(name)
+    for (env, _), names in versions.items():
+        if len(names) > 1:
+            raise ResultsError(
+                f"{env} was run with {' and '.join(sorted(names))}; versions of one reward do not "
+                "mix in a table. Move one of them to another results folder."
+            )
+
+
+def _check_seeds(
+    key: tuple[str, str, str, int, bool | None], runs: Sequence[Run], wanted: Sequence[int] | None
+) -> None:
+    seeds = [run.meta["seed"] for run in runs]
+    where = f"{key[0]}, {key[1]}, {key[2]}"
+    if len(set(seeds)) != len(seeds):
+        raise ResultsError(f"{where}: a seed was run twice: {sorted(seeds)}")
+    missing = sorted(set(wanted or ()) - set(seeds))
+    if missing:
+        raise ResultsError(f"{where}: no finished run for seed {', '.join(map(str, missing))}")

@@ -1,0 +1,184 @@
+"""Whether climbing a judge's Φ leads to the object, from anywhere in the room, before any training.
+
+A judge may order every film of an expert and still have its summit at a wall, and there a policy
+in training ends. So a hand is put all over the room, Φ of what is seen is compared with the steps
+that an expert still needs from there, and Φ is climbed from point to neighbouring point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from densegym.agents.collecting.demos import ROOM, held_out_place, moves_to
+from densegym.envs.registration import bare_spec
+from densegym.envs.robot.experts import expert_policy
+from densegym.envs.robot.lookahead import steps_to_success
+from densegym.envs.tasks import task_card
+from densegym.errors import DenseGymError
+from densegym.reward_models.authored.screening.ranking import spearman
+from densegym.reward_models.progress.places import HAND, OBJECT
+from densegym.reward_models.types import (
+    Bool,
+    Float,
+    Frames,
+    Int,
+    Pictures,
+    PotentialModel,
+    Starts,
+    Steps,
+)
+
+LATTICE = (9, 6, 5)  # points along x, y and z of the room
+_SETTLE = 70  # steps that a hand has to get to a point
+_LIMIT = 200  # steps of an expert
+_MOVED = 0.01  # metres; points on the way to which the object was moved more are left out
+_ARRIVED = 0.2  # metres from the object
+_TRIES = 1000  # seeds that are looked at for a placement
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was seen of one placement from P points.
+
+    Attributes:
+        first: (39,) the first observation.
+        start: (V, H, W, 3) its pictures.
+        obs: (P, 39) observations at the points.
+        frames: (P, V, H, W, 3) their pictures.
+        left: (P,) steps that an expert needs from there.
+        free: (P,) whether the object stands where it stands untouched.
+        untouched: (3,) metres, the object after as long a time without a hand.
+    """
+
+    first: Float
+    start: Frames
+    obs: Float
+    frames: Frames
+    left: Float
+    free: Bool
+    untouched: Float
+
+    @property
+    def distance(self) -> Float:
+        """(P,) metres from the hand to the object where it stands untouched."""
+        away: Float = np.linalg.norm(self.obs[:, HAND] - self.untouched, axis=1)
+        return away
+
+
+def survey(
+    env_id: str, seed: int = 0, on_point: Callable[[int, int], None] = lambda done, total: None
+) -> Survey:
+    """Put a hand at every point of a lattice in the room, and count an expert's steps from there.
+
+    Args:
+        env_id: a Meta-World task.
+        seed: of the placement, the first from 1,000 times this on that training never sees.
+        on_point: told about done and all points.
+
+    Raises:
+        UnknownNameError: a task without a scripted expert.
+        DenseGymError: an object that never stays where it stands.
+    """
+    expert, card = expert_policy(env_id), task_card(env_id)
+    env = gym.make(bare_spec(env_id), terminate_on_success=False, max_episode_steps=_SETTLE + 1)
+    world: Any = env.unwrapped
+    request = Pictures(card.cameras)
+    seed, first = _unseen(env, seed * _TRIES)
+    start = world.draw(request, hidden=card.hidden)
+    untouched = first
+    for _ in range(_SETTLE):  # some doors swing by themselves
+        untouched, *_ = env.step(np.zeros(4))
+    points = _lattice()
+    seen: list[tuple[Float, Frames, int]] = []
+    for point in points:
+        obs, _ = env.reset(seed=seed)
+        act = moves_to(point, env.action_space)
+        for _ in range(_SETTLE):
+            obs, *_ = env.step(act(obs))
+        frame = world.draw(request, hidden=card.hidden)
+        seen.append((obs, frame, steps_to_success(world.sawyer, expert, obs, _LIMIT)))
+        on_point(len(seen), len(points))
+    env.close()
+    obs, frames, left = (np.stack(column) for column in zip(*seen, strict=True))
+    moved = np.linalg.norm(obs[:, OBJECT] - untouched[OBJECT], axis=1)
+    free = moved < _MOVED
+    if not free.any():
+        raise DenseGymError(
+            f"{env_id}: the object never stays where it stands; choose another task"
+        )
+    return Survey(first, start, obs, frames, left.astype(np.float64), free, untouched[OBJECT])
+
+
+def value(potential: PotentialModel, seen: Survey, text: str = "") -> Float:
+    """Return Φ (P,) of a hand that went from the start to each point."""
+    count = len(seen.left)
+    slot, told = np.arange(count), [dict[str, float]()] * count
+    first = np.repeat(seen.first[None], count, axis=0)
+    start = np.repeat(seen.start[None], count, axis=0)
+    potential.initial(Starts(slot, first, told, start, [text] * count))
+    never, last = np.zeros(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
+    zeros = np.zeros(count)
+    steps = Steps(
+        slot, slot * 0, first, None, seen.obs, zeros, never, last, told, frame=seen.frames
+    )
+    return potential.after(steps)[0]
+
+
+def measure(phi: Float, seen: Survey) -> dict[str, float]:
+    """Return how well Φ (P,) leads the way.
+
+    ``rank`` is Spearman's correlation of Φ with the steps that an expert needs, negated;
+    ``distance`` the same with how far the hand is from the object; ``climbs`` the share of points
+    from which steepest ascent over neighbours of the lattice ends within 20 cm of the object.
+    """
+    free = seen.free
+    summit = _climb(np.where(free, phi, -np.inf))
+    return {
+        "rank": spearman(phi[free], -seen.left[free]),
+        "distance": spearman(phi[free], -seen.distance[free]),
+        "climbs": float((seen.distance[summit[free]] <= _ARRIVED).mean()),
+    }
+
+
+def _unseen(env: gym.Env[Any, Any], seed: int) -> tuple[int, Float]:
+    """Return the first seed from this one on whose placement is held out, and what is seen first.
+
+    Where nothing is placed anew, all placements are one, and it serves.
+    """
+    for tried in range(seed, seed + _TRIES):
+        first, _ = env.reset(seed=tried)
+        if held_out_place(first):
+            return tried, first
+    return seed, env.reset(seed=seed)[0]
+
+
+def _lattice() -> Float:
+    """Return the points (P, 3), z fastest."""
+    shares = np.meshgrid(*(np.linspace(0.0, 1.0, count) for count in LATTICE), indexing="ij")
+    low, high = ROOM
+    points: Float = low + (high - low) * np.stack(shares, axis=-1).reshape(-1, 3)
+    return points
+
+
+def _climb(phi: Float) -> Int:
+    """Return (P,) the point at which steepest ascent from each point ends."""
+    place = np.arange(phi.size).reshape(LATTICE)
+    around = np.pad(place, 1, constant_values=-1)
+    moves = np.stack(
+        [
+            around[
+                tuple(slice(step, step + size) for step, size in zip(move, LATTICE, strict=True))
+            ]
+            for move in np.ndindex(3, 3, 3)
+        ]
+    ).reshape(27, -1)
+    heights = np.where(moves >= 0, phi[moves], -np.inf)
+    step: Int = moves[np.argmax(heights, axis=0), np.arange(phi.size)]
+    for _ in range(phi.size.bit_length()):  # every round doubles the way
+        step = step[step]
+    return step

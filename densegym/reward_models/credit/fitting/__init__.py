@@ -1,0 +1,4 @@
+"""What credits that are learned from whole returns share: inputs, networks, stores, trust.
+
+Imports the shared modules of ``credit``.
+"""

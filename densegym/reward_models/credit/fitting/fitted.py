@@ -1,0 +1,292 @@
+"""What credits learned from whole returns share: episodes, when to fit, whom to trust, states."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypedDict, Unpack
+
+import numpy as np
+import torch
+
+from densegym.errors import RewardError, unknown
+from densegym.reward_models.credit.fitting.inputs import inputs_of
+from densegym.reward_models.credit.fitting.networks import restore_weights, seeded, weights_of
+from densegym.reward_models.credit.fitting.returns import Of, ReturnCredit
+from densegym.reward_models.credit.fitting.scales import moments, standard
+from densegym.reward_models.credit.fitting.store import EpisodeStore, Stored
+from densegym.reward_models.types import Episode, Float, Need, TaskCard
+
+_EPSILON = 1e-6
+_HELD_OUT = 5  # every fifth episode judges the model instead of teaching it
+_JUDGES = 40  # episodes that judge
+_SCALED = 50_000  # latest steps that inputs are standardised by
+
+
+class Learning(TypedDict, total=False):
+    """Options of every fitted credit.
+
+    Attributes:
+        updates_per_step: gradient steps per environment step, taken when episodes end.
+        min_episodes: episodes before the network is asked.
+        learning_rate: of Adam.
+        hidden: width of the network.
+        seed: of weights and draws.
+    """
+
+    updates_per_step: float
+    min_episodes: int
+    learning_rate: float
+    hidden: int
+    seed: int
+
+
+class FittedCredit(ReturnCredit):
+    """Stores episodes that end, fits a network to their returns, and credits them with it.
+
+    Subclasses define ``_build``, ``_loss`` and ``_spread``. Inputs and returns are standardised
+    by the latest episodes whenever their number has doubled. Until ``ready``, credits are uniform,
+    and while all episodes paid the same per step there is nothing to fit.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        min_explained: share of the variance of held-out returns that the network must explain
+            before it is asked; None holds out nothing and trusts it at once.
+        **options: those of ``options``; see ``Learning``.
+
+    Attributes:
+        options: what ``**options`` may be, with its defaults.
+        drawn: episodes per update.
+        pays_first: whether episodes are paid by the network as it was before it learned from them.
+        by_length: whether they are drawn in proportion to their length.
+    """
+
+    needs = Need.EPISODE | Need.OBS
+    drawn = 4
+    by_length = False
+    pays_first = False
+    options: ClassVar[Mapping[str, Any]] = {
+        "updates_per_step": 0.025,
+        "min_episodes": 10,
+        "learning_rate": 1e-3,
+        "hidden": 64,
+        "seed": 0,
+    }
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None = None,
+        *,
+        min_explained: float | None = None,
+        **options: Unpack[Learning],
+    ) -> None:
+        super().__init__(task, of)
+        for option in options:
+            if option not in self.options:
+                raise unknown(f'option of reward "{self.name}"', option, self.options)
+        self.chosen: dict[str, Any] = {**self.options, **options}
+        self.min_episodes, self.min_explained = self.chosen["min_episodes"], min_explained
+        self._rate, self._lr = self.chosen["updates_per_step"], self.chosen["learning_rate"]
+        self._hidden, self._seed = self.chosen["hidden"], self.chosen["seed"]
+        if self.min_episodes < 1 or self._rate <= 0:
+            raise RewardError(
+                f'"{self.name}" takes min_episodes from 1 up and updates_per_step above 0; given '
+                f"{self.min_episodes} and {self._rate}"
+            )
+        self._random = np.random.default_rng(self._seed)
+        self._store = EpisodeStore()
+        self._judges: deque[Stored] = deque(maxlen=_JUDGES)
+        self._seen, self._owed = 0, 0.0
+        self._scaled_at = 0  # episodes seen when moments were taken
+        self._rates: set[float] = set()  # at most two
+        self._explained = float("nan")
+        self._network: Any = None
+        self._taught = False
+        self._moments: dict[str, Float] = {}
+
+    @abstractmethod
+    def _build(self, width: int) -> Any:
+        """Return the network for inputs of ``width`` columns, its weights drawn from torch."""
+
+    @abstractmethod
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        """Return the loss on drawn episodes."""
+
+    @abstractmethod
+    def _spread(self, one: Stored) -> Float:
+        """Return the (T,) credits of an episode whose return is known."""
+
+    def _total(self, one: Stored) -> float:
+        """Return what the network takes an episode's return for."""
+        return float(self._spread(one).sum())
+
+    def _guess(self, inputs: Any) -> Float | None:
+        """Return (t,) credits of an unfinished episode, or None where its return must be known."""
+        return None
+
+    def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
+        """Take in the episodes, fit, and return credits for every step."""
+        stored = [self._stored(one) for one in episodes]
+        early = self._credits(stored) if self.pays_first else None
+        for one in stored:
+            self._take_in(one)
+        self._fit(sum(len(one.inputs) for one in stored))
+        return self._credits(stored) if early is None else early
+
+    def judge(self, episodes: Sequence[Episode]) -> Sequence[Float]:
+        """Return the network's credits without learning from the episodes."""
+        return self._credits([self._stored(one) for one in episodes])
+
+    def predicted_return(self, episode: Episode) -> float:
+        """Return what the network takes the episode's return for; NaN until it is fitted."""
+        one = self._stored(episode)
+        return float("nan") if self._network is None else self._total(one)
+
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return credits of an unfinished episode, where the network can know them."""
+        return self._guess(self._inputs_of(prefix)) if self.ready else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the network has been fitted and is trusted."""
+        if not self._taught or self._seen < self.min_episodes:
+            return False
+        return self.min_explained is None or self._explained >= self.min_explained
+
+    def metrics(self) -> dict[str, float]:
+        """Return whether the network is asked, and what it explains of held-out returns."""
+        told = {"credit/ready": float(self.ready)}
+        if self.min_explained is not None and np.isfinite(self._explained):
+            told["credit/explained_variance"] = self._explained
+        return told
+
+    def _stored(self, episode: Episode) -> Stored:
+        return Stored(self._inputs_of(episode), float(self.rewards(episode).sum()))
+
+    def _credits(self, stored: Sequence[Stored]) -> list[Float]:
+        spread = self._spread if self.ready else self._unready
+        return [spread(one) for one in stored]
+
+    def _unready(self, one: Stored) -> Float:
+        """Return the (T,) credits of an episode until the network is trusted."""
+        return np.full(len(one.inputs), one.rate)
+
+    def _inputs_of(self, episode: Episode) -> Any:
+        return inputs_of(episode)
+
+    def _take_in(self, one: Stored) -> None:
+        self._seen += 1
+        if self.min_explained is not None and self._seen % _HELD_OUT == 0:
+            self._judges.append(one)
+        else:
+            self._store.put(one)
+            if len(self._rates) < 2:
+                self._rates.add(one.rate)
+
+    def _differ(self) -> bool:
+        """Return whether episodes differ in what is fitted to."""
+        return len(self._rates) > 1
+
+    def _fit(self, steps: int) -> None:
+        self._owed += steps * self._rate
+        updates = int(self._owed)
+        if self._seen < self.min_episodes or not updates or not len(self._store):
+            return
+        self._owed -= updates
+        if not self._differ():
+            return
+        if self._seen >= 2 * self._scaled_at:
+            self._standardise()
+            self._scaled_at = self._seen
+        if self._network is None:
+            self._begin()
+        self._refit(updates)
+        if self.min_explained is not None:
+            self._explained = self._explain()
+
+    def _refit(self, updates: int) -> None:
+        for _ in range(updates):
+            drawn = self._draw()
+            if drawn:
+                descend(self._adam, self._loss(drawn))
+                self._taught = True
+
+    def _draw(self) -> list[Stored]:
+        """Return the episodes of one update; none where there is nothing to learn from."""
+        return self._store.draw(self._random, self.drawn, by_length=self.by_length)
+
+    def _explain(self) -> float:
+        """Return the share of the variance of held-out returns that is explained; NaN unknown."""
+        totals = np.array([one.total for one in self._judges])
+        if len(totals) < 2 or totals.std() < _EPSILON:
+            return float("nan")
+        errors = totals - np.array([self._total(one) for one in self._judges])
+        return 1.0 - float(errors.var() / totals.var())
+
+    def _standardise(self) -> None:
+        mean, std = moments(np.concatenate(self._store.latest(_SCALED)))
+        rate_mean, rate_std = moments(np.array([one.rate for one in self._store]))
+        self._moments = {
+            "input_mean": mean,
+            "input_std": std,
+            "rate_mean": rate_mean,
+            "rate_std": rate_std,
+        }
+
+    def _begin(self) -> None:
+        width = len(self._moments["input_mean"])
+        self._network = seeded(self._seed, lambda: self._build(width))
+        self._adam = torch.optim.Adam(self._network.parameters(), lr=self._lr)
+
+    def _scaled(self, inputs: Any) -> torch.Tensor:
+        scaled = standard(inputs, self._moments["input_mean"], self._moments["input_std"])
+        return torch.as_tensor(scaled)
+
+    def _unscaled(self, said: torch.Tensor) -> Float:
+        """Return rewards per step for outputs of unit scale."""
+        rewards: Float = self._moments["rate_mean"] + self._moments["rate_std"] * said.numpy()
+        return rewards
+
+    def _target(self, one: Stored) -> float:
+        """Return R / T in units of its deviation."""
+        return float((one.rate - self._moments["rate_mean"]) / self._moments["rate_std"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the network and its scales; episodes are gathered anew."""
+        kept: dict[str, Any] = {
+            "seen": self._seen,
+            "scaled_at": self._scaled_at,
+            "explained": self._explained,
+            "taught": self._taught,
+        }
+        if self._network is not None:
+            kept["moments"] = copy.deepcopy(self._moments)
+            kept["network"] = weights_of(self._network)
+        return kept
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the network and its scales; the optimiser starts afresh."""
+        self._seen, self._explained = int(state["seen"]), float(state["explained"])
+        self._taught, self._scaled_at = bool(state["taught"]), int(state["scaled_at"])
+        if "network" in state:
+            self._moments = {k: np.asarray(v) for k, v in state["moments"].items()}
+            self._begin()
+            restore_weights(self._network, state["network"])
+
+
+def descend(adam: torch.optim.Adam, loss: torch.Tensor) -> None:
+    """Take one step down a loss, its gradient's norm held to 10."""
+    adam.zero_grad()
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], 10.0)
+    adam.step()
+
+
+def conserved(credit: Float, total: float) -> Float:
+    """Return credits whose missing share of the return is spread evenly."""
+    share: Float = credit + (total - credit.sum()) / len(credit)
+    return share

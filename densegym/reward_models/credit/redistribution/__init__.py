@@ -1,0 +1,4 @@
+"""The methods that redistribute a return, one file each.
+
+Imports ``credit.fitting``.
+"""

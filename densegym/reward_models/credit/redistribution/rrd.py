@@ -1,0 +1,123 @@
+"""Return decomposition: a network of one step whose mean over an episode is the episode's R / T.
+
+RD is least squares over whole episodes (Efroni et al. 2021, arXiv 2007.12350, as the baseline of
+RRD). RRD draws K steps of each (Ren et al. 2022, arXiv 2111.13485). Episodes are drawn in
+proportion to their length and inputs are [s, a, s − s'], as theirs; inputs and returns are
+standardised, which they are not there, and the network is fitted when episodes end instead of
+once per critic update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+import torch
+
+from densegym.reward_models.credit.fitting.fitted import FittedCredit, Learning
+from densegym.reward_models.credit.fitting.inputs import inputs
+from densegym.reward_models.credit.fitting.networks import mlp
+from densegym.reward_models.credit.fitting.returns import Of
+from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.properties import Properties
+from densegym.reward_models.types import Float, TaskCard
+
+
+class MarkovCredit(FittedCredit):
+    """Credits are what a network says of one step, whatever surrounds it.
+
+    Off-policy learners ask it at every sample, so no label is stale.
+    """
+
+    markov = True
+    properties = Properties("episode", causal=True, conserves="none")
+
+    def predict(self, obs: Any, action: Any, next_obs: Any) -> Float:
+        """Return (B,) predictions, or the mean rate of what has ended until they are good."""
+        if self.ready:
+            return self._ask(self._inputs(obs, action, next_obs))
+        rates = [one.rate for one in self._store]
+        return np.full(len(action), float(np.mean(rates)) if rates else 0.0)
+
+    def _inputs(self, obs: Any, action: Any, next_obs: Any) -> Any:
+        return inputs(obs, action, next_obs)
+
+    def _ask(self, rows: Any) -> Float:
+        with torch.no_grad():
+            return self._unscaled(self._network(self._scaled(rows))[:, 0])
+
+    def _spread(self, one: Stored) -> Float:
+        return self._ask(one.inputs)
+
+    def _guess(self, inputs: Any) -> Float | None:
+        return self._ask(inputs)
+
+
+class RDCredit(MarkovCredit):
+    """Credits fitted on every step of each drawn episode: ``reward="credit/rd"``.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        **options: see ``Learning``; there are two hidden layers.
+    """
+
+    name = "credit/rd"
+    options: ClassVar[Mapping[str, Any]] = {
+        **MarkovCredit.options,
+        "learning_rate": 3e-4,
+        "hidden": 128,
+    }
+
+    def _build(self, width: int) -> Any:
+        return mlp(width, self._hidden)
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        said = self._network(self._scaled(np.concatenate([one.inputs for one in drawn])))[:, 0]
+        means = torch.stack([part.mean() for part in said.split([len(o.inputs) for o in drawn])])
+        return torch.square(torch.tensor([self._target(one) for one in drawn]) - means).mean()
+
+
+class RRDCredit(RDCredit):
+    """Credits fitted on K drawn steps of each episode: ``reward="credit/rrd"``.
+
+    Credits do not add up to the return.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        unbiased: take the variance of the drawn steps off the loss, so that it estimates that of
+            whole episodes (RRD-L(RD) of the paper).
+        subset: K, steps drawn per episode; with replacement where an episode has fewer.
+        **options: see ``Learning``.
+    """
+
+    name = "credit/rrd"
+    by_length = True
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None = None,
+        *,
+        unbiased: bool = False,
+        subset: int = 64,
+        **options: Unpack[Learning],
+    ) -> None:
+        super().__init__(task, of, **options)
+        self.unbiased, self.subset = unbiased, subset
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        picked, kept = [], []
+        for one in drawn:
+            length = len(one.inputs)
+            again = length < self.subset
+            rows = self._random.choice(length, self.subset, replace=again)
+            picked.append(one.inputs[rows])
+            kept.append(0.0 if length == 1 else (1.0 if again else 1.0 - self.subset / length))
+        said = self._network(self._scaled(np.stack(picked)))[..., 0]
+        loss = torch.square(torch.tensor([self._target(one) for one in drawn]) - said.mean(dim=1))
+        if self.unbiased:
+            loss = loss - torch.tensor(kept) * said.var(dim=1) / self.subset
+        return loss.mean()

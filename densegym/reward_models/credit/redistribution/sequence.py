@@ -1,0 +1,295 @@
+"""Credits of models that read an episode in order: SPA's progress estimator, RUDDER, Diaster.
+
+Episodes are padded at the end and standardised; a GRU stands for the LSTM or language model of
+the papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack
+
+import numpy as np
+import torch
+from torch import nn
+
+from densegym.errors import RewardError
+from densegym.reward_models.credit.fitting.fitted import FittedCredit, Learning, conserved
+from densegym.reward_models.credit.fitting.networks import (
+    Encoder,
+    Recurrent,
+    check_encoder,
+    mlp,
+    padded,
+    reader_of_prefixes,
+)
+from densegym.reward_models.credit.fitting.returns import Of
+from densegym.reward_models.credit.fitting.scales import moments
+from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.properties import Properties
+from densegym.reward_models.credit.redistribution.rrd import MarkovCredit
+from densegym.reward_models.types import Episode, Float, TaskCard
+
+BetaMode = Literal["share", "paper"]
+
+
+class SequenceCredit(FittedCredit):
+    """What SPA and RUDDER share: batches of whole episodes, and a test on held-out ones."""
+
+    drawn = 8
+
+    def _padded(self, drawn: Sequence[Stored]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (B, T, D) scaled inputs and (B, T) weights, 1 where a step was taken."""
+        return padded([self._scaled(one.inputs) for one in drawn])
+
+    def _prefixes(self, inputs: Any) -> torch.Tensor:
+        """Return (T,) what the network says of each prefix."""
+        with torch.no_grad():
+            said: torch.Tensor = self._network(self._scaled(inputs)[None])[0]
+        return said
+
+
+class SPACredit(SequenceCredit):
+    """Contributions that add up to the return, and a share for carried-out actions.
+
+    ``reward="credit/spa"``: Wang et al. 2025, arXiv 2505.20732. An estimator says what each step
+    contributed; the contributions of an episode add up to R̂, fitted to R by least squares. What
+    the paper leaves open: the residual R − R̂ is spread evenly, so credits add up to R; while R̂
+    explains less than ``min_explained`` of the variance of held-out returns, credits are uniform;
+    and a step whose action the world carried out earns β on top, as the world's own flag says
+    (``info["action_valid"]``, or an empty ``info["invalid"]``; worlds without either pay none).
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        encoder: ``"gru"`` reads the episode so far, ``"mlp"`` one step, which makes it Markov.
+        alpha: weight of contributions.
+        beta: what all carried-out actions of an episode of ``max_steps`` earn together, or each
+            of them under ``beta_mode="paper"``.
+        beta_mode: ``"share"`` divides β by ``max_steps``; ``"paper"`` pays it at every step, a
+            bonus for long episodes that can outweigh the return.
+        max_steps: T_max of the task; None takes the longest episode seen so far.
+        residual: whether credits are made to add up to the return.
+        min_explained: explained variance below which credits are uniform.
+        **options: see ``Learning``.
+    """
+
+    name = "credit/spa"
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None = None,
+        *,
+        encoder: Encoder = "gru",
+        alpha: float = 1.0,
+        beta: float = 0.5,
+        beta_mode: BetaMode = "share",
+        max_steps: int | None = None,
+        residual: bool = True,
+        min_explained: float = 0.2,
+        **options: Unpack[Learning],
+    ) -> None:
+        super().__init__(task, of, min_explained=min_explained, **options)
+        check_encoder(self.name, encoder)
+        if beta_mode not in ("share", "paper"):
+            raise RewardError(
+                f'"{self.name}" takes beta_mode="share" or "paper"; given {beta_mode!r}'
+            )
+        self._encoder: Encoder = encoder
+        self._alpha, self._beta, self._beta_mode = alpha, beta, beta_mode
+        self._longest = max_steps or 0
+        self._fixed, self._residual = max_steps is not None, residual
+        self._grounded = self._paid = 0.0
+        exact = residual and alpha == 1.0 and beta == 0.0
+        self.properties = Properties(
+            "episode", causal=False, conserves="return" if exact else "none"
+        )
+
+    def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
+        """Return α times the contributions and β for every action that was carried out."""
+        credits = super().finish(episodes)
+        if not self._fixed:
+            lengths = (len(one.env_reward) for one in episodes)
+            self._longest = max(self._longest, *lengths, 1)
+        paid = []
+        for one, credit in zip(episodes, credits, strict=True):
+            ground = self._ground(one)
+            worth = self._alpha * credit + ground
+            self._grounded += float(np.abs(ground).sum())
+            self._paid += float(np.abs(worth).sum())
+            paid.append(worth)
+        return paid
+
+    def estimate(self, prefix: Episode) -> Float | None:
+        """Return contributions so far and their grounding; the residual is not known yet."""
+        credit = super().estimate(prefix)
+        return None if credit is None else self._alpha * credit + self._ground(prefix)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the grounding's share of what was paid, besides what fitted models tell."""
+        share = self._grounded / self._paid if self._paid else 0.0
+        return {**super().metrics(), "credit/grounding_share": share}
+
+    def _ground(self, episode: Episode) -> Float:
+        flags = np.array([_carried_out(info) for info in episode.info], dtype=np.float64)
+        each = self._beta / max(self._longest, 1) if self._beta_mode == "share" else self._beta
+        return each * flags
+
+    def _build(self, width: int) -> Any:
+        return reader_of_prefixes(self._encoder, width, self._hidden)
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        rows, real = self._padded(drawn)
+        means = (self._network(rows) * real).sum(dim=1) / real.sum(dim=1)
+        targets = torch.tensor([self._target(one) for one in drawn])
+        # (R̂ − R)² in units of T² and of the deviation of R / T.
+        return torch.square(means - targets).mean()
+
+    def _guess(self, inputs: Any) -> Float | None:
+        return self._unscaled(self._prefixes(inputs))
+
+    def _spread(self, one: Stored) -> Float:
+        credit = self._unscaled(self._prefixes(one.inputs))
+        return conserved(credit, one.total) if self._residual else credit
+
+    def _total(self, one: Stored) -> float:
+        return float(self._unscaled(self._prefixes(one.inputs)).sum())
+
+
+class RudderCredit(SequenceCredit):
+    """Differences of predicted returns: ``reward="credit/rudder"``.
+
+    Arjona-Medina et al. 2019, arXiv 1806.07857: g predicts R from every prefix, a step's credit
+    is g(τ_{0:t}) − g(τ_{0:t−1}) with g(∅) = 0, and R − g(τ) is spread evenly, so credits add up to
+    R. The paper trusts an episode whose relative error is small; here a network is trusted while
+    it explains ``min_explained`` of the variance of held-out returns, and credits are uniform
+    before.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        prefix_loss: weight of the loss on all prefixes beside that on whole episodes.
+        min_explained: explained variance below which credits are uniform.
+        **options: see ``Learning``.
+    """
+
+    name = "credit/rudder"
+    properties = Properties("episode", causal=False, conserves="return")
+
+    def __init__(
+        self,
+        task: TaskCard,
+        of: Of | None = None,
+        *,
+        prefix_loss: float = 0.1,
+        min_explained: float = 0.2,
+        **options: Unpack[Learning],
+    ) -> None:
+        super().__init__(task, of, min_explained=min_explained, **options)
+        self._prefix_loss = prefix_loss
+
+    def _build(self, width: int) -> Any:
+        return Recurrent(width, self._hidden)
+
+    def _standardise(self) -> None:
+        super()._standardise()
+        mean, std = moments(np.array([one.total for one in self._store]))
+        self._moments |= {"mean": mean, "std": std}
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        rows, real = self._padded(drawn)
+        mean, std = float(self._moments["mean"]), float(self._moments["std"])
+        targets = torch.tensor([(one.total - mean) / std for one in drawn])
+        errors = torch.square(self._network(rows) - targets[:, None])
+        last = real.sum(dim=1).long() - 1
+        whole = errors.gather(1, last[:, None]).mean()
+        return whole + self._prefix_loss * (errors * real).sum() / real.sum()
+
+    def _values(self, inputs: Any) -> Float:
+        said = self._prefixes(inputs).numpy()
+        values: Float = self._moments["mean"] + self._moments["std"] * said
+        return values
+
+    def _guess(self, inputs: Any) -> Float | None:
+        return np.diff(self._values(inputs), prepend=0.0)
+
+    def _spread(self, one: Stored) -> Float:
+        return conserved(np.diff(self._values(one.inputs), prepend=0.0), one.total)
+
+    def _total(self, one: Stored) -> float:
+        return float(self._values(one.inputs)[-1])
+
+
+class DiasterCredit(MarkovCredit):
+    """Differences of sub-trajectory rewards, handed on to one step: ``reward="credit/diaster"``.
+
+    Lin et al. 2024, arXiv 2312.10642: R_sub judges sub-trajectories so that, at a random cut,
+    R_sub of both halves adds up to R; a step is worth R_sub(τ_{0:t}) − R_sub(τ_{0:t−1}), the last
+    prefix being worth the true R; a network of one step is fitted to that. Departures: R_sub is a
+    number instead of a Gaussian, inputs and returns are standardised.
+
+    Args:
+        task: the task's card.
+        of: whose return is spread.
+        **options: see ``Learning``; the GRU is as wide as ``hidden``, the network of one step four
+            times that.
+    """
+
+    name = "credit/diaster"
+    drawn = 8
+
+    def _build(self, width: int) -> Any:
+        parts = {"whole": Recurrent(width, self._hidden), "step": mlp(width, 4 * self._hidden)}
+        return nn.ModuleDict(parts)
+
+    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+        cuts = [int(self._random.integers(1, len(one.inputs) + 1)) for one in drawn]
+        rows = [self._scaled(one.inputs) for one in drawn]
+        pad = nn.utils.rnn.pad_sequence
+        heads = pad([row[:cut] for row, cut in zip(rows, cuts, strict=True)], batch_first=True)
+        tails = [row[cut:] for row, cut in zip(rows, cuts, strict=True)]
+        prefixes = self._network["whole"](heads)
+        head = prefixes.gather(1, torch.tensor(cuts)[:, None] - 1)[:, 0]
+        tail = self._tails(tails)
+        # In units of the deviation of R / T: whole episodes are worth T of them.
+        lengths = torch.tensor([float(len(one.inputs)) for one in drawn])
+        targets = torch.tensor([self._target(one) for one in drawn])
+        whole = torch.square(head + tail - targets).mean()
+        return whole + self._step_loss(rows, targets, lengths)
+
+    def _tails(self, tails: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return what each rest of an episode is worth; nothing is worth 0."""
+        worth = torch.zeros(len(tails))
+        filled = [i for i, tail in enumerate(tails) if len(tail)]
+        if not filled:
+            return worth
+        whole = nn.utils.rnn.pad_sequence([tails[i] for i in filled], batch_first=True)
+        last = torch.tensor([len(tails[i]) - 1 for i in filled])
+        said = self._network["whole"](whole).gather(1, last[:, None])[:, 0]
+        return worth.index_put((torch.tensor(filled),), said)
+
+    def _step_loss(
+        self, rows: Sequence[torch.Tensor], targets: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the squared distance of single steps from differences of prefixes."""
+        with torch.no_grad():
+            every = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+            prefixes = self._network["whole"](every)
+            last = lengths.long() - 1
+            prefixes.scatter_(1, last[:, None], targets[:, None])
+            wanted = torch.diff(prefixes, dim=1, prepend=torch.zeros(len(prefixes), 1))
+            wanted = wanted * lengths[:, None]
+        said = self._network["step"](every)[..., 0]
+        real = torch.arange(every.shape[1])[None, :] < lengths[:, None]
+        return torch.square(said - wanted)[real].mean()
+
+    def _ask(self, rows: Any) -> Float:
+        with torch.no_grad():
+            return self._unscaled(self._network["step"](self._scaled(rows))[:, 0])
+
+
+def _carried_out(info: Any) -> bool:
+    if "action_valid" in info:
+        return bool(info["action_valid"])
+    return "invalid" in info and not info["invalid"]

@@ -1,0 +1,125 @@
+"""Robo-Dopamine's GRM (arXiv 2512.23703): eight pictures, one hop in percent.
+
+Where we depart from the repository FlagOpen/Robo-Dopamine: a reply that cannot be read abstains
+instead of being paid as 0; every pair keeps its own task sentence within a batch; the goal is
+never the last picture of the episode that is being judged; a missing goal is a grey picture; Φ is
+kept in [0, 1] in all three views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from densegym.reward_models.progress.judge import Seen, Verdict
+from densegym.reward_models.progress.judges.options import Fusing, assemble
+from densegym.reward_models.progress.judges.vision import (
+    LIKELY,
+    VisionJudge,
+    letters,
+    score_form,
+)
+from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.progress.vlm.access import Access
+from densegym.reward_models.progress.vlm.interview import Interview
+from densegym.reward_models.progress.vlm.pictures import grey_like
+from densegym.reward_models.progress.vlm.question import Question
+from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.types import Frames, Pictures, TaskCard
+
+MIN_PIXELS, MAX_PIXELS = 12_544, 76_800  # of a picture, as in training: 112² to 277²
+ARCHITECTURES = {
+    "qwen2_5_vl": "Qwen2.5-VL (GRM-3B)",
+    "qwen3_vl": "Qwen3-VL (GRM-8B, GRM-2.0)",
+}
+_ROOM_SIZE = 277
+_FORM = (
+    "Return ONE line, the score as an integer percentage within <score> tags and nothing else:\n"
+    "<score>+NN%</score>  or  <score>-NN%</score>  or  <score>0%</score>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrmOptions:
+    """What can be chosen of GRM.
+
+    Attributes:
+        goal: picture of the finished task, of another attempt; a file, or a film whose last
+            picture counts. Without one the potential is incremental.
+        prompt: file in place of ``assets/prompts/progress/grm.txt``.
+        soft: ask for one of 21 letters and take the mean over their probabilities.
+    """
+
+    goal: str | None = None
+    prompt: str | None = None
+    soft: bool = False
+
+
+class GrmJudge(VisionJudge):
+    """Asks GRM about a front view and two wrist views; missing views repeat the last one given.
+
+    Args:
+        interview: who is asked.
+        options: see there.
+    """
+
+    name = "grm"
+
+    def __init__(self, interview: Interview, options: GrmOptions) -> None:
+        pictures = Pictures(size=256, pretty=True)
+        super().__init__(interview, pictures, size=_ROOM_SIZE, how="shrink", goal=options.goal)
+        self._soft = options.soft
+        self._template = Template.shipped("grm", options.prompt)
+
+    def hop(
+        self, before: Seen, after: Seen, start: Seen, goal: Seen | None, text: Sequence[str]
+    ) -> Verdict:
+        """Return hops as ``judge.Judge`` defines them."""
+        ends = [grey_like(picture) for picture in after] if goal is None else goal
+        form = score_form(soft=self._soft, example="<score>+12%</score>")
+
+        def question(row: int) -> Question:
+            shown = (start[row], ends[row], before[row], after[row])
+            return self._question(*shown, text[row])
+
+        return self.ask_hops(before, after, question, form)
+
+    def _question(
+        self, start: Frames, end: Frames, before: Frames, after: Frames, task: str
+    ) -> Question:
+        given: dict[str, Any] = {
+            "task": task,
+            "reference start": start[0],
+            "reference end": end[0],
+            "form": letters(True).strip() if self._soft else _FORM,
+        }
+        for moment, views in (("before", before), ("after", after)):
+            for index, view in enumerate(("front", "left", "right")):
+                given[f"{moment} {view}"] = views[min(index, len(views) - 1)]
+        return Question(
+            self._template.fill(given),
+            max_tokens=2 if self._soft else 16,
+            alternatives=LIKELY if self._soft else 0,
+        )
+
+
+def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
+    """Build ``progress/grm``.
+
+    Args:
+        task: not read.
+        seed: not read; the model answers at temperature 0.
+        **options: of ``Access``, ``GrmOptions`` and ``Fusing``. With a goal the three views are
+            averaged; ``fusion="consistency"`` weights them by their agreement.
+
+    Raises:
+        RewardError: no model is named, or the checkpoint is unusable.
+    """
+    fusion: Any = "incremental" if options.get("goal") is None else "mean"
+    return assemble("grm", options, GrmOptions, _judge, fusion=fusion)
+
+
+def _judge(access: Access, options: GrmOptions, fusing: Fusing) -> GrmJudge:
+    asker = access.asker(ARCHITECTURES, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
+    return GrmJudge(access.interview(asker), options)

@@ -1,0 +1,155 @@
+"""GVL (arXiv 2411.04549): any vision-language model values shuffled frames.
+
+The first state is given as 0 %; the others are shown in random order, so that their order cannot
+be read off. Where we depart: online only the states at hand are shown, not the whole episode,
+because values that depend on later frames cannot be paid; ``film`` shows whole films, for scoring
+recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from densegym.reward_models.progress.judge import Seen, Verdict
+from densegym.reward_models.progress.judges.absolute import AbsoluteJudge, Attempt
+from densegym.reward_models.progress.judges.options import Fusing, assemble
+from densegym.reward_models.progress.judges.vision import ask_done
+from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.progress.vlm import replies
+from densegym.reward_models.progress.vlm.access import Access
+from densegym.reward_models.progress.vlm.interview import Form, Interview
+from densegym.reward_models.progress.vlm.pictures import digest
+from densegym.reward_models.progress.vlm.question import Question
+from densegym.reward_models.progress.vlm.template import Part, Template
+from densegym.reward_models.types import Int, Pictures, TaskCard
+
+SIZE = 256
+ARCHITECTURES = {
+    "qwen2_5_vl": "Qwen2.5-VL",
+    "qwen3_vl": "Qwen3-VL",
+    "internvl": "InternVL",
+}
+MOST_FRAMES = 30  # in one prompt; longer films are cut up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GvlOptions:
+    """What can be chosen of GVL.
+
+    Attributes:
+        goal: picture of the finished task, shown only where ``cap`` asks whether it is done.
+        prompt: file in place of ``assets/prompts/progress/gvl.txt``.
+    """
+
+    goal: str | None = None
+    prompt: str | None = None
+
+
+class GvlJudge(AbsoluteJudge):
+    """Asks for the completion of shuffled frames in percent.
+
+    Args:
+        interview: who is asked.
+        options: see there.
+        seed: of the order in which frames are shown.
+    """
+
+    name = "gvl"
+
+    def __init__(self, interview: Interview, options: GvlOptions, seed: int) -> None:
+        pictures = Pictures(size=SIZE, pretty=True)
+        super().__init__(pictures, size=SIZE, how="letterbox", goal=options.goal)
+        self.interview = interview
+        self._template, self._seed = Template.shipped("gvl", options.prompt), seed
+
+    def values(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float] | None]:
+        """Return the completion of every state; the first is 0 by definition."""
+        told: list[list[float] | None] = [None] * len(attempts)
+        for count in {len(attempt) - 1 for attempt in attempts}:
+            rows = [row for row, attempt in enumerate(attempts) if len(attempt) - 1 == count]
+            orders = [self._order(attempts[row]) for row in rows]
+            questions = [
+                self._question(attempts[row], text[row], order)
+                for row, order in zip(rows, orders, strict=True)
+            ]
+            shown = self.interview.values(questions, _percents(count))
+            for row, order, one in zip(rows, orders, shown, strict=True):
+                told[row] = None if one is None else [0.0, *_unshuffled(one, order)]
+        return told
+
+    def film(self, images: Seen, text: str) -> Verdict:
+        """Return the completion at every picture (T, V, ...) of a film, 30 at a time."""
+        seen = [picture[0] for picture in images]
+        pieces = [seen[i : i + MOST_FRAMES] for i in range(1, len(seen), MOST_FRAMES)]
+        told = self.values([[seen[0], *piece] for piece in pieces], [text] * len(pieces))
+        value, valid = np.zeros(len(seen)), np.ones(len(seen), dtype=np.bool_)
+        for index, (piece, one) in enumerate(zip(pieces, told, strict=True)):
+            where = slice(1 + index * MOST_FRAMES, 1 + index * MOST_FRAMES + len(piece))
+            value[where] = 0.0 if one is None else one[1:]
+            valid[where] = one is not None
+        return Verdict(value, valid)
+
+    def done(self, image: Seen, text: Sequence[str]) -> Verdict:
+        """Ask whether the task is completed."""
+        return ask_done(self.interview, image, text, self.goal)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many questions were asked, cached, unreadable, silent."""
+        return dict(self.interview.counts)
+
+    def close(self) -> None:
+        """Give back threads and files."""
+        self.interview.close()
+
+    def _order(self, attempt: Attempt) -> Int:
+        """Return the order of an attempt's later frames: random, but the same for equal frames."""
+        drawn = int.from_bytes(digest(attempt[-1])[:4], "big")
+        return np.random.default_rng([self._seed, drawn]).permutation(len(attempt) - 1)
+
+    def _question(self, attempt: Attempt, task: str, order: Int) -> Question:
+        frames: list[Part] = []
+        for number, index in enumerate(order.tolist(), start=1):
+            frames += [f"Frame {number}: ", attempt[1 + index], "\n"]
+        given: dict[str, Any] = {
+            "task": task,
+            "start": attempt[0],
+            "frames": frames,
+            "count": str(len(order)),
+        }
+        return Question(self._template.fill(given), max_tokens=16 + 8 * len(order))
+
+
+def _percents(count: int) -> Form[list[float]]:
+    return Form(
+        lambda reply: replies.read_numbers(reply.text, count, 0.0, 100.0),
+        f"\nAnswer with nothing but a JSON list of {count} numbers from 0 to 100.\n",
+    )
+
+
+def _unshuffled(shown: Sequence[float], order: Int) -> list[float]:
+    values = np.empty(len(order))
+    values[order] = np.asarray(shown) / 100.0
+    return [float(value) for value in values]
+
+
+def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
+    """Build ``progress/gvl``.
+
+    Args:
+        task: not read.
+        seed: of the order in which frames are shown.
+        **options: of ``Access``, ``GvlOptions`` and ``Fusing``.
+
+    Raises:
+        RewardError: no model is named, or the checkpoint is unusable.
+    """
+
+    def judge(access: Access, chosen: GvlOptions, fusing: Fusing) -> GvlJudge:
+        return GvlJudge(access.interview(access.asker(ARCHITECTURES)), chosen, seed)
+
+    return assemble("gvl", options, GvlOptions, judge, fusion="forward")

@@ -1,0 +1,80 @@
+"""Robometer (arXiv 2603.02115): progress and success per frame, by two heads on Qwen3-VL-4B.
+
+Where we depart: only the start and the state are shown, not the whole attempt, so that a number
+never depends on frames to come nor on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from densegym.reward_models.progress.judges.absolute import Attempt
+from densegym.reward_models.progress.judges.heads import Asked, Headed, Source, SourceJudge
+from densegym.reward_models.progress.judges.options import Fusing, assemble
+from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.progress.vlm.access import Access
+from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.types import Pictures, TaskCard
+
+SIZE = 256  # pixels; a multiple of Qwen3-VL's 32
+ARCHITECTURES = {"qwen3_vl": "Qwen3-VL with Robometer's heads", "robometer": "LeRobot's layout"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobometerOptions:
+    """What can be chosen of Robometer.
+
+    Attributes:
+        processor: folder with tokenizer and picture settings, where the checkpoint has none.
+        prompt: file in place of ``assets/prompts/progress/robometer.txt`` (endpoint) or
+            ``robometer-head.txt`` (checkpoint).
+    """
+
+    processor: str | None = None
+    prompt: str | None = None
+
+
+class RobometerJudge(SourceJudge):
+    """Values states by Robometer's progress in [0, 1].
+
+    Args:
+        source: of the numbers.
+    """
+
+    name = "robometer"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(Pictures(size=SIZE, pretty=True), size=SIZE, how="letterbox")
+        self.source = source
+
+    def values(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float] | None]:
+        """Return the progress at every picture."""
+        return self.source.numbers(attempts, text)
+
+
+def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
+    """Build ``progress/robometer``.
+
+    Args:
+        task: not read.
+        seed: not read; the model answers at temperature 0.
+        **options: of ``Access``, ``RobometerOptions`` and ``Fusing``.
+
+    Raises:
+        RewardError: no model is named, or the checkpoint is unusable.
+    """
+    return assemble("robometer", options, RobometerOptions, _judge, fusion="forward")
+
+
+def _judge(access: Access, options: RobometerOptions, fusing: Fusing) -> RobometerJudge:
+    if access.checkpoint is None:
+        template = Template.shipped("robometer", options.prompt)
+        asker = access.asker(ARCHITECTURES)
+        return RobometerJudge(Asked(access.interview(asker), template, 1.0, None))
+    from densegym.reward_models.progress.judges.robometer_net import load
+
+    template = Template.shipped("robometer-head", options.prompt)
+    head = load(access, ARCHITECTURES, template, options.processor)
+    return RobometerJudge(Headed(head))

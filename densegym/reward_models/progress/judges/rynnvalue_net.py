@@ -1,0 +1,297 @@
+"""RynnValue's network (arXiv 2608.09853): Qwen3-VL with heads for the seconds that remain.
+
+Behind every picture stand groups of repeated tokens, ``<relative_value>`` from the second picture
+on and ``<value>``. The hidden states of a ``<value>`` group, side by side, go through heads over
+bins that are evenly spaced in symlog seconds; the value is the symexp of the mean bin, averaged
+over heads. Groups see the text and pictures before them and themselves, both ways, and nothing
+sees a group: values are not copied from each other.
+
+The checkpoint's configuration carries the heads' settings, so no foreign code runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from densegym.errors import ProgressBackendError
+from densegym.reward_models.progress.judges.absolute import Attempt
+from densegym.reward_models.progress.vlm.access import Access
+from densegym.reward_models.progress.vlm.backbone import (
+    load_backbone,
+    qwen3_settings,
+    read_weights,
+)
+from densegym.reward_models.progress.vlm.encoding import Encoder, harmless
+from densegym.reward_models.progress.vlm.loading import placed, read_config, weight_files
+from densegym.reward_models.progress.vlm.template import Part, Template
+
+VALUE, RELATIVE = "<value>", "<relative_value>"
+_HEAD = re.compile(r"^(value_heads|relative_value_head)\.")
+_ANALYSIS = (
+    "Analyze this trajectory. Provide:\n"
+    "- Video Description: a brief description of what the agent is doing in the video.\n"
+    "- Match: whether the video matches the stated task (Yes/No).\n"
+    "- Success: whether the agent has completed the task (Yes/No).Analysis: \n"
+    "- Match:"
+)
+_MATCHED = " Yes\n- Success:"
+_ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+class RynnvalueHead:
+    """Reads remaining seconds and success off a checkpoint.
+
+    Args:
+        backbone: Qwen3-VL.
+        heads: an ensemble over the same bins.
+        bins: (bins,) centres in symlog seconds.
+        repeats: tokens per ``<value>`` group and per ``<relative_value>`` group.
+        encoder: of the backbone.
+        template: of the text before the pictures.
+        described: what robot and which camera, where the checkpoint wants to be told.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        heads: nn.ModuleList,
+        bins: Tensor,
+        repeats: tuple[int, int],
+        encoder: Encoder,
+        template: Template,
+        described: tuple[str | None, str | None],
+    ) -> None:
+        self._backbone, self._heads, self._bins = backbone, heads, bins
+        self._repeats, self._encoder = repeats, encoder
+        self._template, self._described = template, described
+        self._value, self._relative = encoder.token(VALUE), encoder.token(RELATIVE)
+        self._yes, self._no = (self._word(word) for word in (" Yes", " No"))
+
+    @torch.inference_mode()
+    def numbers(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float]]:
+        """Return the seconds that remain at every picture of each attempt."""
+        return [self._seconds(attempt, task) for attempt, task in zip(attempts, text, strict=True)]
+
+    @torch.inference_mode()
+    def done(self, images: Sequence[Attempt], text: Sequence[str]) -> list[float]:
+        """Return the probability that each attempt shows the task and ends completed.
+
+        It is that of "Yes" against "No" after "Match:", times that after "Success:". The video's
+        description, which the checkpoint writes before these, is left out to save its time.
+        """
+        return [self._success(attempt, task) for attempt, task in zip(images, text, strict=True)]
+
+    def _seconds(self, attempt: Attempt, task: str) -> list[float]:
+        ids, hidden = self._run(self._row(attempt, task, ""))
+        group = hidden[ids == self._value].reshape(len(attempt), -1)
+        logits = torch.stack([head(group) for head in self._heads]).float()
+        middle = (logits.softmax(-1) * self._bins).sum(-1)
+        seconds = middle.sign() * middle.abs().expm1()
+        return [float(value) for value in seconds.mean(0)]
+
+    def _success(self, attempt: Attempt, task: str) -> float:
+        """Return the probability that the pictures show the task and that it is completed."""
+        matches = self._yes_after(attempt, task, _ANALYSIS)
+        return matches * self._yes_after(attempt, task, _ANALYSIS + _MATCHED)
+
+    def _yes_after(self, attempt: Attempt, task: str, question: str) -> float:
+        _, hidden = self._run(self._row(attempt, task, question))
+        logits = self._backbone.lm_head(hidden[-1:])[0].float()
+        return float(logits[[self._yes, self._no]].softmax(-1)[0])
+
+    def _row(self, attempt: Attempt, task: str, question: str) -> list[Part]:
+        robot, camera = self._described
+        told = [
+            sentence
+            for sentence, known in (
+                (f"The agent is {robot}.", robot),
+                (f"The observation is captured from {camera}.", camera),
+            )
+            if known
+        ]
+        words = harmless(self._template.fill({"task": task, "frames": []}))
+        shown: list[Part] = []
+        for index, picture in enumerate(attempt):
+            shown += [
+                picture,
+                RELATIVE * self._repeats[1] if index else "",
+                VALUE * self._repeats[0],
+            ]
+        head = "<|im_start|>user\n" + " ".join(told)
+        return [head, *words, *shown, question]
+
+    def _run(self, row: list[Part]) -> tuple[Tensor, Tensor]:
+        """Return the tokens (L,) and their hidden states (L, width)."""
+        inputs = self._encoder.encode([row], left=False)
+        ids, whole = inputs["input_ids"], inputs.pop("attention_mask")
+        where, _ = self._backbone.model.get_rope_index(
+            ids,
+            mm_token_type_ids=inputs["mm_token_type_ids"],
+            image_grid_thw=inputs["image_grid_thw"],
+            attention_mask=whole,
+        )
+        mask = isolated(ids[0], self._value, self._relative, self._backbone.dtype)
+        pixels = inputs.pop("pixel_values").to(self._backbone.dtype)
+        hidden = self._backbone.model(
+            **inputs, pixel_values=pixels, position_ids=where, attention_mask=mask
+        ).last_hidden_state
+        return ids[0], hidden[0]
+
+    def _word(self, word: str) -> int:
+        tokens = self._encoder.tokenizer.encode(word, add_special_tokens=False)
+        return int(tokens[0])
+
+
+def isolated(ids: Tensor, value: int, relative: int, dtype: torch.dtype) -> Tensor:
+    """Return the attention mask (1, 1, L, L), additive, that isolates groups of value tokens.
+
+    Text and pictures see what comes before them except groups; a group sees that too, and all of
+    itself. Neighbouring tokens of one kind are one group.
+    """
+    special = (ids == value) | (ids == relative)
+    begins = special.clone()
+    begins[1:] &= ~(special[:-1] & (ids[1:] == ids[:-1]))
+    group = torch.where(special, begins.long().cumsum(0), torch.zeros_like(ids))
+    same = (group[:, None] == group[None]) & special[:, None]
+    length = len(ids)
+    before = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
+    allowed = (before & ~special[None]) | same
+    mask = torch.zeros(length, length, dtype=dtype, device=ids.device)
+    return mask.masked_fill(~allowed, torch.finfo(dtype).min)[None, None]
+
+
+def load(
+    access: Access,
+    architectures: Mapping[str, str],
+    template: Template,
+    described: tuple[str | None, str | None],
+) -> RynnvalueHead:
+    """Load a RynnValue checkpoint.
+
+    Args:
+        access: names the folder and device.
+        architectures: accepted model types.
+        template: of the text before the pictures.
+        described: what robot and which camera.
+
+    Raises:
+        ProgressBackendError: missing, damaged, incomplete, or of another architecture.
+    """
+    assert access.checkpoint is not None
+    path = Path(access.checkpoint)
+    config = read_config(path, architectures)
+    weights = read_weights(weight_files(path))
+    place, kind = placed(access.device, access.dtype)
+    settings = qwen3_settings(path, config)
+    backbone, own = load_backbone(path, settings, weights, _HEAD, kind)
+    repeats = tuple(int(config.get(f"{k}_token_repeat", 1)) for k in ("value", "relative_value"))
+    heads = _heads(path, config, own, int(config["text_config"]["hidden_size"]) * repeats[0])
+    return RynnvalueHead(
+        backbone.to(place),
+        heads.to(place, backbone.dtype),
+        _bins(path, config["value_tokenizer_config"]).to(place),
+        (repeats[0], repeats[1]),
+        Encoder.of(path, config, place),
+        template,
+        described,
+    )
+
+
+def _bins(path: Path, settings: Mapping[str, Any]) -> Tensor:
+    """Return the centres of the bins in symlog seconds."""
+    if settings.get("support_transform") != "symlog":
+        raise ProgressBackendError(
+            f'{path} has bins spaced by "{settings.get("support_transform")}"; only "symlog", '
+            "that of the released checkpoints, is known"
+        )
+    low, high = float(settings["min_value"]), float(settings["max_value"])
+    ends = torch.tensor([low, high])
+    first, last = (ends.sign() * ends.abs().log1p()).tolist()
+    return torch.linspace(first, last, int(settings["bins"]))
+
+
+def _heads(
+    path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], width: int
+) -> nn.ModuleList:
+    settings = config.get("value_head_config")
+    if not settings:
+        raise ProgressBackendError(f"{path} has no value head: it is no RynnValue checkpoint")
+    bins = int(config["value_tokenizer_config"]["bins"])
+    count = int(config.get("num_value_heads", 1))
+    heads = nn.ModuleList(_head(path, settings, width, bins) for _ in range(count))
+    own = {
+        key.removeprefix("value_heads."): value
+        for key, value in weights.items()
+        if key.startswith("value_heads.")
+    }
+    try:
+        heads.load_state_dict(own)
+    except RuntimeError as error:
+        raise ProgressBackendError(f"{path}: the value heads do not fit: {error}") from error
+    return heads.eval()
+
+
+def _head(path: Path, settings: Mapping[str, Any], width: int, bins: int) -> nn.Module:
+    if settings.get("head_type", "linear") == "linear":
+        return _Projected(nn.Linear(width, bins))
+    if settings["head_type"] != "bro":
+        raise ProgressBackendError(f'{path} has value heads "{settings["head_type"]}"')
+    return _Projected(_Bro(settings, width, bins))
+
+
+class _Projected(nn.Module):
+    """A head under the name its weights have."""
+
+    def __init__(self, proj: nn.Module) -> None:
+        super().__init__()
+        self.proj = proj
+
+    def forward(self, states: Tensor) -> Tensor:
+        out: Tensor = self.proj(states)
+        return out
+
+
+class _Block(nn.Module):
+    """A residual block of BRO: linear, layer norm, activation, linear, layer norm."""
+
+    def __init__(self, width: int, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.fc1, self.ln1 = nn.Linear(width, width), nn.LayerNorm(width)
+        self.act = activation()
+        self.fc2, self.ln2 = nn.Linear(width, width), nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.ln2(self.fc2(self.act(self.ln1(self.fc1(x)))))
+        return out
+
+
+class _Bro(nn.Module):
+    """BRO's network (arXiv 2405.16158) as RynnValue's heads use it."""
+
+    def __init__(self, settings: Mapping[str, Any], width: int, bins: int) -> None:
+        super().__init__()
+        hidden, depth = int(settings.get("hidden_dims", 1024)), int(settings.get("depth", 2))
+        activation = _ACTIVATIONS[str(settings.get("activation", "relu")).lower()]
+        self.activation = activation()
+        self.input_layer, self.input_norm = nn.Linear(width, hidden), nn.LayerNorm(hidden)
+        self.blocks = nn.ModuleList(_Block(hidden, activation) for _ in range(depth))
+        self.final_layer = nn.Linear(hidden, bins)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.activation(self.input_norm(self.input_layer(x)))
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.final_layer(x)
+        return out
