@@ -257,8 +257,9 @@ class TaskCard:
         measures: keys of the last ``info`` of an episode that tables show beside the return.
         gives: what rewards may ask of the world: ``"numbers"`` (no observation is text),
             ``"pictures"`` (it renders), ``"captions"``, ``"milestones"`` and ``"progression"`` (in
-            ``info``), ``"places"`` (Meta-World's columns of gripper, object and goal). Of a world
-            that nobody described, numbers and pictures are assumed.
+            ``info``), ``"places"`` (Meta-World's columns of gripper, object and goal),
+            ``"scripted expert"`` (demonstrations can be collected). Of a world that nobody
+            described, numbers and pictures are assumed.
     """
 
     id: str

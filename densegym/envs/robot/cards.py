@@ -46,7 +46,7 @@ def _metaworld() -> Iterator[World]:
             expert="Meta-World's hand-written reward, version 2, in [0, 10]",
             cameras=_METAWORLD_CAMERAS,
             hidden=_SAWYER_ARM,
-            gives=("numbers", "pictures", "places"),
+            gives=("numbers", "pictures", "places", "scripted expert"),
         )
         yield World(
             card=card,

@@ -42,7 +42,7 @@ def catalogue() -> tuple[RewardEntry, ...]:
             shipped.build_for_task,
             "the shipped reward program for the task",
             fits=_ships,
-            remedy="densegym author run {task} --author gp",
+            remedy='--reward \'{"model": "authored/file", "path": "my_reward.py"}\', a program of yours',
             alias=_newest,
         ),
         RewardEntry(

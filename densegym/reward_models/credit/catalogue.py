@@ -44,7 +44,7 @@ CATALOGUE = (
         "lare:LaReCredit",
         "authored factors of a step, and a decoder fitted to returns",
         fits=_has_factors,
-        remedy="densegym author run {task} --author lare",
+        remedy='--reward \'{"model": "credit/lare", "path": "factors.py"}\', with factors of yours',
     ),
     _spread(
         "spa", "sequence:SPACredit", "contributions that add up to the return, grounded in validity"

@@ -41,7 +41,7 @@ CATALOGUE = (
         "progress/local",
         f"{_PROGRESS}.local.local_judge:build",
         "progress in pictures, a small model fitted here",
-        asks=("pictures",),
+        asks=("pictures", "scripted expert"),
         fits=_is_fitted,
         remedy="densegym demos collect {task} && densegym fit progress/local --task {task}",
         mode="shape",

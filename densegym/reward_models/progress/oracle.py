@@ -22,7 +22,7 @@ class OraclePotential(BasePotential):
     """Progress read from the state of a Meta-World task; no picture is taken.
 
     Raises:
-        RewardError: a task of another family.
+        RewardError: a task whose observation is not Meta-World's.
     """
 
     name = "progress/oracle"
@@ -32,8 +32,9 @@ class OraclePotential(BasePotential):
     def __init__(self, *, task: TaskCard) -> None:
         if "places" not in task.gives:
             raise RewardError(
-                f"progress/oracle reads Meta-World's observation; {task.id} is of family "
-                f'"{task.family}".'
+                "progress/oracle reads where Meta-World's observation tells gripper, object and "
+                f"goal; {task.id} has no such columns. `densegym rewards --task {task.id}` lists "
+                "what fits."
             )
         self._axes = slice(1, 2) if task.id in _ALONG_Y else slice(None)
 

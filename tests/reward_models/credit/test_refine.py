@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError, UnknownNameError
-from densegym.reward_models import refine
+from densegym.reward_models.credit.pipelines import refine
 
 NUMBERS = st.lists(st.floats(-100, 100), min_size=1, max_size=20).map(np.array)
 

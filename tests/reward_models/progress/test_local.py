@@ -275,7 +275,7 @@ def test_hands_are_learnt_where_they_are_known(monkeypatch) -> None:
 
 
 def test_the_oracle_rises_towards_object_and_goal() -> None:
-    oracle = OraclePotential(task=TaskCard(id="DenseGym/DoorClose-v0", family="metaworld"))
+    oracle = OraclePotential(task=TaskCard(id="DenseGym/DoorClose-v0", gives=("places",)))
     far, near, there = (np.zeros((1, 39)) for _ in range(3))
     far[0, 0:3], far[0, 4:7] = 0.3, 0.2
     near[0, 0:3] = near[0, 4:7] = 0.2

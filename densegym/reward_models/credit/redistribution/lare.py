@@ -142,8 +142,9 @@ def _shipped(task: TaskCard) -> Factors:
     known = shipped_factors()
     if task.id not in known:
         raise RewardError(
-            f"no factor program ships for {task.id}. Have one written: densegym author {task.id} "
-            '--author lare, then {"model": "credit/lare", "path": "factors.py"}. Shipped for: '
+            f"no factor program ships for {task.id}. Write one, or have one written with "
+            f"`densegym author run {task.id} --author lare --mailbox prompts`, then "
+            '{"model": "credit/lare", "path": "factors.py"}. Shipped for: '
             f"{', '.join(sorted(known))}."
         )
     return Factors(known[task.id], task, f"the factors of {task.id}")

@@ -117,7 +117,7 @@ def test_unreadable_files_are_refused(tmp_path):
 
 def test_it_is_listed():
     entry = find_reward("authored/file")
-    assert "path" in entry.summary
+    assert "path" in entry.supply
     assert entry.tasks == ()
     assert entry.name not in [header.name for header in shipped.headers()]
 
