@@ -42,7 +42,8 @@ def catalogue() -> tuple[RewardEntry, ...]:
             shipped.build_for_task,
             "the shipped reward program for the task",
             fits=_ships,
-            remedy='--reward \'{"model": "authored/file", "path": "my_reward.py"}\', a program of yours',
+            remedy='--reward \'{"model": "authored/file", "path": "my_reward.py"}\', with a '
+            "program of yours",
             alias=_newest,
         ),
         RewardEntry(
