@@ -4,10 +4,20 @@ Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and n
 """
 
 from densegym.envs.registration import make, make_vec, register_all
-from densegym.reward_models.base import BaseRewardModel, reward
+from densegym.reward_models.model import Potential, RewardModel, reward
 from densegym.reward_models.registry import register_reward
+from densegym.reward_models.traits import Traits
 
 __version__ = "0.1.0"
-__all__ = ["BaseRewardModel", "__version__", "make", "make_vec", "register_reward", "reward"]
+__all__ = [
+    "Potential",
+    "RewardModel",
+    "Traits",
+    "__version__",
+    "make",
+    "make_vec",
+    "register_reward",
+    "reward",
+]
 
 register_all()

@@ -8,10 +8,12 @@ import numpy as np
 
 import densegym
 from densegym.envs.tasks import task_card
-from densegym.reward_models.base import BasePotential
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.checks import check_reward_model
-from densegym.reward_models.compose import Shaped
+from densegym.reward_models.model import Potential
+from densegym.reward_models.shaping import Shaped
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Starts, Values
 
 ENV = "DenseGym/HopperForward-v0"
 print("features:", ", ".join(feature.name for feature in task_card(ENV).features))
@@ -24,14 +26,13 @@ def hop(steps):
 
 
 # 2. A potential: paid as gamma * phi(s') - phi(s), which leaves the best policies as they were.
-class TorsoHeight(BasePotential):
+class TorsoHeight(Potential):
     name = "mine/torso-height-v1"
+    traits = Traits()
 
-    def initial(self, starts):
-        return starts.obs[:, 0], all_true(len(starts.slot))
-
-    def after(self, steps):
-        return steps.next_obs[:, 0], all_true(len(steps.slot))
+    def value(self, event):
+        states = event.obs if isinstance(event, Starts) else event.next_obs
+        return Values(states[:, 0], all_true(len(event.slot)))
 
 
 # 3. A name, which works wherever a reward is typed, options included.

@@ -8,9 +8,19 @@ import gymnasium as gym
 import numpy as np
 from pettingzoo.utils.env import ParallelEnv
 
-from densegym.reward_models.base import BasePotential, BaseRewardModel, LaneValues
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.types import Feature, Need, Scores, Starts, Steps, TaskCard
+from densegym.reward_models.model import LaneValues, Potential, RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import (
+    Feature,
+    Need,
+    Pictures,
+    Scores,
+    Starts,
+    Steps,
+    TaskCard,
+    Values,
+)
 
 SPACE = gym.spaces.Box(-10, 10, (3,), np.float64)
 ACTIONS = gym.spaces.Box(-1, 1, (2,), np.float64)
@@ -99,11 +109,11 @@ class WanderParallel(ParallelEnv):
         return tuple(columns)
 
 
-class Counting(BaseRewardModel):
+class Counting(RewardModel):
     """Pays a running count of its lane's steps, and abstains on every third."""
 
     name = "toy/counting-v1"
-    terms = ("count",)
+    traits = Traits(terms=("count",))
 
     def __init__(self, abstains: bool = False) -> None:
         self.abstains = abstains
@@ -125,10 +135,11 @@ class Counting(BaseRewardModel):
         self.count.values = np.array(state["count"])
 
 
-class Height(BasePotential):
+class Height(Potential):
     """A potential: a nonlinear function of the state and of the lane's history."""
 
     name = "toy/height-v1"
+    traits = Traits()
 
     def __init__(self, abstains: bool = False) -> None:
         self.abstains = abstains
@@ -137,15 +148,14 @@ class Height(BasePotential):
     def _value(self, obs):
         return np.tanh(obs[:, 0]) + np.exp(-np.square(obs[:, 2])) + 0.1 * obs[:, 1]
 
-    def initial(self, starts: Starts):
-        value = self._value(starts.obs)
-        self.best.reset(starts.slot, value)
-        return value, all_true(len(value))
-
-    def after(self, steps: Steps):
-        value = np.maximum(self._value(steps.next_obs), 0.9 * self.best.values[steps.slot])
-        self.best.values[steps.slot] = value
-        return value, (steps.t % 4 != 2) if self.abstains else all_true(len(value))
+    def value(self, event: Starts | Steps):
+        if isinstance(event, Starts):
+            value = self._value(event.obs)
+            self.best.reset(event.slot, value)
+            return Values(value, all_true(len(value)))
+        value = np.maximum(self._value(event.next_obs), 0.9 * self.best.values[event.slot])
+        self.best.values[event.slot] = value
+        return Values(value, (event.t % 4 != 2) if self.abstains else all_true(len(value)))
 
     def state_dict(self):
         return {"best": self.best.values.copy()}
@@ -154,11 +164,11 @@ class Height(BasePotential):
         self.best.values = np.array(state["best"])
 
 
-class Redistribute(BaseRewardModel):
+class Redistribute(RewardModel):
     """Spreads the episode's return evenly, as credits at its end."""
 
     name = "toy/uniform-v1"
-    needs = Need.EPISODE | Need.OBS
+    traits = Traits(when="episode")
 
     def score(self, steps: Steps) -> Scores:
         return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))
@@ -167,11 +177,11 @@ class Redistribute(BaseRewardModel):
         return [np.full(len(e.env_reward), e.env_reward.mean()) for e in episodes]
 
 
-class Brightness(BaseRewardModel):
+class Brightness(RewardModel):
     """Pays the mean of the picture of the successor."""
 
     name = "toy/brightness-v1"
-    needs = Need.FRAME
+    traits = Traits(needs=Need.FRAME, pictures=Pictures())
 
     def score(self, steps: Steps) -> Scores:
         assert steps.frame is not None

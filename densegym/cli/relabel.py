@@ -47,7 +47,7 @@ def relabel(
     spec = from_text(reward)
     name = label(spec, task=card)
     engine = build_engine(spec, min(_LANES, len(stored.episodes)), task=card, seed=seed)
-    engine.relabelled = True
+    engine.show()
     with episode_bar(len(stored.episodes)) as tell:
         paid = files.relabel(engine, stored.episodes, on_episode=tell)
     changed = [

@@ -15,22 +15,26 @@ from densegym.envs.probes import cards as probe_cards
 from densegym.envs.robot import cards as robot_cards
 from densegym.envs.shop import cards as shop_cards
 from densegym.envs.tasks import World
+from densegym.envs.wrappers.frames import frame_wrapper
 from densegym.envs.wrappers.vector import DenseRewardVector
-from densegym.reward_models.spec import RewardSpec
+from densegym.reward_models.spec import RewardSpec, build_engine
 
-# Wrappers given at registration are applied outside TimeLimit, where truncation can be seen.
-_SKIN = WrapperSpec("DenseReward", "densegym.envs.wrappers.single:DenseReward", {"reward": None})
+
+def _wrapper(seed: int = 0) -> WrapperSpec:
+    """Return the reward wrapper, applied outside ``TimeLimit``, where truncation can be seen."""
+    kwargs = {"reward": None, "seed": seed}
+    return WrapperSpec("DenseReward", "densegym.envs.wrappers.single:DenseReward", kwargs)
 
 
 def register_world(world: World) -> None:
-    """Register a world with Gymnasium, its reward skin outside ``TimeLimit``."""
+    """Register a world with Gymnasium, its reward wrapper outside ``TimeLimit``."""
     tasks.add_world(world)
     gym.register(
         world.card.id,
         entry_point=world.entry_point,
         kwargs=dict(world.kwargs),
         max_episode_steps=world.max_episode_steps,
-        additional_wrappers=(_SKIN,),
+        additional_wrappers=(_wrapper(),),
         vector_entry_point=world.vector_entry_point,
     )
 
@@ -43,7 +47,7 @@ def register_all() -> None:
 
 
 def bare_spec(env_id: str) -> EnvSpec:
-    """Return the spec of a world without the reward skin, for hosts that add a batched one.
+    """Return the spec of a world without the reward wrapper, for hosts that add a batched one.
 
     Raises:
         UnknownNameError: no such id; names the closest.
@@ -60,11 +64,14 @@ def make(
     Args:
         env_id: e.g. ``"DenseGym/ButtonPress-v0"``.
         reward: a reward specification; None is the world's own outcome.
-        seed: if given, the environment is reset with it once.
+        seed: of rewards that draw random numbers; if given, the environment is reset with it too.
         **kwargs: for ``gym.make`` and the world's constructor.
     """
     tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
-    env = gym.make(env_id, reward=reward, **kwargs)
+    spec = gym.spec(env_id)
+    if seed is not None:
+        spec = dataclasses.replace(spec, additional_wrappers=(_wrapper(seed),))
+    env = gym.make(spec, reward=reward, **kwargs)
     if seed is not None:
         env.reset(seed=seed)
     return env
@@ -94,12 +101,17 @@ def make_vec(
     """
     own = vectorization_mode == "vector_entry_point"
     mode: dict[str, Any] = {"autoreset_mode": autoreset_mode}
+    card = tasks.task_card(env_id)
+    engine = build_engine(reward, num_envs, task=card, seed=seed or 0)
+    # Given to the worlds as they are made, because a worker process cannot be reached later.
+    frames = [frame_wrapper(engine.pictures, card)] if engine.needs_frames and not own else []
     inner = gym.make_vec(
         bare_spec(env_id),
         num_envs=num_envs,
         vectorization_mode=vectorization_mode,
         vector_kwargs={} if own else mode,
+        wrappers=frames,
         **(mode if own else {}),
         **kwargs,
     )
-    return DenseRewardVector(inner, reward, tasks.task_card(env_id), seed)
+    return DenseRewardVector(inner, reward, card, seed, engine=engine)

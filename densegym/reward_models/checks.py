@@ -1,44 +1,46 @@
-"""``check_reward_model``: the contract of a reward model, for third parties to call in tests."""
+"""The contract of a reward model as a suite of tests, for third parties to subclass.
+
+In a test file, ``class TestMine(RewardModelSuite)`` with ``make`` and two spaces is collected by
+pytest, one test a rule; ``check_reward_model`` runs them all in one call.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import map_leaves, stack, take
-from densegym.reward_models.types import (
-    Float,
-    Info,
-    Int,
-    Need,
-    PotentialModel,
-    RewardModel,
-    Scores,
-    Starts,
-    Steps,
-)
+from densegym.reward_models.model import COSTS, Potential, RewardModel
+from densegym.reward_models.shaping import Shaped
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Episode, Info, Int, Need, Scores, Starts, Steps
+
+TOLERANCE = {"rtol": 1e-6, "atol": 1e-9}
 
 
-@dataclass(frozen=True)
 class _Stream:
     """A made-up history of equally long episodes in several lanes."""
 
-    obs: list[Any]
-    action: list[Any]
-    info: list[list[Info]]
-    env_reward: list[Float]
+    def __init__(self, suite: RewardModelSuite, traits: Traits) -> None:
+        lanes, length = suite.lanes, suite.length
+        rng = np.random.default_rng(suite.seed)
+        suite.observation_space.seed(suite.seed)
+        suite.action_space.seed(suite.seed)
+        self.obs = [_batch(suite.observation_space, lanes) for _ in range(length + 1)]
+        self.action = [_batch(suite.action_space, lanes) for _ in range(length)]
+        self.info = [[suite.info(rng) for _ in range(lanes)] for _ in range(length + 1)]
+        self.env_reward = [rng.normal(size=lanes) for _ in range(length)]
+        self._frames = _frames(traits, rng, lanes, length)
 
     def starts(self, lanes: Int) -> Starts:
         info = [self.info[0][lane] for lane in lanes]
-        return Starts(
-            slot=lanes, obs=take(self.obs[0], lanes), info=info, task=["task"] * len(lanes)
-        )
+        tasks = ["task"] * len(lanes)
+        return Starts(lanes, take(self.obs[0], lanes), info, self._frame(0, lanes), tasks)
 
     def steps(self, t: int, lanes: Int) -> Steps:
         last = t == len(self.action) - 1
@@ -52,30 +54,249 @@ class _Stream:
             terminated=(lanes % 2 == 0) & last,
             truncated=(lanes % 2 == 1) & last,
             info=[self.info[t + 1][lane] for lane in lanes],
+            frame=self._frame(t + 1, lanes),
         )
+
+    def events(self, lanes: Int) -> list[Starts | Steps]:
+        return [self.starts(lanes), *(self.steps(t, lanes) for t in range(len(self.action)))]
+
+    def episode(self, lane: int, length: int) -> Episode:
+        """Return the first ``length`` steps of a lane as an episode."""
+        column = [take(batch, np.array([lane])) for batch in self.obs[: length + 1]]
+        actions = [take(batch, np.array([lane])) for batch in self.action[:length]]
+        return Episode(
+            slot=lane,
+            obs=_joined(column),
+            action=_joined(actions),
+            env_reward=np.array([reward[lane] for reward in self.env_reward[:length]]),
+            dense_reward=np.zeros(length),
+            terminated=lane % 2 == 0,
+            info=[infos[lane] for infos in self.info[1 : length + 1]],
+            task="task",
+            start=self.info[0][lane],
+        )
+
+    def _frame(self, t: int, lanes: Int) -> Any:
+        return None if self._frames is None else self._frames[t][lanes]
+
+
+class RewardModelSuite:
+    """The contract, a rule a test, on random transitions of two spaces.
+
+    Subclasses define ``make``, ``observation_space`` and ``action_space``. A potential is checked
+    through ``Shaped``; pictures are made up as ``Traits.pictures`` asks.
+
+    Attributes:
+        observation_space: where observations are drawn from; bounded ones work best.
+        action_space: where actions are drawn from.
+        lanes: number of lanes.
+        length: steps per episode.
+        seed: of the random transitions.
+        rows_apart: whether rows are scored independently of the others of their batch; False for
+            models that learn from the stream or count over all lanes.
+    """
+
+    observation_space: Space[Any]
+    action_space: Space[Any]
+    lanes: int = 5
+    length: int = 7
+    seed: int = 0
+    rows_apart: bool = True
+    rules: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        defined = (name for base in reversed(cls.__mro__) for name in vars(base))
+        cls.rules = tuple(dict.fromkeys(name for name in defined if name.startswith("test_")))
+
+    def make(self) -> RewardModel | Potential:
+        """Return a fresh model, equal to and independent of the ones before."""
+        raise NotImplementedError("define make(self) -> RewardModel | Potential")
+
+    def info(self, rng: np.random.Generator) -> Info:
+        """Return one step's info, if the model reads any."""
+        return {}
+
+    def test_it_declares_itself(self) -> None:
+        """Its name, traits and children are what engines read."""
+        model = self._make()
+        if not isinstance(model.traits, Traits) or not isinstance(model.name, str):
+            raise RewardError(f"{model!r} declares name {model.name!r} and traits {model.traits!r}")
+        if bool(Need.FRAME in model.traits.needs) != (model.traits.pictures is not None):
+            raise RewardError(
+                f'"{model.name}" declares pictures {model.traits.pictures} and needs '
+                f"{model.traits.needs}; Need.FRAME and pictures belong together"
+            )
+        strangers = [c for c in model.children if not isinstance(c, RewardModel | Potential)]
+        if strangers:
+            raise RewardError(f'"{model.name}" has children that are no models: {strangers}')
+
+    def test_scores_are_one_finite_number_a_row(self) -> None:
+        """Shapes, dtypes, finite valid rewards, terms as announced."""
+        model = self._make()
+        for scores in self._play(model):
+            self._check_scores(model, scores)
+
+    def test_equal_models_agree(self) -> None:
+        """Two fresh models answer alike."""
+        self._same("two equal models disagree", self._play(self._make()), self._play(self._make()))
+
+    def test_the_order_of_lanes_does_not_matter(self) -> None:
+        """A permuted batch gives permuted scores."""
+        back = np.arange(self.lanes)[::-1]
+        flipped = [_permuted(scores, back) for scores in self._play(self._make(), back)]
+        self._same("the order of lanes changes the scores", self._play(self._make()), flipped)
+
+    def test_a_batch_scores_as_its_rows(self) -> None:
+        """A batch equals its rows one by one, where rows are scored apart."""
+        if not self.rows_apart:
+            return
+        lanes = np.arange(self.lanes)
+        singles = [self._play(self._make(), lanes[lane : lane + 1]) for lane in lanes]
+        joined = [_concatenated([single[t] for single in singles]) for t in range(self.length)]
+        self._same("a batch differs from its rows one by one", self._play(self._make()), joined)
+
+    def test_a_rollout_is_judged_as_its_steps(self) -> None:
+        """``score_many`` answers as ``begin`` and ``score`` one by one."""
+        model = self._make()
+        many = model.score_many(self._stream(model).events(np.arange(self.lanes)))
+        self._same("score_many differs from score", self._play(self._make()), many)
+
+    def test_a_checkpoint_loses_nothing(self) -> None:
+        """A model that was restored in the middle goes on as the first one would."""
+        first, lanes, middle = self._make(), np.arange(self.lanes), self.length // 2
+        stream = self._stream(first)
+        first.begin(stream.starts(lanes))
+        for t in range(middle):
+            first.score(stream.steps(t, lanes))
+        second = self._make()
+        second.load_state_dict(copy.deepcopy(first.state_dict()))
+        rest = range(middle, self.length)
+        expected = [first.score(stream.steps(t, lanes)) for t in rest]
+        resumed = [second.score(stream.steps(t, lanes)) for t in rest]
+        self._same("state_dict loses something", expected, resumed)
+
+    def test_credits_are_one_finite_number_a_step(self) -> None:
+        """What is known late: ``finish``, ``estimate`` and, of Markov models, ``predict``."""
+        model, every = self._make(), np.arange(self.lanes)
+        if model.traits.when != "episode":
+            return
+        stream = self._stream(model)
+        self._play(model)
+        episodes = [stream.episode(lane, self.length) for lane in every.tolist()]
+        credits = model.finish(episodes)
+        if len(credits) != self.lanes:
+            raise RewardError(f'"{model.name}" returned {len(credits)} credits of {self.lanes}')
+        prefix = model.estimate(stream.episode(0, 3))
+        for credit, length in [*((one, self.length) for one in credits), (prefix, 3)]:
+            self._check_numbers(model, "credits", credit, (length,))
+        if model.traits.markov:
+            steps = stream.steps(0, every)
+            predicted = model.predict(steps.obs, steps.action, steps.next_obs)
+            self._check_numbers(model, "predict", predicted, (self.lanes,))
+
+    def test_metrics_are_numbers(self) -> None:
+        """Metrics are floats by name, and nothing was earned by being asked."""
+        model = self._make()
+        self._play(model)
+        for name, value in model.metrics().items():
+            if not isinstance(value, float) or (name in COSTS and value < 0.0):
+                raise RewardError(f'"{model.name}" counts {name} as {value!r}; expected a float')
+
+    def test_it_can_be_closed_twice(self) -> None:
+        """``close`` gives back what is held, and does not mind that it is gone."""
+        model = self._make()
+        model.close()
+        model.close()
+
+    def _make(self) -> RewardModel:
+        made = self.make()
+        if isinstance(made, Potential):
+            return Shaped(made)
+        if not isinstance(made, RewardModel):
+            raise RewardError(f"{made!r} is neither a RewardModel nor a Potential")
+        return made
+
+    def _stream(self, model: RewardModel) -> _Stream:
+        return _Stream(self, model.traits)
+
+    def _play(self, model: RewardModel, lanes: Int | None = None) -> list[Scores]:
+        stream, rows = self._stream(model), np.arange(self.lanes) if lanes is None else lanes
+        model.begin(stream.starts(rows))
+        return [self._score(model, stream.steps(t, rows)) for t in range(self.length)]
+
+    def _score(self, model: RewardModel, steps: Steps) -> Scores:
+        seen = (steps.obs, steps.action, steps.next_obs, steps.env_reward)
+        before = copy.deepcopy(seen)
+        scores = model.score(steps)
+        map_leaves(lambda a, b: _untouched(model.name, a, b), before, seen)
+        return scores
+
+    def _check_scores(self, model: RewardModel, scores: Scores) -> None:
+        rows = (self.lanes,)
+        for label, column in {
+            "reward": scores.reward,
+            "valid": scores.valid,
+            **scores.parts,
+        }.items():
+            if np.shape(column) != rows:
+                raise RewardError(
+                    f'"{model.name}": {label} has shape {np.shape(column)}, expected {rows}'
+                )
+        if scores.reward.dtype != np.float64 or scores.valid.dtype != np.bool_:
+            raise RewardError(
+                f'"{model.name}": reward is {scores.reward.dtype} and valid {scores.valid.dtype}; '
+                "expected float64 and bool"
+            )
+        if not np.isfinite(scores.reward[scores.valid]).all():
+            raise RewardError(f'"{model.name}" returned a non-finite reward on a valid row')
+        announced = model.traits.terms
+        if announced and tuple(scores.parts) != announced:
+            raise RewardError(
+                f'"{model.name}" announces terms {announced} but returned {tuple(scores.parts)}'
+            )
+
+    def _check_numbers(
+        self, model: RewardModel, what: str, given: Any, shape: tuple[int, ...]
+    ) -> None:
+        if given is None:
+            return
+        numbers = np.asarray(given, dtype=np.float64)
+        if numbers.shape != shape or not np.isfinite(numbers).all():
+            raise RewardError(
+                f'"{model.name}": {what} of shape {numbers.shape} with '
+                f"{np.count_nonzero(~np.isfinite(numbers))} non-finite entries; expected {shape}"
+            )
+
+    def _same(self, complaint: str, first: Sequence[Scores], second: Sequence[Scores]) -> None:
+        for t, (one, other) in enumerate(zip(first, second, strict=True)):
+            close = np.allclose(one.reward, other.reward, equal_nan=True, **TOLERANCE)
+            if not close or not np.array_equal(one.valid, other.valid):
+                raise RewardError(
+                    f'"{self._make().name}": {complaint}; step {t}: {one.reward} against '
+                    f"{other.reward}"
+                )
 
 
 def check_reward_model(
-    factory: Callable[[], RewardModel],
+    factory: Callable[[], RewardModel | Potential],
     observation_space: Space[Any],
     action_space: Space[Any],
     *,
     info: Callable[[np.random.Generator], Info] = lambda rng: {},
+    rows_apart: bool = True,
     lanes: int = 5,
     length: int = 7,
     seed: int = 0,
 ) -> None:
-    """Check that fresh models keep the contract on random transitions of the given spaces.
-
-    Checked: shapes and dtypes, finite valid rewards, names of terms, inputs left untouched, equal
-    answers of equal models, one batch against single lanes, permuted lanes, and a state that
-    survives ``state_dict``. Pictures are not made up, so models with ``Need.FRAME`` are refused.
+    """Check that fresh models keep every rule of ``RewardModelSuite``.
 
     Args:
         factory: makes equal, independent models.
         observation_space: where observations are drawn from; bounded ones work best.
         action_space: where actions are drawn from.
         info: makes one step's info, if the model reads any.
+        rows_apart: as of ``RewardModelSuite``.
         lanes: number of lanes.
         length: steps per episode.
         seed: of the random transitions.
@@ -83,42 +304,27 @@ def check_reward_model(
     Raises:
         RewardError: a rule is broken; the message says which.
     """
-    model: Any = factory()
-    if not isinstance(model, RewardModel):
-        kind = "a potential; wrap it in Shaped" if isinstance(model, PotentialModel) else "no model"
-        raise RewardError(f"{model!r} is {kind}")
-    if Need.FRAME in model.needs:
-        raise RewardError(f'"{model.name}" looks at pictures, which this check cannot make up')
-    stream = _draw(observation_space, action_space, info, lanes, length, seed)
-    every = np.arange(lanes)
-    whole = _play(factory(), stream, every)
-    _check_scores(model, whole, lanes)
-    _same(model.name, "two equal models disagree", whole, _play(factory(), stream, every))
-    flipped = [_permute(scores, every[::-1]) for scores in _play(factory(), stream, every[::-1])]
-    _same(model.name, "the order of lanes changes the scores", whole, flipped)
-    singles = [_play(factory(), stream, every[lane : lane + 1]) for lane in range(lanes)]
-    joined = [_join([single[t] for single in singles]) for t in range(length)]
-    _same(model.name, "a batch differs from its rows one by one", whole, joined)
-    _check_checkpoint(factory, stream, every, whole)
+
+    class Suite(RewardModelSuite):
+        def make(self) -> RewardModel | Potential:
+            return factory()
+
+        def info(self, rng: np.random.Generator) -> Info:
+            return info(rng)
+
+    suite = Suite()
+    suite.observation_space, suite.action_space = observation_space, action_space
+    suite.lanes, suite.length, suite.seed, suite.rows_apart = lanes, length, seed, rows_apart
+    for rule in suite.rules:
+        getattr(suite, rule)()
 
 
-def _draw(
-    observation_space: Space[Any],
-    action_space: Space[Any],
-    info: Callable[[np.random.Generator], Info],
-    lanes: int,
-    length: int,
-    seed: int,
-) -> _Stream:
-    rng = np.random.default_rng(seed)
-    observation_space.seed(seed)
-    action_space.seed(seed)
-    return _Stream(
-        obs=[_batch(observation_space, lanes) for _ in range(length + 1)],
-        action=[_batch(action_space, lanes) for _ in range(length)],
-        info=[[info(rng) for _ in range(lanes)] for _ in range(length + 1)],
-        env_reward=[rng.normal(size=lanes) for _ in range(length)],
-    )
+def _frames(traits: Traits, rng: np.random.Generator, lanes: int, length: int) -> Any:
+    if traits.pictures is None:
+        return None
+    views, size = max(len(traits.pictures.cameras), 1), traits.pictures.size
+    shape = (length + 1, lanes, views, size, size, 3)
+    return rng.integers(0, 256, shape, dtype=np.uint8)
 
 
 def _batch(space: Space[Any], lanes: int) -> Any:
@@ -128,17 +334,15 @@ def _batch(space: Space[Any], lanes: int) -> Any:
     )
 
 
-def _play(model: RewardModel, stream: _Stream, lanes: Int) -> list[Scores]:
-    model.begin(stream.starts(lanes))
-    return [_score(model, stream.steps(t, lanes)) for t in range(len(stream.action))]
-
-
-def _score(model: RewardModel, steps: Steps) -> Scores:
-    before = copy.deepcopy((steps.obs, steps.action, steps.next_obs, steps.env_reward))
-    scores = model.score(steps)
-    after = (steps.obs, steps.action, steps.next_obs, steps.env_reward)
-    map_leaves(lambda a, b: _untouched(model.name, a, b), before, after)
-    return scores
+def _joined(batches: Sequence[Any]) -> Any:
+    return map_leaves(
+        lambda *leaves: (
+            [text for leaf in leaves for text in leaf]
+            if isinstance(leaves[0], list)
+            else np.concatenate(leaves)
+        ),
+        *batches,
+    )
 
 
 def _untouched(name: str, before: Any, after: Any) -> None:
@@ -146,58 +350,12 @@ def _untouched(name: str, before: Any, after: Any) -> None:
         raise RewardError(f'"{name}" changed its inputs; copy an array before writing to it')
 
 
-def _check_scores(model: RewardModel, played: Sequence[Scores], lanes: int) -> None:
-    for scores in played:
-        columns = {"reward": scores.reward, "valid": scores.valid, **scores.parts}
-        for label, column in columns.items():
-            if np.shape(column) != (lanes,):
-                raise RewardError(
-                    f'"{model.name}": {label} has shape {np.shape(column)}, expected ({lanes},)'
-                )
-        if scores.reward.dtype != np.float64 or scores.valid.dtype != np.bool_:
-            raise RewardError(
-                f'"{model.name}": reward is {scores.reward.dtype} and valid {scores.valid.dtype}; '
-                "expected float64 and bool"
-            )
-        if not np.isfinite(scores.reward[scores.valid]).all():
-            raise RewardError(f'"{model.name}" returned a non-finite reward on a valid row')
-        if model.terms and tuple(scores.parts) != model.terms:
-            raise RewardError(
-                f'"{model.name}" announces terms {model.terms} but returned {tuple(scores.parts)}'
-            )
-
-
-def _check_checkpoint(
-    factory: Callable[[], RewardModel], stream: _Stream, lanes: Int, whole: Sequence[Scores]
-) -> None:
-    first, middle = factory(), len(stream.action) // 2
-    first.begin(stream.starts(lanes))
-    for t in range(middle):
-        first.score(stream.steps(t, lanes))
-    second = factory()
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    resumed = [second.score(stream.steps(t, lanes)) for t in range(middle, len(stream.action))]
-    _same(first.name, "state_dict loses something", whole[middle:], resumed)
-
-
-def _permute(scores: Scores, order: Int) -> Scores:
+def _permuted(scores: Scores, order: Int) -> Scores:
     parts = {term: part[order] for term, part in scores.parts.items()}
-    return Scores(reward=scores.reward[order], valid=scores.valid[order], parts=parts)
+    return Scores(scores.reward[order], scores.valid[order], parts)
 
 
-def _join(rows: Sequence[Scores]) -> Scores:
+def _concatenated(rows: Sequence[Scores]) -> Scores:
     parts = {term: np.concatenate([row.parts[term] for row in rows]) for term in rows[0].parts}
-    return Scores(
-        reward=np.concatenate([row.reward for row in rows]),
-        valid=np.concatenate([row.valid for row in rows]),
-        parts=parts,
-    )
-
-
-def _same(name: str, complaint: str, first: Sequence[Scores], second: Sequence[Scores]) -> None:
-    for t, (one, other) in enumerate(zip(first, second, strict=True)):
-        close = np.allclose(one.reward, other.reward, rtol=1e-6, atol=1e-9, equal_nan=True)
-        if not close or not np.array_equal(one.valid, other.valid):
-            raise RewardError(
-                f'"{name}": {complaint}; step {t}: {one.reward} against {other.reward}'
-            )
+    reward, valid = ([getattr(row, name) for row in rows] for name in ("reward", "valid"))
+    return Scores(np.concatenate(reward), np.concatenate(valid), parts)

@@ -1,7 +1,7 @@
-"""The one stateful piece between a host environment and a reward model.
+"""The one stateful piece between a host environment and a reward.
 
-Four thin skins (gym.Env, VectorEnv, SB3 VecEnv, PettingZoo) tell the engine which rows began and
-which stepped; everything that decides a number happens here, so the skins cannot disagree.
+Four thin wrappers (gym.Env, VectorEnv, SB3 VecEnv, PettingZoo) tell the engine which rows began
+and which stepped; everything that decides a number happens here, so the wrappers cannot disagree.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import close_model, metrics_of
-from densegym.reward_models.batch import LaneStore, all_finite, all_true
-from densegym.reward_models.deferral import Deferral, replay
+from densegym.reward_models.batch import LaneStore, all_true
+from densegym.reward_models.deferral import Deferral
 from densegym.reward_models.hindsight import Hindsight
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.pay import Late, Pay, Usage
+from densegym.reward_models.reward import Reward
 from densegym.reward_models.types import (
     Bool,
     Float,
@@ -28,16 +29,14 @@ from densegym.reward_models.types import (
     Int,
     Need,
     Pictures,
-    RewardModel,
     Scores,
     Starts,
     Steps,
 )
 
-Fallback = Literal["zero", "env", "last", "raise"]
-FALLBACKS: tuple[Fallback, ...] = ("zero", "env", "last", "raise")
-_SUM_EVERY = 32  # vector steps between two additions to the running sums
+Payer = Literal["step", "late", "shown"]
 _WORLD_KEYS = ("reward/env", "reward/dense", "reward/valid", "return/env", "return/dense")
+_SUMMED = 3  # of them, before the terms
 
 
 @lru_cache(maxsize=256)
@@ -54,7 +53,7 @@ class Outcome(NamedTuple):
         reward: (B,) float64, what the learner is paid.
         keys: K names of the flat info entries.
         columns: K arrays (B,), their values.
-        credits: slot and (T,) float64 credits of episodes that a redistributor spoke for.
+        credits: slot and (T,) float64 worth of ended episodes that a redistributor spoke for.
     """
 
     reward: Float
@@ -63,88 +62,76 @@ class Outcome(NamedTuple):
     credits: Sequence[tuple[int, Float]] = ()
 
 
-@dataclass(slots=True)
-class Usage:
-    """What a model cost since the engine was made.
-
-    Attributes:
-        steps: rows scored.
-        abstentions: rows on which the model abstained.
-        seconds: wall seconds inside the model.
-    """
-
-    steps: int = 0
-    abstentions: int = 0
-    seconds: float = 0.0
-
-
 class RewardEngine:
-    """Feeds a reward model and keeps the books of every lane.
+    """Feeds a reward and keeps the book of every sub-environment.
 
     Args:
-        model: the reward model.
-        num_envs: number of lanes (sub-environments or agents).
-        mode: ``"replace"`` pays the model's reward, ``"add"`` adds it to the world's.
-        fallback: what the model's share is on rows where it abstains: nothing, the world's
-            reward, the lane's last valid score, or an error.
-        clip: bounds on the model's share, after the fallback.
+        reward: what is paid; a bare model is paid in its own mode.
+        num_envs: number of sub-environments or agents ("lanes" in code).
         task: the task's sentence, for models with ``Need.TASK``.
-        relabelled: as the attribute.
-        deferrable: whether ``defer`` may keep steps back from the model.
+        shown: whether credits of whole episodes are shown in ``info`` and paid by nobody.
 
     Attributes:
-        relabelled: whether somebody pays the credits of whole episodes; without that a model with
-            ``Need.EPISODE`` is refused, for it would pay nothing.
-        last: what was said of the latest batch of steps.
-        bootstraps: whether learners may add the value of the last state at a time limit.
+        reward: what is paid.
+        pay: the book.
+        payer: who pays what is known after its step: nobody (``"step"``, and rewards of whole
+            episodes are refused), ``"shown"`` in ``info`` only, or a buffer (``"late"``).
+        usage: what the reward cost.
     """
 
-    last: Outcome
-    relabelled: bool
-    bootstraps: bool = True
-
     def __init__(
-        self,
-        model: RewardModel,
-        num_envs: int,
-        *,
-        mode: Literal["replace", "add"] = "replace",
-        fallback: Fallback = "zero",
-        clip: tuple[float, float] | None = None,
-        task: str = "",
-        relabelled: bool = False,
-        deferrable: bool = False,
+        self, reward: RewardModel, num_envs: int, *, task: str = "", shown: bool = False
     ) -> None:
-        if fallback not in FALLBACKS:
-            raise RewardError(f"fallback is one of {', '.join(FALLBACKS)}; given {fallback!r}")
-        self.model = model
+        self.reward = Reward.of(reward)
         self.num_envs = num_envs
-        self.mode = mode
-        self.fallback = fallback
-        self.clip = clip
         self.task = task
-        self.relabelled = relabelled
-        self.deferrable = deferrable
-        self._deferral: Deferral | None = None
+        self.payer: Payer = "shown" if shown else "step"
+        self.pay = Pay(num_envs)
         self.usage = Usage()
         self.slots: Int = np.arange(num_envs)
-        self._observations = LaneStore(self.slots) if Need.OBS in model.needs else None
-        self._hindsight = Hindsight(model, task) if Need.EPISODE in model.needs else None
+        needs = self.reward.traits.needs
+        self._episodic = self.reward.traits.when == "episode"
+        self._observations = LaneStore(self.slots) if Need.OBS in needs else None
+        self._hindsight = Hindsight(self.reward, task) if self._episodic else None
+        self._deferral: Deferral | None = None
+        self._late: list[Late] = []
         self._t: Int = np.zeros(num_envs, dtype=np.int64)
-        self._return_env: Float = np.zeros(num_envs)
-        self._return_dense: Float = np.zeros(num_envs)
-        self._last: Float = np.zeros(num_envs)
-        self._set_terms(model.terms)
+        self._set_terms(self.reward.traits.terms)
 
     @property
     def needs_frames(self) -> bool:
         """Whether the host must render states; ``pictures`` says which."""
-        return Need.FRAME in self.model.needs
+        return Need.FRAME in self.reward.traits.needs
+
+    @property
+    def needs_transitions(self) -> bool:
+        """Whether the host must batch observations and actions."""
+        return self._episodic or self._observations is not None
 
     @property
     def pictures(self) -> Pictures:
-        """Which pictures the model looks at."""
-        return getattr(self.model, "pictures", None) or Pictures()
+        """Which pictures the reward looks at."""
+        return self.reward.traits.pictures or Pictures()
+
+    @property
+    def bootstraps(self) -> bool:
+        """Whether learners may add the value of the last state at a time limit."""
+        return self.reward.traits.bootstraps
+
+    def show(self) -> None:
+        """Show credits of whole episodes in ``info`` although nobody pays them."""
+        self.payer = "shown"
+
+    def collect(self) -> None:
+        """Let whoever calls ``late`` pay what is known after its step.
+
+        Raises:
+            RewardError: pay of whole episodes and deferred steps in one reward.
+        """
+        self.payer = "late"
+        self.pay.keep_rows()
+        if self.reward.traits.when == "rollout":
+            self._deferral = Deferral()
 
     def begin(
         self, slot: Int, obs: Any, info: Sequence[Info], frame: Frames | None = None
@@ -155,16 +142,13 @@ class RewardEngine:
             Zero for every key, and one for ``reward/valid``.
 
         Raises:
-            RewardError: the model speaks at the end of an episode and nobody relabels.
+            RewardError: the reward is known at the end of an episode and nobody pays it.
         """
-        if self._hindsight is not None and not self.relabelled:
+        if self._episodic and self.payer == "step":
             self._refuse_to_pay_steps()
         self._t[slot] = 0
-        # New arrays, because the last outcome still shows the old ones.
-        self._return_env, self._return_dense = self._return_env.copy(), self._return_dense.copy()
-        self._return_env[slot] = self._return_dense[slot] = 0.0
-        self._last[slot] = 0.0
-        task = [self.task] * len(slot) if Need.TASK in self.model.needs else ()
+        self.pay.begin(slot)
+        task = [self.task] * len(slot) if Need.TASK in self.reward.traits.needs else ()
         kept = None if self._observations is None else obs
         starts = Starts(slot=slot, obs=kept, info=info, frame=frame, task=task)
         if self._observations is not None:
@@ -173,10 +157,10 @@ class RewardEngine:
             self._hindsight.begin(starts)
         if self._deferral is None:
             started = time.perf_counter()
-            self.model.begin(starts)
+            self.reward.begin(starts)
             self.usage.seconds += time.perf_counter() - started
         else:
-            self._deferral.put(starts)
+            self._deferral.put(starts, self.pay.tick)
         zeros = np.zeros(len(slot))
         columns = [zeros] * len(self.keys)
         columns[2] = _ones(len(slot))
@@ -197,13 +181,13 @@ class RewardEngine:
         """Score the rows that really stepped; arguments as in ``Steps``.
 
         Raises:
-            RewardError: the model returned a wrong shape or a non-finite reward, or abstained
+            RewardError: a model returned a wrong shape or a non-finite reward, or abstained
                 under ``fallback="raise"``.
         """
-        store = self._observations
+        store, every = self._observations, slot is self.slots
         steps = Steps(
             slot=slot,
-            t=self._tick(slot),
+            t=self._count(slot, every),
             obs=None if store is None else store.swap(slot, next_obs),
             action=action,
             next_obs=None if store is None else next_obs,
@@ -213,188 +197,142 @@ class RewardEngine:
             info=info,
             frame=frame,
         )
+        parts: Mapping[str, Float] = {}
         if self._deferral is None:
             started = time.perf_counter()
-            scores = self.model.score(steps)
+            scores = self.reward.score(steps)
             self.usage.seconds += time.perf_counter() - started
-            paid, valid = self._pay(scores, steps)
-            columns = self._tabulate(slot, env_reward, paid, valid, scores.parts)
+            paid, spoke, parts = self._paid(scores, steps)
         else:
-            self._deferral.put(steps)
-            paid = np.zeros(len(slot))
-            columns = self._tabulate(slot, env_reward, paid, all_true(len(slot)), {})
-        credits = () if self._hindsight is None else self._hindsight.finish(steps, paid)
-        self.last = Outcome(paid, self.keys, columns, credits)
-        # SB3 adds the value of truncated states to the array that it is handed.
-        return self.last._replace(reward=paid.copy())
+            self._deferral.put(steps, self.pay.tick + 1)
+            paid, spoke = np.zeros(len(slot)), _ones(len(slot))
+        self.pay.put(slot, env_reward, paid, every)
+        said = self._parts(parts, len(slot))
+        self.pay.add_columns(self._summed, [env_reward, paid, spoke, *said])
+        credits = () if self._hindsight is None else self._finish(steps, paid)
+        returns = [self.pay.return_env, self.pay.return_dense]
+        if not every:
+            returns = [kept[slot] for kept in returns]
+        # A copy, because SB3 adds the value of truncated states to the array that it is handed.
+        return Outcome(paid.copy(), self.keys, [env_reward, paid, spoke, *returns, *said], credits)
 
-    def defer(self) -> None:
-        """Keep steps back from the model until ``settle``, which pays for all of them at once.
+    def late(self, *, provisional: bool = False) -> list[Late]:
+        """Return what became known since the last call, once; only after ``collect``.
 
-        Until then rows are paid nothing, and ``reward/dense`` and ``return/dense`` say so.
-
-        Raises:
-            RewardError: the model speaks of whole episodes, which are kept whole already.
+        Args:
+            provisional: also what stands in for the credits of unfinished episodes.
         """
-        if self._hindsight is not None:
-            raise RewardError(
-                f'"{self.model.name}" is paid by whole episodes, so its steps cannot be deferred '
-                'as well. Leave out "deferred".'
-            )
-        self._deferral = Deferral()
+        known, self._late = self._late, []
+        if self._deferral is not None:
+            known += self._judge_rollout()
+        if provisional and self._hindsight is not None:
+            started = time.perf_counter()
+            opened = self._hindsight.open_credits()
+            self.usage.seconds += time.perf_counter() - started
+            known += [self._settled(slot, worth) for slot, worth in opened]
+        return known
 
-    @property
-    def deferring(self) -> bool:
-        """Whether steps are kept back."""
-        return self._deferral is not None
-
-    def settle(self) -> list[Float]:
-        """Let the model judge what was kept back; return (B,) pay of every batch, in order."""
+    def _judge_rollout(self) -> list[Late]:
         assert self._deferral is not None
         events = self._deferral.take()
         started = time.perf_counter()
-        scores = iter(replay(self.model, events))
+        scores = iter(self.reward.score_many([event for event, _ in events]))
         self.usage.seconds += time.perf_counter() - started
-        settled = []
-        for event in events:
-            if isinstance(event, Starts):
-                self._last[event.slot] = 0.0
-            else:
-                settled.append(self._settle(event, next(scores)))
-        return settled
+        known = []
+        for event, tick in events:
+            if isinstance(event, Steps):
+                paid, spoke, parts = self._paid(next(scores), event)
+                late = Late(np.full(len(paid), tick), event.slot, paid)
+                self.pay.settle(late)
+                # The sums hold the world's reward, and rows taken for valid, since the step.
+                nothing = np.zeros(len(paid))
+                said = self._parts(parts, len(paid))
+                self.pay.add_columns(self._summed, [nothing, nothing, spoke - 1.0, *said])
+                known.append(late)
+        return known
 
-    def _settle(self, steps: Steps, scores: Scores) -> Float:
-        paid, valid = self._pay(scores, steps)
-        said = scores.parts.values() if scores.parts else [np.zeros(len(paid))] * len(self._terms)
-        # The sums hold the world's reward, and rows taken for valid, since step time.
-        self._unsummed.append([np.zeros(len(paid)), paid, valid - 1.0, *said])
-        return paid
+    def _finish(self, steps: Steps, paid: Float) -> list[tuple[int, Float]]:
+        """Return the credits of episodes that the batch ended; pay them where somebody does."""
+        assert self._hindsight is not None
+        started = time.perf_counter()
+        finished = self._hindsight.finish(steps, paid)
+        self.usage.seconds += time.perf_counter() - started
+        if self.payer == "late":
+            self._late += [self._settled(slot, worth) for slot, worth, _ in finished]
+        return [(slot, worth) for slot, worth, spoken in finished if spoken]
 
-    def open_credits(self) -> list[tuple[int, Float]]:
-        """Return slot and (t,) provisional credits of every unfinished episode that has some."""
-        return [] if self._hindsight is None else self._hindsight.open_credits()
+    def _settled(self, slot: int, worth: Float) -> Late:
+        tick = np.arange(self.pay.tick + 1 - len(worth), self.pay.tick + 1)
+        late = Late(tick, np.full(len(worth), slot), worth)
+        self.pay.settle(late)
+        return late
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the model's state and usage; lanes start afresh after a checkpoint."""
-        usage = dataclasses.asdict(self.usage)
-        return {"name": self.model.name, "model": self.model.state_dict(), "usage": usage}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the model's state and usage.
-
-        Raises:
-            RewardError: the state belongs to another reward.
-        """
-        if state["name"] != self.model.name:
-            raise RewardError(
-                f'the checkpoint was trained on reward "{state["name"]}", this run uses '
-                f'"{self.model.name}". Resume with the same --reward.'
-            )
-        self.model.load_state_dict(state["model"])
-        self.usage = Usage(**state["usage"])
-
-    def metrics(self) -> dict[str, float]:
-        """Return the model's numbers for logs, if it keeps any."""
-        return metrics_of(self.model)
-
-    def close(self) -> None:
-        """Close the model, if it holds files, threads or connections."""
-        close_model(self.model)
-
-    def pop_sums(self) -> dict[str, float]:
-        """Return the sum over all rows of every reward key since the last call."""
-        self._add_up()
-        summed = [key for key in self.keys if key.startswith("reward/")]
-        sums = dict(zip(summed, self._sums.tolist(), strict=True))
-        self._sums[:] = 0.0
-        return sums
-
-    def _set_terms(self, terms: tuple[str, ...]) -> None:
-        self._terms = terms
-        self.keys: tuple[str, ...] = (*_WORLD_KEYS, *(f"reward/part/{term}" for term in terms))
-        self._unsummed: list[Sequence[Any]] = []
-        self._sums: Float = np.zeros(3 + len(terms))
-
-    def _check(self, scores: Scores, steps: Steps) -> None:
-        if scores.reward.shape != steps.slot.shape or scores.valid.shape != steps.slot.shape:
-            raise RewardError(
-                f'"{self.model.name}" returned reward of shape {np.shape(scores.reward)} and valid '
-                f"of shape {np.shape(scores.valid)} for a batch of {len(steps.slot)} steps; "
-                f"expected {steps.slot.shape} for both, one number per row."
-            )
+    def _paid(self, scores: Scores, steps: Steps) -> tuple[Float, Float, Mapping[str, Float]]:
+        """Return (B,) what a batch is paid, whether every term spoke, and the parts."""
+        valid, rows = scores.valid, len(scores.valid)
+        self.usage.steps += rows
+        spoke = _ones(rows)
+        if valid is not all_true(rows):
+            spoke = valid.astype(np.float64)
+            self.usage.abstentions += rows - int(np.count_nonzero(valid))
+        paid = steps.env_reward + scores.reward if self.reward.adds_world else scores.reward
         if scores.parts and tuple(scores.parts) != self._terms:
             self._set_terms(tuple(scores.parts))
-        if not all_finite(scores.reward):
-            bad = ~np.isfinite(scores.reward) & scores.valid
-            if bad.any():
-                self._refuse_non_finite(int(np.argmax(bad)), scores, steps)
+        return paid, spoke, scores.parts
 
-    def _refuse_non_finite(self, row: int, scores: Scores, steps: Steps) -> None:
-        terms = [name for name, part in scores.parts.items() if not np.isfinite(part[row])]
-        where = f" (term {', '.join(terms)})" if terms else ""
-        raise RewardError(
-            f'"{self.model.name}" returned {scores.reward[row]}{where} in lane {steps.slot[row]} '
-            f"at step {steps.t[row]}; rewards must be finite. To abstain on a row, return "
-            "valid=False there and choose a fallback: zero, env or last."
-        )
+    def _parts(self, parts: Mapping[str, Float], rows: int) -> Sequence[Float]:
+        return [*parts.values()] if parts else [np.zeros(rows)] * len(self._terms)
 
-    def _pay(self, scores: Scores, steps: Steps) -> tuple[Float, Bool]:
-        self._check(scores, steps)
-        valid, learned = scores.valid, scores.reward
-        self.usage.steps += len(valid)
-        if valid is not all_true(len(valid)) and not valid.all():
-            learned = np.where(valid, learned, self._stand_in(steps))
-            self.usage.abstentions += int((~valid).sum())
-        if self.clip is not None:
-            learned = np.clip(learned, *self.clip)
-        if self.fallback == "last":
-            self._last[steps.slot] = learned
-        return (steps.env_reward + learned if self.mode == "add" else learned), valid
-
-    def _stand_in(self, steps: Steps) -> Float | float:
-        if self.fallback == "raise":
-            raise RewardError(
-                f'"{self.model.name}" abstained and fallback="raise" was asked for. '
-                "Choose fallback zero, env or last to train on."
-            )
-        if self.fallback == "env":
-            return steps.env_reward
-        return self._last[steps.slot] if self.fallback == "last" else 0.0
-
-    def _tick(self, slot: Int) -> Int:
-        if slot is self.slots:
+    def _count(self, slot: Int, every: bool) -> Int:
+        if every:
             before, self._t = self._t, self._t + 1
             return before
         self._t[slot] += 1
         return self._t[slot] - 1
 
-    def _tabulate(
-        self, slot: Int, env_reward: Float, paid: Float, valid: Bool, parts: Mapping[str, Float]
-    ) -> Sequence[Any]:
-        if slot is self.slots:
-            self._return_env = return_env = self._return_env + env_reward
-            self._return_dense = return_dense = self._return_dense + paid
-        else:
-            self._return_env[slot] += env_reward
-            self._return_dense[slot] += paid
-            return_env, return_dense = self._return_env[slot], self._return_dense[slot]
-        said = parts.values() if parts else [np.zeros(len(slot))] * len(self._terms)
-        spoke = _ones(len(slot)) if valid is all_true(len(slot)) else valid.astype(np.float64)
-        columns = [env_reward, paid, spoke, return_env, return_dense, *said]
-        self._unsummed.append([env_reward, paid, spoke, *said])
-        if len(self._unsummed) >= _SUM_EVERY:
-            self._add_up()
-        return columns
+    def _set_terms(self, terms: tuple[str, ...]) -> None:
+        self._terms = terms
+        parts = tuple(f"reward/part/{term}" for term in terms)
+        self.keys: tuple[str, ...] = (*_WORLD_KEYS, *parts)
+        self._summed: tuple[str, ...] = (*_WORLD_KEYS[:_SUMMED], *parts)
 
-    def _add_up(self) -> None:
-        if self._unsummed:
-            self._sums += [np.concatenate(key).sum() for key in zip(*self._unsummed, strict=True)]
-            self._unsummed.clear()
+    def pop_sums(self) -> dict[str, float]:
+        """Return the sum over all rows of every reward key since the last call."""
+        return {**dict.fromkeys(self._summed, 0.0), **self.pay.pop_sums()}
+
+    def metrics(self) -> dict[str, float]:
+        """Return the reward's numbers for logs."""
+        return self.reward.metrics()
+
+    def close(self) -> None:
+        """Close the reward, which may hold files, threads or connections."""
+        self.reward.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the reward's state, usage and tick; lanes start afresh after a checkpoint."""
+        usage = dataclasses.asdict(self.usage)
+        kept = {"usage": usage, "pay": self.pay.state_dict()}
+        return {"name": self.reward.name, "reward": self.reward.state_dict(), **kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the reward's state, usage and tick.
+
+        Raises:
+            RewardError: the state belongs to another reward.
+        """
+        if state["name"] != self.reward.name:
+            raise RewardError(
+                f'the checkpoint was trained on reward "{state["name"]}", this run uses '
+                f'"{self.reward.name}". Resume with the same --reward.'
+            )
+        self.reward.load_state_dict(state["reward"])
+        self.usage = Usage(**state["usage"])
+        self.pay.load_state_dict(state["pay"])
 
     def _refuse_to_pay_steps(self) -> None:
         raise RewardError(
-            f'"{self.model.name}" is known only when an episode has ended, so it cannot be paid at '
-            "step time. Train with densegym train, or call densegym.agents.relabel.attach(model) "
-            "on your own SB3 learner. To read the credits yourself from "
+            f'"{self.reward.name}" is known only when an episode has ended, so it cannot be paid '
+            "at step time. Train with densegym train, or call densegym.agents.relabel.attach(model)"
+            " on your own SB3 learner. To read the credits yourself from "
             'info["reward/credits"], write {"model": ..., "hindsight": true}.'
         )

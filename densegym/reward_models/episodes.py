@@ -15,7 +15,7 @@ from densegym.reward_models.batch import map_leaves, stack
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.types import Episode, Float, Info, Int
 
-SCHEMA = 1
+SCHEMA = 2
 _LARGEST = 64  # entries of an array in an info
 
 
@@ -52,7 +52,8 @@ def save_episodes(path: Path, stored: Stored) -> None:
         _put(columns, name, [getattr(one, name) for one in episodes])
     head = {"schema": SCHEMA, "task": stored.task, "reward": stored.reward}
     told = [[_plain(info) for info in one.info] for one in episodes]
-    rest = {**head, "tasks": [one.task for one in episodes], "info": told}
+    starts = [_plain(one.start) for one in episodes]
+    rest = {**head, "tasks": [one.task for one in episodes], "start": starts, "info": told}
     columns["head"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -98,7 +99,7 @@ def relabel(
     side, so step-level models, potentials and models of whole episodes all pay as in training.
 
     Args:
-        engine: with ``relabelled=True``, so that it accepts models of whole episodes.
+        engine: after ``show()``, so that it accepts models of whole episodes.
         episodes: infos must hold what the reward reads.
         on_episode: called with the number of finished episodes.
     """
@@ -113,7 +114,7 @@ def _play(engine: RewardEngine, group: Sequence[Episode]) -> list[Float]:
     lengths = np.array([len(one.env_reward) for one in group])
     paid = [np.zeros(length) for length in lengths]
     lanes = np.arange(len(group))
-    first = [dict(one.info[0]) for one in group]
+    first = [dict(one.start) for one in group]
     seen: Any = [one.frames[0] for one in group if one.frames is not None]
     engine.begin(lanes, _rows(group, lanes, 0), first, np.stack(seen) if seen else None)
     for t in range(int(lengths.max(initial=0))):
@@ -182,6 +183,7 @@ def _split(columns: dict[str, Any], head: dict[str, Any]) -> list[Episode]:
             terminated=bool(columns["terminated"][i]),
             info=head["info"][i],
             task=head["tasks"][i],
+            start=head["start"][i],
         )
         for i in range(len(lengths))
     ]

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from densegym.errors import RewardError
+from densegym.reward_models.model import RewardModel
 from densegym.reward_models.recorder import EpisodeRecorder
-from densegym.reward_models.types import Episode, Float, RewardModel, Starts, Steps
+from densegym.reward_models.types import Episode, Float, Starts, Steps
 
 _RECENT = 100  # finished episodes whose mean rate stands in for unknown credits
 
 
 class Hindsight:
-    """Records episodes for a model with ``Need.EPISODE`` and asks it about them.
+    """Records episodes for a model whose pay is known when they have ended, and asks it then.
 
     Args:
         model: what is asked.
@@ -31,24 +32,25 @@ class Hindsight:
         """Open an episode in every starting lane."""
         self._recorder.begin(starts)
 
-    def finish(self, steps: Steps, paid: Float) -> list[tuple[int, Float]]:
-        """Record a batch; return slot and (T,) worth of the episodes it ended.
+    def finish(self, steps: Steps, paid: Float) -> list[tuple[int, Float, bool]]:
+        """Record a batch; return slot, (T,) worth and whether the model spoke, per ended episode.
 
-        The worth of a step is what was paid for it and its credit; episodes of which the model
-        says nothing are left out.
+        The worth of a step is what was paid for it and its credit.
 
         Raises:
             RewardError: the model returned credits of a wrong shape or non-finite ones.
         """
         episodes = self._recorder.record(steps, paid)
         credits = self.model.finish(episodes) if episodes else []
-        spoken = []
+        finished = []
         for episode, credit in zip(episodes, credits, strict=True):
+            worth = episode.dense_reward
             if credit is not None:
                 share = self._checked(credit, episode)
                 self._shares.append((float(share.sum()), len(share)))
-                spoken.append((episode.slot, episode.dense_reward + share))
-        return spoken
+                worth = worth + share
+            finished.append((episode.slot, worth, credit is not None))
+        return finished
 
     def open_credits(self) -> list[tuple[int, Float]]:
         """Return slot and (t,) provisional worth of every unfinished episode that has some.

@@ -1,4 +1,4 @@
-"""Whole episodes, gathered lane by lane for models with ``Need.EPISODE``."""
+"""Whole episodes, gathered lane by lane for models that judge them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EpisodeRecorder:
 
     def begin(self, starts: Starts) -> None:
         """Open an episode in every starting lane, dropping what an early reset cut off."""
-        batch = _Batch(_copied(starts.obs), starts.frame)
+        batch = _Batch(_copied(starts.obs), starts.frame, info=starts.info)
         for row, slot in enumerate(starts.slot.tolist()):
             self._traces[slot] = [(batch, row)]
 
@@ -78,6 +78,7 @@ class EpisodeRecorder:
             dense_reward=np.array([batch.dense_reward[row] for batch, row in played]),
             terminated=terminated,
             info=[batch.info[row] for batch, row in played],
+            start=trace[0][0].info[trace[0][1]],
             frames=_frames(trace) if framed else None,
             task=self._task,
         )

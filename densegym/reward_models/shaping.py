@@ -8,18 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import (
-    BaseRewardModel,
-    LaneValues,
-    close_model,
-    metrics_of,
-    pictures_of,
-)
-from densegym.reward_models.deferral import one_by_one
-from densegym.reward_models.types import Bool, Float, PotentialModel, Scores, Starts, Steps
+from densegym.reward_models.model import Event, LaneValues, Potential, RewardModel
+from densegym.reward_models.traits import Promises, Traits
+from densegym.reward_models.types import Scores, Starts, Steps, Values
 
 
-class Shaped(BaseRewardModel):
+class Shaped(RewardModel):
     """Potential-based shaping F = γΦ(s') − Φ(s), which leaves the optimal policies as they were.
 
     Φ is evaluated when a state is entered and that number is subtracted later, so a potential
@@ -34,15 +28,15 @@ class Shaped(BaseRewardModel):
             learners that treat the limit as an end.
 
     Attributes:
-        seen: Φ (B,) of the states entered last, as the potential told it, and its validity (B,).
+        latest: Φ (B,) of the states entered last, as the potential said it, for displays.
     """
 
-    default_mode = "shape"
-    seen: tuple[Float, Bool]
+    traits: Traits
+    latest: Values
 
     def __init__(
         self,
-        potential: PotentialModel,
+        potential: Potential,
         *,
         gamma: float = 0.99,
         truncation: Literal["bootstrap", "terminal"] = "bootstrap",
@@ -52,109 +46,100 @@ class Shaped(BaseRewardModel):
         if truncation not in ("bootstrap", "terminal"):
             raise RewardError(f'truncation is "bootstrap" or "terminal"; given {truncation!r}')
         self.potential = potential
+        self.children = (potential,)
         self.name = potential.name
-        self.needs = potential.needs
-        self.pictures = pictures_of(potential)
-        self.terms = ("shaping", *getattr(potential, "terms", ()))
         self.gamma = float(gamma)
-        self.stops_at_success = getattr(potential, "stops_at_success", None)
+        self.traits = potential.traits.replace(
+            mode="shape",
+            gamma=self.gamma,
+            terms=("shaping", *potential.traits.terms),
+            promises=Promises(conserves="potential"),
+        )
         self._terminal_truncation = truncation == "terminal"
         self._phi = LaneValues()
 
     def begin(self, starts: Starts) -> None:
         """Keep Φ(s₀); an abstention counts zero."""
-        self.seen = phi, valid = self.potential.initial(starts)
-        self._phi.reset(starts.slot, np.where(valid, phi, 0.0))
+        self._begin(starts, self.potential.value(starts))
 
     def score(self, steps: Steps) -> Scores:
         """Return F for every row."""
-        self.seen = phi, valid = self.potential.after(steps)
-        return self._shape(steps, phi, valid, getattr(self.potential, "told", {}))
+        return self._shape(steps, self.potential.value(steps))
 
-    def replay(self, events: Sequence[Starts | Steps]) -> list[Scores]:
-        """Return F for what was kept back, asking the potential once if it can answer at once.
-
-        Such a potential defines ``replay(events)``, which returns (Φ, valid) per event and leaves
-        what it tells of every ``Steps`` in ``told_many``.
-        """
-        if not hasattr(self.potential, "replay"):
-            return one_by_one(self, events)
-        values = self.potential.replay(events)
-        told = iter(getattr(self.potential, "told_many", [{}] * len(events)))
-        scores: list[Scores] = []
-        for event, (phi, valid) in zip(events, values, strict=True):
+    def score_many(self, events: Sequence[Event]) -> list[Scores]:
+        """Return F for a whole rollout, the potential asked once."""
+        scores = []
+        for event, values in zip(events, self.potential.values(events), strict=True):
             if isinstance(event, Starts):
-                self._phi.reset(event.slot, np.where(valid, phi, 0.0))
+                self._begin(event, values)
             else:
-                scores.append(self._shape(event, phi, valid, next(told)))
+                scores.append(self._shape(event, values))
         return scores
 
-    def _shape(self, steps: Steps, phi: Float, valid: Bool, told: Mapping[str, Float]) -> Scores:
-        assert self.gamma is not None
+    def _begin(self, starts: Starts, values: Values) -> None:
+        self.latest = values
+        self._phi.reset(starts.slot, np.where(values.valid, values.phi, 0.0))
+
+    def _shape(self, steps: Steps, values: Values) -> Scores:
+        self.latest = values
         ended = steps.terminated
         if self._terminal_truncation:
             ended = ended | steps.truncated
         before = self._phi.values[steps.slot]
-        after = np.where(valid, phi, before / self.gamma)
+        after = np.where(values.valid, values.phi, before / self.gamma)
         after = np.where(ended, 0.0, after)
         shaping = self.gamma * after - before
         self._phi.values[steps.slot] = after
-        spoke = valid | ended
-        parts = {"shaping": shaping, **told}
+        spoke = values.valid | ended
+        parts = {"shaping": shaping, **values.terms}
         return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts=parts)
-
-    def metrics(self) -> dict[str, float]:
-        """Return the potential's metrics."""
-        return metrics_of(self.potential)
-
-    def close(self) -> None:
-        """Close the potential."""
-        close_model(self.potential)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the kept potentials and the potential's own state."""
-        return {"phi": self._phi.values.copy(), "potential": self.potential.state_dict()}
+        return {**super().state_dict(), "phi": self._phi.values.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the kept potentials and the potential's own state."""
-        self._phi.values = np.asarray(state["phi"], dtype=np.float64).copy()
-        self.potential.load_state_dict(state["potential"])
+        left = dict(state)
+        self._phi.restore(left.pop("phi"))
+        super().load_state_dict(left)
 
 
-class AdditiveUnsafe(BaseRewardModel):
-    """Pays Φ(s') itself at every step, which an agent can farm by standing still on a height.
+class AdditiveUnsafe(RewardModel):
+    """Pays Φ(s') itself at every step, which an agent can exploit by standing still on a height.
 
-    Exists only as the column that shows what farming does; use ``Shaped``.
+    Exists only as the column that shows what that does; use ``Shaped``.
     """
 
-    default_mode = "additive_unsafe"
-    seen: tuple[Float, Bool]
+    traits: Traits
+    latest: Values
 
-    def __init__(self, potential: PotentialModel) -> None:
+    def __init__(self, potential: Potential) -> None:
         self.potential = potential
+        self.children = (potential,)
         self.name = potential.name
-        self.needs = potential.needs
-        self.pictures = pictures_of(potential)
-        self.terms = ("potential", *getattr(potential, "terms", ()))
+        self.traits = potential.traits.replace(
+            mode="additive_unsafe", terms=("potential", *potential.traits.terms)
+        )
 
     def begin(self, starts: Starts) -> None:
         """Let the potential see the first states."""
-        self.seen = self.potential.initial(starts)
+        self.latest = self.potential.value(starts)
 
     def score(self, steps: Steps) -> Scores:
         """Return Φ of the successor."""
-        self.seen = phi, valid = self.potential.after(steps)
-        parts = {"potential": phi, **getattr(self.potential, "told", {})}
-        return Scores(reward=np.where(valid, phi, 0.0), valid=valid, parts=parts)
+        return self._pay(self.potential.value(steps))
 
-    def metrics(self) -> dict[str, float]:
-        """Return the potential's metrics."""
-        return metrics_of(self.potential)
+    def score_many(self, events: Sequence[Event]) -> list[Scores]:
+        """Return Φ for a whole rollout, the potential asked once."""
+        values = zip(events, self.potential.values(events), strict=True)
+        return [self._pay(one) for event, one in values if isinstance(event, Steps)]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the potential's own state."""
-        return self.potential.state_dict()
+    def _pay(self, values: Values) -> Scores:
+        self.latest = values
+        phi, valid, terms = values
+        return Scores(np.where(valid, phi, 0.0), valid, {"potential": phi, **terms})
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the potential's own state."""
-        self.potential.load_state_dict(state)
+
+Paying = Shaped | AdditiveUnsafe
+"""What pays a potential."""

@@ -11,20 +11,20 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 from densegym.errors import RewardError, unknown
-from densegym.reward_models import compose
 from densegym.reward_models.catalogue import RewardEntry
-from densegym.reward_models.engine import Fallback, RewardEngine
+from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.model import Potential, RewardModel
 from densegym.reward_models.registry import find_reward
-from densegym.reward_models.types import Factory, Mode, PotentialModel, RewardModel, TaskCard
+from densegym.reward_models.reward import Reward, Term
+from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
+from densegym.reward_models.types import Factory, Mode, TaskCard
 
-RewardSpec: TypeAlias = (
-    "str | Mapping[str, Any] | Sequence[Any] | RewardModel | PotentialModel | None"
-)
+RewardSpec: TypeAlias = "str | Mapping[str, Any] | Sequence[Any] | RewardModel | Potential | None"
 
-_WRAPPING_KEYS = (
+_TERM_KEYS = (
     "mode",
     "scale",
     "clip",
@@ -34,10 +34,10 @@ _WRAPPING_KEYS = (
     "gate_threshold",
     "gate_latch",
     "fallback",
-    "hindsight",
-    "deferred",
-    "bootstrap",
 )
+_WHOLE_KEYS = ("hindsight", "deferred", "bootstrap")
+"""What says how a whole reward is paid; meaningless inside a gate or a pipeline."""
+_WRAPPING_KEYS = (*_TERM_KEYS, *_WHOLE_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Part:
         options: what the model's factory is given.
     """
 
-    model: str | RewardModel | PotentialModel
+    model: str | RewardModel | Potential
     wrapping: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ def parse(spec: RewardSpec) -> tuple[Part, ...]:
         if not spec:
             raise RewardError('an empty list is no reward; use "env" for the world\'s own')
         return tuple(part for item in spec for part in parse(item))
-    if isinstance(spec, RewardModel | PotentialModel):
+    if isinstance(spec, RewardModel | Potential):
         return (Part(spec),)
     raise RewardError(
         "reward= takes a name, a dict with a model, a list of these, or a reward model; given "
@@ -89,7 +89,7 @@ def parse(spec: RewardSpec) -> tuple[Part, ...]:
 def _parse_mapping(spec: Mapping[str, Any]) -> Part:
     if "model" not in spec:
         raise RewardError(f'a reward dict needs "model"; given keys {sorted(spec)}')
-    if not isinstance(spec["model"], str | RewardModel | PotentialModel):
+    if not isinstance(spec["model"], str | RewardModel | Potential):
         raise RewardError(f'"model" is a reward name; given {spec["model"]!r}')
     wrapping = {key: spec[key] for key in _WRAPPING_KEYS if key in spec}
     options = {k: v for k, v in spec.items() if k != "model" and k not in wrapping}
@@ -132,61 +132,88 @@ def _label_part(part: Part, task: TaskCard) -> str:
     else:
         name = part.model.name
     extra = {**stated, **part.wrapping, **part.options}
-    return name + (json.dumps(extra, sort_keys=True, default=str) if extra else "")
+    return name + (json.dumps(extra, sort_keys=True, default=_name_of) if extra else "")
+
+
+def _name_of(value: Any) -> str:
+    """Return how a label shows what JSON cannot hold: by its name, never by its address."""
+    if isinstance(value, RewardModel | Potential):
+        return value.name
+    return type(value).__name__
 
 
 def build_reward(spec: RewardSpec, *, task: TaskCard, seed: int = 0) -> RewardModel:
-    """Build the model of a specification, wrapped and summed.
+    """Build the model of a specification that stands inside another, such as a gate.
 
     Raises:
         UnknownNameError: an unknown reward or option; names the closest.
-        RewardError: parts that do not fit together or the task.
+        RewardError: parts that do not fit together or the task, or say how a whole reward is paid.
     """
-    models = [_build_part(part, task, seed) for part in parse(spec)]
-    return models[0] if len(models) == 1 else compose.Sum(models)
+    parts = parse(spec)
+    for part in parts:
+        stray = [key for key in _WHOLE_KEYS if key in part.wrapping]
+        if part.wrapping.get("mode") in ("replace", "add"):
+            stray.insert(0, "mode")
+        if stray:
+            raise RewardError(
+                f"{', '.join(stray)} say how a whole reward is paid and mean nothing inside "
+                f"another; leave them out of {part.model!r}, or write them outside."
+            )
+    terms = [_term(part, task, seed) for part in parts]
+    if len(terms) == 1 and terms[0].plain:
+        return terms[0].model
+    return Reward(terms)
 
 
 def build_engine(spec: RewardSpec, num_envs: int, *, task: TaskCard, seed: int = 0) -> RewardEngine:
-    """Build the engine of a specification: its model, mode, fallback and bounds.
+    """Build the engine of a specification.
 
-    A sum replaces the world's reward as soon as one part does; parts that add or shape are paid
-    on top of whatever the others pay.
+    A sum replaces the world's reward as soon as one term does; terms that add or shape are paid
+    on top of whatever the others pay. Pay is deferred, and credits are shown, where one part asks
+    for it; learners bootstrap where every part lets them.
     """
     parts = parse(spec)
-    model = build_reward(spec, task=task, seed=seed)
-    models = model.models if len(parts) > 1 and isinstance(model, compose.Sum) else (model,)
-    pairs = list(zip(parts, models, strict=True))
-    modes = {_mode_of(part, own) for part, own in pairs}
-    mode: Literal["replace", "add"] = "replace" if "replace" in modes else "add"
-    fallbacks = [part.wrapping.get("fallback") for part in parts]
-    stated = {value for value in fallbacks if value is not None}
-    if len(stated) > 1:
-        raise RewardError(f"the parts of one reward name different fallbacks: {sorted(stated)}")
-    fallback: Fallback = stated.pop() if stated else "zero"
-    engine = RewardEngine(
+    terms = [_term(part, task, seed) for part in parts]
+    lets = [
+        bool(part.wrapping.get("bootstrap", term.model.traits.bootstraps))
+        for part, term in zip(parts, terms, strict=True)
+    ]
+    reward = Reward(
+        terms,
+        deferred=any(part.wrapping.get("deferred", False) for part in parts),
+        bootstraps=all(lets),
+    )
+    shown = any(part.wrapping.get("hindsight", False) for part in parts)
+    return RewardEngine(reward, num_envs, task=task.goal, shown=shown)
+
+
+def _term(part: Part, task: TaskCard, seed: int) -> Term:
+    wrapping, model = part.wrapping, _model(part, task, seed)
+    if "gate" not in wrapping and ("gate_threshold" in wrapping or "gate_latch" in wrapping):
+        raise RewardError('gate_threshold and gate_latch need a "gate" reward')
+    gated = "gate" in wrapping
+    return Term(
         model,
-        num_envs,
-        mode=mode,
-        fallback=fallback,
-        task=task.goal,
-        relabelled=any(part.wrapping.get("hindsight", False) for part in parts),
-        deferrable=any(_flag(part, "deferred", own, "deferred", False) for part, own in pairs),
+        mode=wrapping.get("mode") or model.traits.mode,
+        scale=_number("scale", wrapping.get("scale", model.traits.scale)),
+        clip=_bounds(wrapping["clip"]) if "clip" in wrapping else None,
+        gate=_gate(wrapping["gate"], task, seed) if gated else None,
+        threshold=_number("gate_threshold", wrapping.get("gate_threshold", 0.0)),
+        latch=bool(wrapping.get("gate_latch", False)),
+        fallback=wrapping.get("fallback", "zero"),
     )
-    engine.bootstraps = all(
-        _flag(part, "bootstrap", own, "bootstraps", True) for part, own in pairs
-    )
-    return engine
 
 
-def _flag(part: Part, key: str, model: RewardModel, attribute: str, default: bool) -> bool:
-    """Return what a part says, or else what its model's class does."""
-    return bool(part.wrapping.get(key, getattr(model, attribute, default)))
+def _gate(spec: RewardSpec, task: TaskCard, seed: int) -> RewardModel:
+    if any("fallback" in part.wrapping for part in parse(spec)):
+        raise RewardError("a gate that abstains stays as it was; leave out its fallback")
+    return build_reward(spec, task=task, seed=seed)
 
 
-def _mode_of(part: Part, model: RewardModel) -> Mode:
-    stated: Mode | None = part.wrapping.get("mode")
-    assumed: Mode = getattr(model, "default_mode", "replace")
-    return stated or assumed
+def _bounds(bounds: Any) -> tuple[float, float]:
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        raise RewardError(f"clip takes [low, high]; given {bounds!r}")
+    return _number("clip", bounds[0]), _number("clip", bounds[1])
 
 
 def _resolve(part: Part, task: TaskCard) -> RewardEntry:
@@ -195,15 +222,13 @@ def _resolve(part: Part, task: TaskCard) -> RewardEntry:
     return entry if entry.alias is None else find_reward(entry.alias(task))
 
 
-def _build_part(part: Part, task: TaskCard, seed: int) -> RewardModel:
+def _model(part: Part, task: TaskCard, seed: int) -> RewardModel:
     if isinstance(part.model, str):
         entry = _resolve(part, task)
-        built = _call(entry.factory(), entry.name, task, seed, part.options)
-    elif part.options:
+        return _as_reward(_call(entry.factory(), entry.name, task, seed, part.options), part)
+    if part.options:
         raise RewardError(f"a reward object takes no options; given {sorted(part.options)}")
-    else:
-        built = part.model
-    return _wrap(_as_reward(built, part), part, task, seed)
+    return _as_reward(part.model, part)
 
 
 def _call(
@@ -224,50 +249,31 @@ def _call(
 
 
 def _as_reward(built: Any, part: Part) -> RewardModel:
+    """Return what pays: a potential is paid as shaping, and nothing else is."""
     mode = part.wrapping.get("mode")
     shaping = {key: part.wrapping[key] for key in ("gamma", "truncation") if key in part.wrapping}
     if "gamma" in shaping:
         shaping["gamma"] = _number("gamma", shaping["gamma"])
-    if isinstance(built, PotentialModel):
+    if isinstance(built, Potential):
         if mode in (None, "shape"):
-            return compose.Shaped(built, **shaping)
+            return Shaped(built, **shaping)
         if mode == "additive_unsafe":
-            return compose.AdditiveUnsafe(built)
+            return AdditiveUnsafe(built)
         raise RewardError(
             f'"{built.name}" is a potential: mode="{mode}" would let an agent farm it. Use '
             'mode="shape" (the default); additive_unsafe exists to show what farming does.'
         )
     if not isinstance(built, RewardModel):
         raise RewardError(f"a reward factory returned {built!r}, which is no reward model")
-    shaped = mode in ("shape", "additive_unsafe")
-    if shaped and getattr(built, "default_mode", "") not in ("shape", "additive_unsafe"):
+    potentials = ("shape", "additive_unsafe")
+    if mode in potentials and built.traits.mode not in potentials:
         raise RewardError(
             f'"{built.name}" is no potential, so it cannot be paid with mode="{mode}". '
             'Use mode="replace" or mode="add".'
         )
-    if shaping and not isinstance(built, compose.Shaped):
+    if shaping and not isinstance(built, Shaped):
         raise RewardError(f'{sorted(shaping)} belong to potentials; "{built.name}" is none')
     return built
-
-
-def _wrap(model: RewardModel, part: Part, task: TaskCard, seed: int) -> RewardModel:
-    wrapping = part.wrapping
-    scale = wrapping.get("scale", getattr(model, "default_scale", None))
-    if "clip" in wrapping:
-        bounds = wrapping["clip"]
-        if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-            raise RewardError(f"clip takes [low, high]; given {bounds!r}")
-        model = compose.Clip(model, *(_number("clip", bound) for bound in bounds))
-    if scale is not None:
-        model = compose.Scale(model, _number("scale", scale))
-    if "gate" in wrapping:
-        gate = build_reward(wrapping["gate"], task=task, seed=seed)
-        threshold = _number("gate_threshold", wrapping.get("gate_threshold", 0.0))
-        latch = bool(wrapping.get("gate_latch", False))
-        model = compose.Gate(model, gate, threshold=threshold, latch=latch)
-    elif "gate_threshold" in wrapping or "gate_latch" in wrapping:
-        raise RewardError('gate_threshold and gate_latch need a "gate" reward')
-    return model
 
 
 def _number(key: str, value: Any) -> float:

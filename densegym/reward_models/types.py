@@ -1,4 +1,4 @@
-"""The nouns every room shares: batches of steps, scores, episodes, reward models, task cards.
+"""The nouns that every package shares: batches of steps, scores, episodes, task cards.
 
 Every array has a leading axis B, the number of rows that really stepped. ``slot`` says which
 sub-environment (or agent) a row belongs to, so a model never needs to know how it is vectorised.
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,9 @@ class Need(enum.Flag):
     OBS = enum.auto()
     """Observations and actions; without it ``Steps.obs`` and ``Steps.next_obs`` are None."""
     FRAME = enum.auto()
-    """Pictures of the states, (B, V, H, W, 3) uint8; which ones, says the model's ``pictures``."""
+    """Pictures of the states, (B, V, H, W, 3) uint8; which ones, say ``Traits.pictures``."""
     TASK = enum.auto()
     """The task's sentence, per row, at the start of an episode."""
-    EPISODE = enum.auto()
-    """Whole episodes for ``finish``; paid by relabelling, never at step time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +122,23 @@ class Scores(NamedTuple):
     parts: Mapping[str, Float] = MappingProxyType({})
 
 
+class Values(NamedTuple):
+    """What a potential says of a batch of states.
+
+    Attributes:
+        phi: (B,) float64, Φ.
+        valid: (B,) bool; False is an abstention.
+        terms: named numbers for displays, each (B,) float64.
+    """
+
+    phi: Float
+    valid: Bool
+    terms: Mapping[str, Float] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One finished episode of T steps, for models with ``Need.EPISODE``.
+    """One finished episode of T steps, for models that judge whole episodes.
 
     Attributes:
         slot: the sub-environment.
@@ -138,6 +150,7 @@ class Episode:
         info: T mappings.
         frames: (T + 1, V, H, W, 3) uint8, or None.
         task: the task's sentence.
+        start: the mapping returned by ``reset``.
     """
 
     slot: int
@@ -149,70 +162,7 @@ class Episode:
     info: Sequence[Info]
     frames: Frames | None = None
     task: str = ""
-
-
-@runtime_checkable
-class RewardModel(Protocol):
-    """Judges batches of steps. ``BaseRewardModel`` supplies every method but ``score``."""
-
-    @property
-    def name(self) -> str:
-        """Name with version, e.g. ``"authored/button-press-v1"``."""
-
-    @property
-    def needs(self) -> Need:
-        """What the engine must collect."""
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Names of ``Scores.parts``, known before the first step."""
-
-    def begin(self, starts: Starts) -> None:
-        """Take note of rows that start an episode."""
-
-    def score(self, steps: Steps) -> Scores:
-        """Judge one batch; called once per vector step."""
-
-    def finish(self, episodes: Sequence[Episode]) -> Sequence[Float | None]:
-        """Return (T,) credits for each finished episode, or None to keep the step rewards.
-
-        Credits come on top of what was paid at step time, so a model with ``Need.EPISODE`` scores
-        zero there.
-        """
-
-    def estimate(self, prefix: Episode) -> Float | None:
-        """Return (t,) credits of an episode that is still going on; None where nothing is known."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that must survive a checkpoint, as arrays and plain values."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
-
-
-@runtime_checkable
-class PotentialModel(Protocol):
-    """Values states; ``compose.Shaped`` turns it into a reward that cannot be farmed."""
-
-    @property
-    def name(self) -> str:
-        """Name with version."""
-
-    @property
-    def needs(self) -> Need:
-        """What the engine must collect."""
-
-    def initial(self, starts: Starts) -> tuple[Float, Bool]:
-        """Return Φ(s₀) (B,) float64 and its validity (B,) bool."""
-
-    def after(self, steps: Steps) -> tuple[Float, Bool]:
-        """Return Φ of ``steps.next_obs`` (B,) float64 and its validity (B,) bool."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that must survive a checkpoint, as arrays and plain values."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
+    start: Info = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +205,11 @@ class TaskCard:
         cameras: what progress judges look through, by name; empty means the world's one picture.
         hidden: bodies left out of the pictures of judges, because they only cost time.
         measures: keys of the last ``info`` of an episode that tables show beside the return.
-        gives: what rewards may ask of the world: ``"numbers"`` (no observation is text),
-            ``"pictures"`` (it renders), ``"captions"``, ``"milestones"`` and ``"progression"`` (in
-            ``info``), ``"places"`` (Meta-World's columns of gripper, object and goal),
-            ``"scripted expert"`` (demonstrations can be collected). Of a world that nobody
-            described, numbers and pictures are assumed.
+        gives: what rewards may ask of the world: ``"numbers"`` (nothing observed or done is text),
+            ``"pictures"`` (it renders), ``"position"`` (NetHack's, in ``blstats``), ``"captions"``,
+            ``"milestones"`` and ``"progression"`` (in ``info``), ``"places"`` (Meta-World's columns
+            of gripper, object and goal), ``"scripted expert"`` (demonstrations can be collected).
+            Of a world that nobody described, numbers and pictures are assumed.
     """
 
     id: str

@@ -16,9 +16,10 @@ from densegym.envs.nethack.layer import NetHackEnv
 from densegym.envs.nethack.messages import Lines, decode
 from densegym.envs.nethack.progression import Progress, progression
 from densegym.errors import DenseGymError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.canonical import step_captions
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Need, Scores
 
 SCORE, KEY_ROOM = "NetHackScore-v0", "MiniHack-KeyRoom-S5-v0"
@@ -85,10 +86,11 @@ def test_the_greeting_belongs_to_reset_and_to_no_step() -> None:
     env.close()
 
 
-class Listener(BaseRewardModel):
+class Listener(RewardModel):
     """Keeps what rows were told; pays nothing."""
 
-    name, needs = "listener", Need.NOTHING
+    name = "listener"
+    traits = Traits(needs=Need.NOTHING)
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, tuple[str, ...]]] = []

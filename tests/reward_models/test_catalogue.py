@@ -77,7 +77,7 @@ def test_a_row_says_how_its_reward_is_paid(card: TaskCard, supplies) -> None:
     for entry in reward_entries():
         if entry.ready(card) and entry.alias is None:
             engine = built(entry, card, supplies)
-            assert engine.model.default_mode == entry.mode, entry.name
+            assert engine.reward.terms[0].model.traits.mode == entry.mode, entry.name
 
 
 def test_captions_are_asked_of_no_robot_and_of_no_shop() -> None:

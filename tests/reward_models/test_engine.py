@@ -3,16 +3,19 @@ import pytest
 
 from densegym.envs.wrappers.single import DenseReward
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.reward import Reward
+from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Scores
-from tests.toys import CARD, Counting, Wander
+from tests.toys import CARD, Counting, Redistribute, Wander
 
 
-class Says(BaseRewardModel):
+class Says(RewardModel):
     """Returns whatever it is told to."""
 
     name = "toy/says-v1"
+    traits = Traits()
 
     def __init__(self, reward, valid=True, parts=None) -> None:
         self.reward, self.valid, self.parts = reward, valid, parts or {}
@@ -21,22 +24,25 @@ class Says(BaseRewardModel):
         return Scores(np.array(self.reward, dtype=float), np.array(self.valid), self.parts)
 
 
-def advance(engine: RewardEngine, env_reward: float = 0.5):
-    never = np.zeros(1, dtype=bool)
+def advance(engine: RewardEngine, env_reward: float = 0.5, terminated: bool = False):
     return engine.advance(
         slot=engine.slots,
         action=np.zeros((1, 2)),
         next_obs=np.zeros((1, 3)),
         env_reward=np.array([env_reward]),
-        terminated=never,
-        truncated=never,
+        terminated=np.array([terminated]),
+        truncated=np.array([False]),
         info=[{}],
     )
 
 
-def begun(model, **kwargs) -> RewardEngine:
-    engine = RewardEngine(model, 1, **kwargs)
-    engine.begin(engine.slots, np.zeros((1, 3)), [{}])
+def begin(engine: RewardEngine):
+    return engine.begin(engine.slots, np.zeros((1, 3)), [{}])
+
+
+def begun(model, **settings) -> RewardEngine:
+    engine = RewardEngine(Reward.of(model, **settings), 1)
+    begin(engine)
     return engine
 
 
@@ -61,7 +67,21 @@ def test_an_abstention_may_be_an_error() -> None:
 
 def test_an_unknown_fallback_is_refused() -> None:
     with pytest.raises(RewardError, match="zero, env, last, raise; given 'guess'"):
-        RewardEngine(Counting(), 1, fallback="guess")  # type: ignore[arg-type]
+        begun(Counting(), fallback="guess")
+
+
+def test_an_abstention_on_top_of_the_world_cannot_be_the_world_again() -> None:
+    with pytest.raises(RewardError, match="pay the world twice"):
+        begun(Counting(), mode="add", fallback="env")
+
+
+def test_a_bare_model_is_paid_in_its_own_mode_and_scale() -> None:
+    model = Counting()
+    model.traits = model.traits.replace(mode="add", scale=0.25)
+    assert advance(begun(model)).reward[0] == 0.5 + 0.25
+    engine = RewardEngine(model, 1)
+    assert engine.reward.terms[0].model is model
+    assert engine.reward.adds_world
 
 
 def test_add_pays_on_top_of_the_world() -> None:
@@ -135,3 +155,70 @@ def test_the_worlds_outcome_is_never_touched() -> None:
         shown = dense.step(np.ones(2))[4]
         assert (shown["reward/env"], shown["is_success"]) == (reward, info["is_success"])
     assert shown["return/env"] == total
+
+
+def test_pay_of_whole_episodes_needs_somebody_who_pays_or_shows_it() -> None:
+    with pytest.raises(RewardError, match="known only when an episode has ended"):
+        begin(RewardEngine(Redistribute(), 1))
+    for engine in (RewardEngine(Redistribute(), 1), RewardEngine(Redistribute(), 1, shown=True)):
+        if engine.payer == "step":
+            engine.show()
+        begin(engine)
+        assert advance(engine, 1.0).credits == []
+        outcome = advance(engine, 2.0, terminated=True)
+        ((slot, worth),) = outcome.credits
+        assert (slot, worth.tolist()) == (0, [1.5, 1.5])
+        assert outcome.columns[4][0] == engine.pop_sums()["reward/dense"] == 0.0
+        assert engine.late() == []
+
+
+def test_credits_that_somebody_pays_are_in_the_returns_and_the_sums() -> None:
+    engine = RewardEngine(Redistribute(), 1)
+    engine.collect()
+    begin(engine)
+    advance(engine, 1.0)
+    outcome = advance(engine, 2.0, terminated=True)
+    assert outcome.reward[0] == 0.0
+    assert outcome.columns[1][0] == 0.0
+    assert outcome.columns[4][0] == 3.0
+    (late,) = engine.late()
+    assert (late.tick.tolist(), late.slot.tolist()) == ([0, 1], [0, 0])
+    assert late.worth.tolist() == [1.5, 1.5]
+    assert engine.late() == []
+    assert engine.pop_sums()["reward/dense"] == 3.0
+
+
+def test_an_unfinished_episode_is_worth_its_provisional_credits_until_it_ends() -> None:
+    engine = RewardEngine(Redistribute(), 1)
+    engine.collect()
+    begin(engine)
+    advance(engine, 1.0, terminated=True)
+    begin(engine)
+    advance(engine, 4.0)
+    assert [one.tick.tolist() for one in engine.late()] == [[0]]
+    (late,) = engine.late(provisional=True)
+    assert (late.tick.tolist(), late.worth.tolist()) == ([1], [1.0])  # the rate of the past
+    assert engine.pay.return_dense[0] == 1.0
+    advance(engine, 2.0, terminated=True)
+    (late,) = engine.late()
+    assert (late.tick.tolist(), late.worth.tolist()) == ([1, 2], [3.0, 3.0])
+    assert engine.pay.return_dense[0] == 6.0
+    assert engine.pay.rows(np.arange(3))[2][:, 0].tolist() == [1.0, 3.0, 3.0]
+    assert engine.pop_sums()["reward/dense"] == 7.0
+
+
+def test_a_deferred_reward_pays_a_rollout_as_it_would_have_paid_its_steps() -> None:
+    stepwise = begun(Counting(abstains=True), fallback="last")
+    once = RewardEngine(
+        Reward(Reward.of(Counting(abstains=True), fallback="last").terms, deferred=True), 1
+    )
+    once.collect()
+    begin(once)
+    paid = [advance(stepwise).reward[0] for _ in range(5)]
+    shown = [advance(once) for _ in range(5)]
+    assert [(one.reward[0], one.columns[2][0]) for one in shown] == [(0.0, 1.0)] * 5
+    assert [one.worth[0] for one in once.late()] == paid == [1, 2, 2, 4, 5]
+    assert once.pay.return_dense.tolist() == stepwise.pay.return_dense.tolist() == [14.0]
+    assert once.pop_sums() == stepwise.pop_sums()
+    assert (once.usage.steps, once.usage.abstentions) == (5, 1)
+    assert once.late() == []

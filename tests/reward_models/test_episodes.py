@@ -53,7 +53,7 @@ def played(count: int, seed: int = 0) -> list[Episode]:
 
 def engine(reward, lanes: int = 3) -> RewardEngine:
     made = build_engine(reward, lanes, task=CARD)
-    made.relabelled = True
+    made.show()
     return made
 
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 import densegym
 from densegym.errors import RewardError, UnknownNameError
-from densegym.reward_models import compose, spec
+from densegym.reward_models import spec
 from densegym.reward_models.registry import find_reward, register_reward, reward_entries
-from densegym.reward_models.types import RewardModel, TaskCard
+from densegym.reward_models.reward import Reward
+from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
+from densegym.reward_models.types import TaskCard
 from densegym.reward_models.world.rewards import DelayedReward, EnvReward, ExpertReward
-from tests.toys import CARD, Counting, Height
+from tests.toys import CARD, Counting, Height, Redistribute
 
 BUTTON = "DenseGym/ButtonPress-v0"
 FORMS: list[Any] = [
@@ -86,6 +88,10 @@ def test_a_sum_pays_the_sum_of_its_parts() -> None:
         ({"model": "env", "clip": ["a", 1]}, RewardError, "clip takes a number"),
         ({"model": "env", "clip": 3}, RewardError, r"clip takes \[low, high\]"),
         ({"model": "env", "gate_latch": True}, RewardError, 'need a "gate"'),
+        ({"model": "env", "gate": "env", "gate_threshold": "x"}, RewardError, "takes a number"),
+        ({"model": "env", "fallback": "guess"}, RewardError, "zero, env, last, raise; given 'gue"),
+        ({"model": "env", "mode": "add", "fallback": "env"}, RewardError, "the world twice"),
+        ({"model": "env", "gate": {"model": "env", "fallback": "zero"}}, RewardError, "its fallba"),
         ({"model": "delayed", "of": "novelty"}, RewardError, 'of="env" or of="expert"'),
         ([], RewardError, "empty list"),
         (3.5, RewardError, "given 3.5 of type float"),
@@ -104,13 +110,87 @@ def test_text_that_looks_like_json_must_be_json() -> None:
 
 def test_potentials_are_shaped_and_refuse_to_be_added() -> None:
     engine = spec.build_engine(Height(), 1, task=CARD)
-    assert isinstance(engine.model, compose.Shaped)
-    assert engine.mode == "add"
+    assert isinstance(engine.reward.terms[0].model, Shaped)
+    assert engine.reward.adds_world
     for mode in ("add", "replace"):
         with pytest.raises(RewardError, match="farm"):
             spec.build_engine({"model": Height(), "mode": mode}, 1, task=CARD)
     unsafe = spec.build_engine({"model": Height(), "mode": "additive_unsafe"}, 1, task=CARD)
-    assert isinstance(unsafe.model, compose.AdditiveUnsafe)
+    assert isinstance(unsafe.reward.terms[0].model, AdditiveUnsafe)
+    assert unsafe.reward.adds_world
+
+
+OUTSIDE = [{"mode": "add"}, {"mode": "replace"}, {"hindsight": True}, {"deferred": True}]
+OUTSIDE += [{"bootstrap": False}]
+
+
+@pytest.mark.parametrize("stray", OUTSIDE, ids=repr)
+@pytest.mark.parametrize(
+    "nest",
+    [
+        lambda inner: {"model": "env", "gate": inner},
+        lambda inner: {"model": "env", "gate": ["env", inner]},
+        lambda inner: {"model": "credit/pipeline", "base": inner},
+        lambda inner: {
+            "model": "credit/channels",
+            "channels": [{"reward": "env"}, {"reward": inner}],
+        },
+    ],
+)
+def test_how_a_whole_reward_is_paid_means_nothing_inside_another(nest, stray) -> None:
+    with pytest.raises(RewardError, match=f"{next(iter(stray))} say how a whole reward is paid"):
+        spec.build_engine(nest({"model": "env", **stray}), 1, task=CARD)
+
+
+def test_a_shaped_reward_inside_another_says_no_more_than_that_it_is_shaped() -> None:
+    for stray in (one for one in OUTSIDE if "mode" not in one):
+        for mode in ("shape", "additive_unsafe"):
+            inner = {"model": Height(), "mode": mode, **stray}
+            with pytest.raises(RewardError, match="say how a whole reward is paid"):
+                spec.build_engine({"model": "env", "gate": inner}, 1, task=CARD)
+
+
+def test_a_potential_inside_another_reward_may_say_how_it_is_shaped() -> None:
+    for mode, kind in (("shape", Shaped), ("additive_unsafe", AdditiveUnsafe)):
+        inner = {"model": Height(), "mode": mode}
+        assert isinstance(spec.build_reward(inner, task=CARD), kind)
+        gated = spec.build_engine({"model": "env", "gate": inner}, 1, task=CARD)
+        assert isinstance(gated.reward.terms[0].gate, kind)
+
+
+def test_every_wrapping_key_is_kept_by_its_own_term() -> None:
+    form = [
+        {"model": Counting(), "scale": 2, "clip": [0, 3], "fallback": "last"},
+        {"model": "env", "gate": Counting(), "gate_threshold": 1, "gate_latch": True},
+    ]
+    one, other = spec.build_engine(form, 1, task=CARD).reward.terms
+    assert (one.scale, one.clip, one.fallback, one.gate) == (2.0, (0.0, 3.0), "last", None)
+    assert (other.threshold, other.latch, other.fallback) == (1.0, True, "zero")
+    assert isinstance(other.gate, Counting)
+
+
+def test_a_model_is_paid_in_its_own_mode_and_scale_unless_told_otherwise() -> None:
+    model = Counting()
+    model.traits = model.traits.replace(mode="add", scale=0.25)
+    (own,) = spec.build_engine(model, 1, task=CARD).reward.terms
+    told = {"model": model, "mode": "replace", "scale": 1.0}
+    (said,) = spec.build_engine(told, 1, task=CARD).reward.terms
+    assert (own.mode, own.scale, said.mode, said.scale) == ("add", 0.25, "replace", 1.0)
+
+
+def test_how_a_whole_reward_is_paid_is_said_by_any_part() -> None:
+    def traits(*parts):
+        return spec.build_engine(list(parts), 1, task=CARD).reward.traits
+
+    assert traits("env", {"model": "env", "deferred": True}).when == "rollout"
+    assert traits("env", "env").when == "step"
+    assert traits("env", "env").bootstraps
+    assert not traits("env", {"model": "env", "bootstrap": False}).bootstraps
+    assert not traits("delayed").bootstraps
+    assert traits({"model": "delayed", "bootstrap": True}).bootstraps
+    shown = spec.build_engine(["env", {"model": Redistribute(), "hindsight": True}], 1, task=CARD)
+    assert shown.payer == "shown"
+    assert spec.build_engine(Redistribute(), 1, task=CARD).payer == "step"
 
 
 def test_an_expert_is_refused_where_there_is_none() -> None:
@@ -176,4 +256,4 @@ def test_entry_points_are_read_once_and_a_broken_one_is_a_warning(monkeypatch, r
 def test_any_json_is_a_reward_or_a_clear_error(form) -> None:
     with contextlib.suppress(RewardError, UnknownNameError):
         engine = spec.build_engine(form, 1, task=CARD)
-        assert isinstance(engine.model, RewardModel)
+        assert isinstance(engine.reward, Reward)

@@ -184,6 +184,7 @@ def as_episode(tape: Tape, slot: int) -> Episode:
         dense_reward=own.copy(),
         terminated=tape.terminated[-1],
         info=tape.info[1:],
+        start=tape.info[0],
     )
 
 

@@ -16,7 +16,6 @@ from densegym.agents.extras.imitation import SelfImitation
 from densegym.agents.extras.settings import ExtraSettings
 from densegym.agents.extras.two_level import TwoLevelAdvantages
 from densegym.errors import DenseGymError
-from densegym.reward_models.compose import Sum
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.types import Bool
 
@@ -94,11 +93,12 @@ def _check(model: BaseAlgorithm, buffer: RolloutBuffer, extra: ExtraSettings) ->
 
 def _check_paid_at_step_time(engine: RewardEngine) -> None:
     """Refuse to leave an episode's advantage without any reward."""
-    if engine.mode == "replace" and not isinstance(engine.model, Sum):
+    reward = engine.reward
+    if not reward.adds_world and len(reward.terms) == 1:
         raise DenseGymError(
             f'extra.step_advantage leaves the reward as it was paid at step time, where "'
-            f"{engine.model.name}\" pays nothing. Keep the world's beside it: --reward "
-            f'\'["env", "{engine.model.name}"]\''
+            f"{reward.name}\" pays nothing. Keep the world's beside it: --reward "
+            f'\'["env", "{reward.name}"]\''
         )
 
 

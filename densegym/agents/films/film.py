@@ -19,8 +19,9 @@ from densegym.agents.training.run import EVAL_SEED, slug
 from densegym.envs.registration import bare_spec
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.batch import add_axis
-from densegym.reward_models.compose import Paying, potentials_in
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.model import RewardModel, walk
+from densegym.reward_models.shaping import Paying
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import Frames
 
@@ -58,7 +59,7 @@ def record(
     """
     _check_drawing(env_id)
     env: Any = gym.make(env_id, reward=reward, render_mode="rgb_array", **kwargs)
-    env.engine.relabelled = True  # what is known in hindsight is drawn in hindsight
+    env.engine.show()  # what is known in hindsight is drawn in hindsight
     _share_judges(env.engine, trained)
     most = env.spec.max_episode_steps or 0
     try:
@@ -75,7 +76,7 @@ def record(
             on_step(t, max(t, most))
     finally:
         env.close()
-    shown = title or f"{env_id.removeprefix('DenseGym/')}  {env.engine.model.name}"
+    shown = title or f"{env_id.removeprefix('DenseGym/')}  {env.engine.reward.name}"
     return seen.footage(shown, info)
 
 
@@ -102,7 +103,7 @@ class _Seen:
 
     def __init__(self, env: Any) -> None:
         self._env = env
-        self._potential: Paying | None = next(iter(potentials_in(env.engine.model)), None)
+        self._potential = next(iter(_paying(env.engine.reward)), None)
         self._frames: list[Frames] = []
         self._rows: list[tuple[float, float, bool]] = []
         self._phi: list[float] = []
@@ -114,12 +115,15 @@ class _Seen:
     def step(self, t: int, paid: float, info: dict[str, Any], ended: bool) -> None:
         valid = bool(info["reward/valid"])
         if self._potential is not None:
-            valid = bool(self._potential.seen[1][0])
-            told = getattr(self._potential.potential, "told", {})
-            looks = getattr(self._potential.potential, "pictures", None)
+            values = self._potential.latest
+            valid = bool(values.valid[0])
+            looks = self._potential.traits.pictures
             due = looks is not None and bool(looks.due(np.array([t - 1]), np.array([ended]))[0])
-            hop = float(told["hop"][0]) if "hop" in told and due and valid else np.nan
-            self._judged.append((hop, float(told["done"][0]) if "done" in told else 0.0))
+            hop = (
+                float(values.terms["hop"][0]) if "hop" in values.terms and due and valid else np.nan
+            )
+            done = float(values.terms["done"][0]) if "done" in values.terms else 0.0
+            self._judged.append((hop, done))
         self._rows.append((paid, float(info["success_now"]), not valid))
         self._look()
 
@@ -128,7 +132,7 @@ class _Seen:
         picture = np.asarray(self._env.unwrapped.render(), dtype=np.uint8)
         self._frames.append(np.ascontiguousarray(picture[:, :, :3]))
         if self._potential is not None:
-            self._phi.append(float(self._potential.seen[0][0]))
+            self._phi.append(float(self._potential.latest.phi[0]))
 
     def footage(self, title: str, last: dict[str, Any]) -> Footage:
         paid, success, abstained = (np.array(column) for column in zip(*self._rows, strict=True))
@@ -162,10 +166,14 @@ def _share_judges(engine: RewardEngine, trained: RewardEngine | None) -> None:
     """Let the judges of a run, which may have learnt on in it, judge this episode."""
     if trained is None:
         return
-    pairs = zip(potentials_in(engine.model), potentials_in(trained.model), strict=True)
+    pairs = zip(_paying(engine.reward), _paying(trained.reward), strict=True)
     for mine, theirs in pairs:
-        if hasattr(mine.potential, "use"):
-            mine.potential.use(theirs.potential.judge)  # type: ignore[attr-defined]  # same class
+        mine.potential.adopt(theirs.potential)
+
+
+def _paying(reward: RewardModel) -> list[Paying]:
+    """Return what pays potentials in a reward, outermost first."""
+    return [inner for inner in walk(reward) if isinstance(inner, Paying)]
 
 
 def write_film(

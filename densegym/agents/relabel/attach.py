@@ -11,12 +11,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
-from densegym.agents.relabel.replay import committing, patching, predicting, settling
+from densegym.agents.relabel.replay import committing, late_paid, predicting
 from densegym.agents.relabel.rollout import RolloutBooks, relabelling
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import RewardError
 from densegym.reward_models.engine import RewardEngine
-from densegym.reward_models.types import Need
 
 ReplayMode = Literal["auto", "patch", "commit", "lazy"]
 REPLAY_MODES: tuple[ReplayMode, ...] = ("auto", "patch", "commit", "lazy")
@@ -43,9 +42,7 @@ def attach(
             falsify relabelling; says what to change.
     """
     engine = _engine(model)
-    engine.relabelled = True
-    if engine.deferrable:
-        engine.defer()
+    engine.collect()
     rollout, kept = getattr(model, "rollout_buffer", None), getattr(model, "replay_buffer", None)
     if isinstance(rollout, RolloutBuffer):
         rollout.__class__ = relabelling(type(rollout))
@@ -104,18 +101,18 @@ def _check_replay(model: Any, kept: ReplayBuffer, normalize: bool) -> None:
 def _replay(model: Any, kept: ReplayBuffer, engine: RewardEngine, mode: ReplayMode) -> ReplayBuffer:
     if mode not in REPLAY_MODES:
         raise RewardError(f"replay is one of {', '.join(REPLAY_MODES)}; given {mode!r}")
-    if Need.EPISODE not in engine.model.needs:
-        return settling(kept, engine)
-    markov = bool(getattr(engine.model, "markov", False))
+    traits, markov = engine.reward.traits, engine.reward.traits.markov
+    if traits.when != "episode":
+        return late_paid(kept, engine)
     if mode == "lazy" and not markov:
         raise RewardError(
-            f'"{engine.model.name}" needs whole episodes, so it cannot be asked at every sample. '
+            f'"{engine.reward.name}" needs whole episodes, so it cannot be asked at every sample. '
             'Use replay="patch" or "commit".'
         )
     if mode == "lazy" or (mode == "auto" and markov):
         return predicting(kept, engine, _unscaled(model))
     _check_learning_starts(model)
-    return committing(kept, engine) if mode == "commit" else patching(kept, engine)
+    return committing(kept, engine) if mode == "commit" else late_paid(kept, engine)
 
 
 def _unscaled(model: Any) -> Callable[[Any], Any]:

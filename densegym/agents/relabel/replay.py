@@ -1,4 +1,4 @@
-"""Off-policy relabelling: replay buffers that patch, commit or predict the rewards of episodes."""
+"""Off-policy relabelling: replay buffers that wait for, commit or predict what rows are worth."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ _MOST_WAITING = 512  # batches kept back before learning starts
 _TRIES = 20  # draws before the ready rows are counted out
 
 
-def patching(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
-    """Return ``kept``, made to hold back rows until their episode's credits are known."""
-    kept.__class__ = _patching(type(kept))
+def late_paid(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
+    """Return ``kept``, made to sample no row before it is known what the row is worth."""
+    kept.__class__ = _late_paid(type(kept))
     kept.engine = engine  # type: ignore[attr-defined]  # of the class just given
     kept.ready = np.zeros((kept.buffer_size, kept.n_envs), dtype=np.bool_)  # type: ignore[attr-defined]
-    # A list, because checkpoints keep arrays, and episodes begin anew after one.
-    kept.ages = [0] * kept.n_envs  # type: ignore[attr-defined]
+    kept.ticks = np.full(kept.buffer_size, -1, dtype=np.int64)  # type: ignore[attr-defined]
     return kept
 
 
@@ -59,73 +58,58 @@ def committing(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     return made
 
 
-def settling(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
-    """Return ``kept``, made to let deferred steps be judged before they are sampled."""
-    kept.__class__ = _settling(type(kept))
-    kept.engine, kept.waiting = engine, []  # type: ignore[attr-defined]  # of the class just given
-    return kept
-
-
 @functools.cache
-def _settling(base: type[ReplayBuffer]) -> Any:
-    class Settling(base):  # type: ignore[misc,valid-type]  # a class known at run time
+def _late_paid(base: type[ReplayBuffer]) -> Any:
+    class LatePaid(base):  # type: ignore[misc,valid-type]  # a class known at run time
         engine: RewardEngine
-        waiting: list[int]
+        ready: np.ndarray
+        ticks: np.ndarray
+        waiting = 0
 
         def add(self, *args: Any, **kwargs: Any) -> None:
-            self.waiting.append(self.pos)
+            self.ticks[self.pos], self.ready[self.pos] = self.engine.pay.tick, False
             super().add(*args, **kwargs)
-            if len(self.waiting) >= _MOST_WAITING:
+            self.waiting += 1
+            # Whole rollouts are judged at once, episodes when they have ended.
+            if self.episodic or self.waiting >= _MOST_WAITING:
                 self.settle()
 
         def sample(self, batch_size: int, env: Any = None) -> Any:
-            self.settle()
-            return super().sample(batch_size, env)
-
-        def settle(self) -> None:
-            if self.waiting and self.engine.deferring:
-                # A reset without a buffer may have left batches of its own before these.
-                paid = self.engine.settle()[-len(self.waiting) :]
-                for row, reward in zip(self.waiting, paid, strict=True):
-                    self.rewards[row] = reward
-            self.waiting.clear()
-
-    return Settling
-
-
-@functools.cache
-def _patching(base: type[ReplayBuffer]) -> Any:
-    class Patching(base):  # type: ignore[misc,valid-type]  # a class known at run time
-        engine: RewardEngine
-        ready: np.ndarray
-        ages: list[int]
-
-        def add(
-            self, obs: Any, next_obs: Any, action: Any, reward: Any, done: Any, infos: Any
-        ) -> None:
-            row = self.pos
-            super().add(obs, next_obs, action, reward, done, infos)
-            self.ready[row] = False
-            self.ages = [age + 1 for age in self.ages]
-            credits = dict(self.engine.last.credits)
-            for lane in np.flatnonzero(done).tolist():
-                length = min(len(credits.get(lane, ())) or self.ages[lane], self.buffer_size)
-                rows = np.arange(row - length + 1, row + 1) % self.buffer_size
-                if lane in credits:
-                    self.rewards[rows, lane] = credits[lane][-length:]
-                self.ready[rows, lane] = True
-                self.ages[lane] = 0
-
-        def sample(self, batch_size: int, env: Any = None) -> Any:
+            if not self.episodic:
+                self.settle()
+                return super().sample(batch_size, env)
             rows, lanes = _draw(self.ready[: self.size()], batch_size, self.engine)
             return _samples(self, rows, lanes, env)
 
+        def settle(self) -> None:
+            """Write down what became known; what is older than the buffer is left out."""
+            for late in self.engine.late():
+                rows, mine = self.rows_of(late.tick)
+                at = rows[mine], late.slot[mine]
+                self.rewards[at], self.ready[at] = late.worth[mine], True
+            self.engine.pay.forget(self.engine.pay.tick + 1)
+            self.waiting = 0
+
+        def rows_of(self, tick: Any) -> tuple[Any, Any]:
+            """Return (N,) the rows of N ticks, and whether each is still there."""
+            rows = (self.pos - 1 - (self.engine.pay.tick - tick)) % self.buffer_size
+            oldest = self.ticks[self.pos if self.full else 0]
+            if ((self.ticks[rows] != tick) & (tick >= oldest)).any():
+                # Steps that were stored nowhere lie between, so rows must be looked for.
+                order = np.argsort(self.ticks, kind="stable")
+                place = np.searchsorted(self.ticks, tick, sorter=order)
+                rows = order[np.minimum(place, len(order) - 1)]
+            return rows, self.ticks[rows] == tick
+
+        @property
+        def episodic(self) -> bool:
+            return self.engine.reward.traits.when == "episode"
+
         def reset(self) -> None:
             super().reset()
-            self.ready[:] = False
-            self.ages = [0] * self.n_envs
+            self.ready[:], self.ticks[:] = False, -1
 
-    return Patching
+    return LatePaid
 
 
 @functools.cache
@@ -133,6 +117,11 @@ def _predicting(base: type[ReplayBuffer]) -> Any:
     class Predicting(base):  # type: ignore[misc,valid-type]  # a class known at run time
         engine: RewardEngine
         unscaled: Callable[[Any], Any]
+
+        def add(self, *args: Any, **kwargs: Any) -> None:
+            super().add(*args, **kwargs)
+            self.engine.late()  # the book is told of ended episodes; labels are asked for anew
+            self.engine.pay.forget(self.engine.pay.tick + 1)
 
         def sample(self, batch_size: int, env: Any = None) -> Any:
             rows = np.random.randint(0, self.size(), batch_size)  # noqa: NPY002  # as SB3 draws
@@ -143,8 +132,9 @@ def _predicting(base: type[ReplayBuffer]) -> Any:
             )
             # What was paid at step time is kept: credits come on top of it.
             paid: Float = self.rewards[rows, lanes].astype(np.float64)
-            model: Any = self.engine.model
-            credit = model.predict(before, self.unscaled(self.actions[rows, lanes]), after)
+            credit = self.engine.reward.predict(
+                before, self.unscaled(self.actions[rows, lanes]), after
+            )
             return _samples(self, rows, lanes, env, paid + credit)
 
     return Predicting
@@ -159,16 +149,17 @@ def _committing(base: type[ReplayBuffer]) -> Any:
         def add(
             self, obs: Any, next_obs: Any, action: Any, reward: Any, done: Any, infos: Any
         ) -> None:
-            credits = dict(self.engine.last.credits)
+            worth = {int(late.slot[0]): late.worth for late in self.engine.late()}
+            self.engine.pay.forget(self.engine.pay.tick + 1)
             for lane, rows in enumerate(self.staged):
                 pick = functools.partial(map_leaves, lambda leaf, k=lane: leaf[k : k + 1].copy())
-                kept = [np.asarray(reward)[lane : lane + 1], np.asarray(done)[lane : lane + 1]]
-                rows.append((*map(pick, (obs, next_obs, action)), *kept, [infos[lane]]))
+                ended = np.asarray(done)[lane : lane + 1]
+                rows.append((*map(pick, (obs, next_obs, action)), ended, [infos[lane]]))
                 if done[lane]:
-                    paid = credits.get(lane)
-                    for t, (*seen, own, ended, told) in enumerate(rows):
-                        worth = own if paid is None else paid[t : t + 1]
-                        super().add(*seen, worth, ended, told)
+                    # Rows of an episode that an early reset dropped lie before those that count.
+                    own = rows[len(rows) - len(worth[lane]) :]
+                    for t, (*seen, ended, info) in enumerate(own):
+                        super().add(*seen, worth[lane][t : t + 1], ended, info)
                     rows.clear()
 
         def sample(self, batch_size: int, env: Any = None) -> Any:
@@ -198,8 +189,8 @@ def _draw(ready: Any, batch: int, engine: RewardEngine) -> tuple[Any, Any]:
 
 def _refuse_empty(engine: RewardEngine) -> None:
     raise RewardError(
-        f'no episode has ended yet, so "{engine.model.name}" has said nothing to learn from. Raise '
-        "learning_starts, or give the world a time limit (--set episode_steps=...)."
+        f'no episode has ended yet, so "{engine.reward.name}" has said nothing to learn from. '
+        "Raise learning_starts, or give the world a time limit (--set episode_steps=...)."
     )
 
 

@@ -16,11 +16,11 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from densegym.agents.extras.settings import cosine_rise
 from densegym.reward_models.engine import RewardEngine
-from densegym.reward_models.types import Bool, Float
+from densegym.reward_models.types import Bool, Float, Int
 
 
 class RolloutBooks:
-    """What the rows of one rollout were paid, and what is known of them in hindsight.
+    """Reads from the engine's book what the rows of one rollout are worth to the learner.
 
     An episode whose first steps lie in an earlier rollout is credited over its full length, and
     only the rows of this rollout are paid. The tail of an unfinished episode gets the engine's
@@ -42,8 +42,7 @@ class RolloutBooks:
         self.engine = engine
         self.dense: Float = np.zeros((rows, engine.num_envs))
         self.apart: Float = np.zeros((rows, engine.num_envs))
-        self._paid: Float = np.zeros((rows, engine.num_envs))
-        self._own: Float = np.zeros((rows, engine.num_envs))
+        self._ticks: Int = np.zeros(rows, dtype=np.int64)
         self._handed: Float = np.zeros((rows, engine.num_envs))
         self._keeps_apart = False
         self._fade_length = self._updates = 0
@@ -52,19 +51,14 @@ class RolloutBooks:
         self._return: Float = np.zeros(engine.num_envs)
 
     def note(self, row: int, handed: Float) -> None:
-        """Take down the latest step as row ``row``, and the credits of episodes that it ended.
+        """Take down the latest step as row ``row``.
 
         Args:
             row: of the rollout.
             handed: (lanes,) what the learner stores: the pay, and at a time limit the discounted
                 value of the last state.
         """
-        told = self.engine.last
-        self._handed[row] = handed
-        self._paid[row] = self.dense[row] = told.reward
-        self._own[row] = told.columns[0]
-        for lane, credit in told.credits:
-            self._put(lane, row + 1, credit)
+        self._ticks[row], self._handed[row] = self.engine.pay.tick, handed
 
     def rewards(self, starts: Bool) -> Any:
         """Return the rewards of the full rollout, values of last states included.
@@ -74,21 +68,19 @@ class RolloutBooks:
         Args:
             starts: (rows, lanes), whether an episode begins at a row.
         """
-        if self.engine.deferring:
-            # A rollout that a callback cut short left batches of its own before these.
-            self.dense[:] = self.engine.settle()[-len(self.dense) :]
-        for lane, credit in self.engine.open_credits():
-            self._put(lane, len(self._paid), credit)
+        self.engine.late(provisional=True)
+        own, paid, self.dense = self.engine.pay.rows(self._ticks)
+        self.engine.pay.forget(int(self._ticks[-1]) + 1)
         if self._fade_length:
             left = 1.0 - cosine_rise(self._updates, self._fade_length)
-            self.dense[:] = self._own + left * (self.dense - self._own)
+            self.dense = own + left * (self.dense - own)
         self._updates += 1
-        self.apart = self.dense - self._paid
-        worth = self._paid if self._keeps_apart else self.dense
+        self.apart = self.dense - paid
+        worth = paid if self._keeps_apart else self.dense
         scaled = worth * self._scale(worth, starts)
         # SB3 adds values in float32; done likewise, pay known late is bit-equal to pay at once.
-        values = (self._handed - self._paid).astype(np.float32)
-        return np.where(scaled == self._paid, self._handed, scaled.astype(np.float32) + values)
+        values = (self._handed - paid).astype(np.float32)
+        return np.where(scaled == paid, self._handed, scaled.astype(np.float32) + values)
 
     def keep_apart(self) -> None:
         """Leave rewards as they were paid at step time; ``apart`` joins the advantages instead."""
@@ -97,10 +89,6 @@ class RolloutBooks:
     def fade(self, updates: int) -> None:
         """Let what is paid on top of the world's reward fade to nothing along a cosine."""
         self._fade_length = updates
-
-    def _put(self, lane: int, end: int, credit: Float) -> None:
-        rows = min(end, len(credit))
-        self.dense[end - rows : end, lane] = credit[len(credit) - rows :]
 
     def _scale(self, worth: Float, starts: Bool) -> float:
         if self._moments is None:

@@ -30,7 +30,7 @@ from densegym.envs.tasks import find_card
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.reward_models.spec import RewardSpec, build_engine
-from densegym.reward_models.types import Need, TaskCard
+from densegym.reward_models.types import TaskCard
 
 EVAL_SEED = 1_000_003
 _LANES = 8
@@ -120,7 +120,7 @@ def build(world: World, reward: RewardSpec, *, algo: str, seed: int) -> BaseAlgo
             policy_kwargs={"net_arch": [64, 64]},
             **common,
         )
-    return attach(model) if Need.EPISODE in engine.model.needs else model
+    return attach(model) if engine.reward.traits.when == "episode" else model
 
 
 def learn(

@@ -231,7 +231,7 @@ def _play(world: gym.Env[Any, Any], rng: np.random.Generator, slot: int) -> Epis
     amplitude, offset = rng.uniform(0.0, 1.0, size), rng.uniform(-0.5, 0.5, size)
     pace, phase = rng.uniform(*_SWINGS, size), rng.uniform(0.0, 2.0 * np.pi, size)
     noise = rng.uniform(0.0, 0.5)
-    obs, _ = world.reset(seed=int(rng.integers(2**31)))
+    obs, start = world.reset(seed=int(rng.integers(2**31)))
     seen, actions, paid, infos = [obs], [], [], []
     for t in range(STEPS):
         meant = offset + amplitude * np.sin(pace * t + phase) + noise * rng.normal(size=size)
@@ -242,8 +242,16 @@ def _play(world: gym.Env[Any, Any], rng: np.random.Generator, slot: int) -> Epis
         paid.append(float(reward))
         infos.append(info)
     rewards = np.array(paid)
-    nothing = np.zeros(STEPS)
-    return Episode(slot, np.stack(seen), np.stack(actions), rewards, nothing, False, infos)
+    return Episode(
+        slot,
+        np.stack(seen),
+        np.stack(actions),
+        rewards,
+        np.zeros(STEPS),
+        terminated=False,
+        info=infos,
+        start=start,
+    )
 
 
 def as_dict(rows: Sequence[Fidelity]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
-from densegym.reward_models.base import FunctionReward
+from densegym.reward_models.model import FunctionReward
 from densegym.reward_models.spec import RewardSpec, build_engine
-from densegym.reward_models.types import Need, Steps
+from densegym.reward_models.types import Steps
 
 PROBE = "DenseGym/HarmlessStep-v0"
 STEPS = 40_000
@@ -104,7 +104,7 @@ def _run(arm: str, reward: RewardSpec, seed: int, steps: int) -> Outcome:
         seed=seed,
         device="cpu",
     )
-    if Need.EPISODE in engine.model.needs:
+    if engine.reward.traits.when == "episode":
         attach(model)
     model.learn(steps)
     spent = time.process_time() - started

@@ -21,6 +21,7 @@ from densegym.envs.robot.lookahead import steps_to_success
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError
 from densegym.reward_models.authored.screening.ranking import spearman
+from densegym.reward_models.model import Potential
 from densegym.reward_models.progress.places import HAND, OBJECT
 from densegym.reward_models.types import (
     Bool,
@@ -28,7 +29,6 @@ from densegym.reward_models.types import (
     Frames,
     Int,
     Pictures,
-    PotentialModel,
     Starts,
     Steps,
 )
@@ -114,19 +114,19 @@ def survey(
     return Survey(first, start, obs, frames, left.astype(np.float64), free, untouched[OBJECT])
 
 
-def value(potential: PotentialModel, seen: Survey, text: str = "") -> Float:
+def value(potential: Potential, seen: Survey, text: str = "") -> Float:
     """Return Φ (P,) of a hand that went from the start to each point."""
     count = len(seen.left)
     slot, told = np.arange(count), [dict[str, float]()] * count
     first = np.repeat(seen.first[None], count, axis=0)
     start = np.repeat(seen.start[None], count, axis=0)
-    potential.initial(Starts(slot, first, told, start, [text] * count))
+    potential.value(Starts(slot, first, told, start, [text] * count))
     never, last = np.zeros(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
     zeros = np.zeros(count)
     steps = Steps(
         slot, slot * 0, first, None, seen.obs, zeros, never, last, told, frame=seen.frames
     )
-    return potential.after(steps)[0]
+    return potential.value(steps).phi
 
 
 def measure(phi: Float, seen: Survey) -> dict[str, float]:

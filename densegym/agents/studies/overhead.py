@@ -18,8 +18,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.reward_models.authored.programs.program import Header, build_program
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Feature, Scores, Steps, TaskCard
 
 LANES = 8
@@ -49,11 +50,13 @@ _CARD = TaskCard(
 )
 
 
-class NetworkReward(BaseRewardModel):
+class NetworkReward(RewardModel):
     """The mean of ``members`` networks 32 x 32 on (observation, action), as one batched product.
 
     Measures what a learned reward costs; the weights are drawn once and never trained.
     """
+
+    traits = Traits()
 
     def __init__(self, inputs: int, *, members: int = 1, seed: int = 0) -> None:
         self.name = f"network-{members}"

@@ -15,7 +15,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from densegym.agents.extras.attach import attach_extras
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
@@ -26,14 +26,13 @@ from densegym.agents.training.encoders import policy_kwargs
 from densegym.agents.training.evaluate import Evaluation, Evaluator
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_world, task_card
-from densegym.envs.wrappers.common import with_frames
 from densegym.envs.wrappers.lanes import LaneVecEnv
+from densegym.envs.wrappers.monitor import PayMonitor
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, RewardError
-from densegym.reward_models.compose import potentials_in
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import build_engine
-from densegym.reward_models.types import Bool, Need
+from densegym.reward_models.types import Bool
 
 _DEFAULT_GAMMA = 0.99
 _LEARNING_STARTS = 100  # SB3's own
@@ -121,7 +120,7 @@ def build_learner(config: TrainConfig) -> Learner:
     venv = _lanes(config, spec, engine, stops)
     algorithm = find_algorithm(config.algo)
     algorithm.check_action_space(venv.action_space, config.env)
-    stack: VecEnv = VecMonitor(DenseRewardVecEnv(venv, engine=engine))
+    stack: VecEnv = PayMonitor(DenseRewardVecEnv(venv, engine=engine, task=card))
     normalizer = None
     extra = extra_settings(config.extra)
     relabels = _relabels(engine, extra)
@@ -154,25 +153,18 @@ def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> Non
     """Refuse rewards that this learner would be paid wrongly by.
 
     Raises:
-        RewardError: another discount, an interpolated potential that is asked step by step, or a
-            reward that HER cannot relabel.
+        RewardError: another discount, or a reward that HER cannot relabel.
     """
-    assumed = getattr(engine.model, "gamma", None)
+    assumed = engine.reward.traits.gamma
     if assumed is not None and assumed != gamma:
         raise RewardError(
-            f'"{engine.model.name}" shapes with gamma={assumed}, but {config.algo} learns with '
+            f'"{engine.reward.name}" shapes with gamma={assumed}, but {config.algo} learns with '
             f'gamma={gamma}. Write --set gamma={assumed}, or give the reward "gamma": {gamma}.'
-        )
-    drawn = any(getattr(one.potential, "interpolate", False) for one in potentials_in(engine.model))
-    if drawn and not engine.deferrable:
-        raise RewardError(
-            f'"{engine.model.name}" interpolates between pictures, and the next one is known only '
-            'where whole rollouts are judged at once. Give the reward "deferred": true.'
         )
     if config.run.her and config.reward != "env":
         raise RewardError(
             "hindsight relabelling recomputes the world's own reward for other goals, so it works "
-            f'with reward "env" only; given "{engine.model.name}". Write --set her=false.'
+            f'with reward "env" only; given "{engine.reward.name}". Write --set her=false.'
         )
 
 
@@ -188,7 +180,7 @@ def stops_at_success(config: TrainConfig, engine: RewardEngine, spec: EnvSpec) -
         return None
     if "terminate_on_success" in config.env_kwargs:
         return bool(config.env_kwargs["terminate_on_success"])
-    wish = getattr(engine.model, "stops_at_success", None)
+    wish = engine.reward.traits.ends_at_success
     default = spec.kwargs.get(
         "terminate_on_success",
         inspect.signature(creator).parameters["terminate_on_success"].default,
@@ -202,13 +194,12 @@ def _lanes(config: TrainConfig, spec: EnvSpec, engine: RewardEngine, stops: bool
         kwargs["terminate_on_success"] = stops
     if config.run.episode_steps is not None:
         kwargs["max_episode_steps"] = config.run.episode_steps
-    card = task_card(config.env)
     own = None if engine.needs_frames else _own_lanes(config, spec, kwargs)
     if own is not None:
         return own
 
     def lane() -> gym.Env[Any, Any]:
-        return with_frames(gym.make(spec, **kwargs), engine, card)
+        return gym.make(spec, **kwargs)
 
     return LaneVecEnv([lane] * config.run.n_envs)
 
@@ -224,11 +215,12 @@ def _own_lanes(config: TrainConfig, spec: EnvSpec, kwargs: dict[str, Any]) -> Ve
 
 
 def _relabels(engine: RewardEngine, extra: ExtraSettings) -> bool:
-    return _pays_episodes(engine) or engine.deferrable or extra.notes_pay
+    late = engine.reward.traits.when == "rollout"
+    return _pays_episodes(engine) or late or extra.notes_pay
 
 
 def _pays_episodes(engine: RewardEngine) -> bool:
-    return Need.EPISODE in engine.model.needs and not engine.relabelled
+    return engine.reward.traits.when == "episode" and engine.payer == "step"
 
 
 def _scales_credits(config: TrainConfig) -> bool:

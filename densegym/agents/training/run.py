@@ -172,7 +172,7 @@ class _Run:
         """Warn where a progress reward sees success in failures; again when it has fallen since."""
         if seen > _ALARM and not self._warned:
             warnings.warn(
-                f"false progress: {self.learner.engine.model.name} rises to {seen:.2f} in failed "
+                f"false progress: {self.learner.engine.reward.name} rises to {seen:.2f} in failed "
                 "episodes, on average. It may take for success what it never saw fail; judge by "
                 "the success of the evaluations.",
                 RuntimeWarning,

@@ -28,7 +28,7 @@ _FEATURES = tuple(
     for name, index, unit, meaning in _COUNTERS
 )
 _ENDLESS = "none: judge return/env (is_success stays 0)"
-_GIVES = ("numbers", "pictures", "captions", "milestones", "progression")
+_GIVES = ("numbers", "pictures", "position", "captions", "milestones", "progression")
 _MEASURES = ("depth", "progression")  # of games in the whole dungeon
 
 

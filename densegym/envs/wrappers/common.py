@@ -1,4 +1,4 @@
-"""What the four skins share: finding the task card and building the engine."""
+"""What the four wrappers share: the task card, the engine, pictures, and writing ``info``."""
 
 from __future__ import annotations
 
@@ -9,23 +9,19 @@ import gymnasium as gym
 import numpy as np
 
 from densegym.envs.tasks import find_card
-from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.envs.wrappers.frames import frame_wrapper, shows_frames
+from densegym.errors import RewardError
 from densegym.reward_models.engine import Outcome, RewardEngine
 from densegym.reward_models.spec import RewardSpec, build_engine
-from densegym.reward_models.types import Need, TaskCard
+from densegym.reward_models.types import TaskCard
 
 
 def engine_for(
     reward: RewardSpec, lanes: int, *, env_id: str | None, task: TaskCard | None, seed: int
 ) -> RewardEngine:
-    """Build the engine of a skin; worlds without a card get a blank one."""
+    """Build the engine of a wrapper; worlds without a card get a blank one."""
     card = task or find_card(env_id) or TaskCard(id=env_id or "an unregistered environment")
     return build_engine(reward, lanes, task=card, seed=seed)
-
-
-def wants_transitions(engine: RewardEngine) -> bool:
-    """Whether observations and actions must be batched at all."""
-    return bool(engine.model.needs & (Need.OBS | Need.EPISODE))
 
 
 def frames_of(infos: Any, engine: RewardEngine) -> Any:
@@ -40,19 +36,25 @@ def frames_of(infos: Any, engine: RewardEngine) -> Any:
 
 
 def with_frames(
-    env: gym.Env[Any, Any], engine: RewardEngine, task: TaskCard | None
-) -> gym.Env[Any, Any]:
-    """Return a world that shows what the engine's model looks at, through the card's cameras."""
+    envs: Sequence[gym.Env[Any, Any]], engine: RewardEngine, task: TaskCard | None
+) -> list[gym.Env[Any, Any]]:
+    """Return worlds that show what the engine's reward looks at; those that do stay as they are."""
     if not engine.needs_frames:
-        return env
-    wanted = engine.pictures
-    return FrameInInfo(
-        env,
-        cameras=wanted.cameras or (task.cameras if task is not None else ()),
-        size=wanted.size,
-        every=wanted.every,
-        pretty=wanted.pretty,
-        hidden=task.hidden if task is not None else (),
+        return list(envs)
+    wrap = frame_wrapper(engine.pictures, task)
+    return [env if shows_frames(env) else wrap(env) for env in envs]
+
+
+def refuse_frames(host: Any, engine: RewardEngine) -> None:
+    """Say that the worlds of a host cannot be reached to take pictures in them.
+
+    Raises:
+        RewardError: always.
+    """
+    raise RewardError(
+        f'"{engine.reward.name}" looks at pictures, and {type(host).__name__} keeps its worlds '
+        "where none can be taken from here. Wrap every world in frame_wrapper(...) of "
+        "densegym.envs.wrappers.frames before it is vectorised, or use densegym.make_vec."
     )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from pettingzoo.utils.env import ParallelEnv
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 
-from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions, write_rows
+from densegym.envs.wrappers.common import engine_for, frames_of, write_rows
+from densegym.envs.wrappers.frames import Camera
 from densegym.errors import RewardError
 from densegym.reward_models.batch import stack
 from densegym.reward_models.spec import RewardSpec
@@ -49,7 +50,8 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
                 )
         self._slot_of = {agent: slot for slot, agent in enumerate(agents)}
         self.engine = engine_for(reward, len(agents), env_id=None, task=task, seed=seed)
-        self._batched = wants_transitions(self.engine)
+        self._batched = self.engine.needs_transitions
+        self._camera = Camera(env, self.engine.pictures) if self.engine.needs_frames else None
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
@@ -60,6 +62,7 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         slots = np.array([self._slot_of[agent] for agent in agents])
         infos = {agent: dict(infos[agent]) for agent in infos}  # hosts may share one dict
         rows = [infos[agent] for agent in agents]
+        self._show(rows)
         batch = stack([obs[agent] for agent in agents]) if self._batched else None
         write_rows(rows, self.engine.begin(slots, batch, rows, frames_of(rows, self.engine)))
         return obs, infos
@@ -72,6 +75,7 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
             return obs, rewards, terminated, truncated, infos
         infos = {agent: dict(infos[agent]) for agent in infos}  # hosts may share one dict
         rows = [infos[agent] for agent in agents]
+        self._show(rows)
         outcome = self.engine.advance(
             slot=np.array([self._slot_of[agent] for agent in agents]),
             action=stack([actions[agent] for agent in agents]) if self._batched else None,
@@ -88,6 +92,13 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         for slot, credit in outcome.credits:
             infos[by_slot[slot]]["reward/credits"] = credit
         return obs, paid, terminated, truncated, infos
+
+    def _show(self, rows: list[dict[str, Any]]) -> None:
+        """Give every agent the picture of their one world."""
+        if self._camera is not None:
+            picture = self._camera.take()
+            for row in rows:
+                row["frame"] = picture
 
     def close(self) -> None:
         """Close the world and the reward model."""

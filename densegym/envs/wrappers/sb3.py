@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
-from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions, write_rows
+from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.common import (
+    engine_for,
+    frames_of,
+    refuse_frames,
+    with_frames,
+    write_rows,
+)
+from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.reward_models.batch import replace_rows, take
 from densegym.reward_models.engine import RewardEngine
@@ -33,7 +41,10 @@ class DenseRewardVecEnv(VecEnvWrapper):
         env_id: registered id whose task card the reward reads.
         task: the task card itself, instead of ``env_id``.
         seed: seed of reward models that draw random numbers.
-        engine: a ready engine for all lanes, instead of everything else.
+        engine: a ready engine for all lanes, instead of everything else but the card.
+
+    Raises:
+        RewardError: the reward looks at pictures that this host's worlds do not show.
     """
 
     def __init__(
@@ -46,11 +57,16 @@ class DenseRewardVecEnv(VecEnvWrapper):
         seed: int = 0,
         engine: RewardEngine | None = None,
     ) -> None:
-        super().__init__(LaneVecEnv.around(venv) if type(venv) is DummyVecEnv else venv)
+        venv = LaneVecEnv.around(venv) if type(venv) is DummyVecEnv else venv
+        super().__init__(venv)
         self.engine = engine or engine_for(
             reward, venv.num_envs, env_id=env_id, task=task, seed=seed
         )
-        self._batched = wants_transitions(self.engine)
+        if isinstance(venv, LaneVecEnv):
+            venv.envs = with_frames(venv.envs, self.engine, task or find_card(env_id))
+        elif self.engine.needs_frames and not all(venv.env_is_wrapped(FrameInInfo)):
+            refuse_frames(venv, self.engine)
+        self._batched = self.engine.needs_transitions
         self._actions: Any = None
         self._never = np.zeros(venv.num_envs, dtype=np.bool_)
 

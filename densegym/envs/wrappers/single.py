@@ -12,7 +12,6 @@ from densegym.envs.tasks import find_card
 from densegym.envs.wrappers.common import (
     engine_for,
     frames_of,
-    wants_transitions,
     with_frames,
     write_rows,
 )
@@ -55,8 +54,9 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             reward = spec.kwargs.get("reward")
         env_id = None if spec is None else spec.id
         self.engine = engine_for(reward, 1, env_id=env_id, task=task, seed=seed)
-        gym.Wrapper.__init__(self, with_frames(env, self.engine, task or find_card(env_id)))
-        self._batched = wants_transitions(self.engine)
+        (shown,) = with_frames([env], self.engine, task or find_card(env_id))
+        gym.Wrapper.__init__(self, shown)
+        self._batched = self.engine.needs_transitions
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

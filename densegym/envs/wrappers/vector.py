@@ -7,9 +7,11 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
-from densegym.envs.wrappers.common import engine_for, frames_of, wants_transitions
+from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.common import engine_for, frames_of, refuse_frames, with_frames
+from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.reward_models.batch import replace_rows, take
 from densegym.reward_models.engine import Outcome, RewardEngine
 from densegym.reward_models.spec import RewardSpec
@@ -87,6 +89,10 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         reward: a reward specification.
         task: the task card; None looks it up by the env's id.
         seed: seed of reward models, and of the first ``reset`` when that names none.
+        engine: a ready engine for all sub-environments, made of the same reward.
+
+    Raises:
+        RewardError: the reward looks at pictures that this host's worlds do not show.
     """
 
     def __init__(
@@ -95,15 +101,29 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         reward: RewardSpec = None,
         task: TaskCard | None = None,
         seed: int | None = None,
+        *,
+        engine: RewardEngine | None = None,
     ) -> None:
         RecordConstructorArgs.__init__(self, reward=reward, task=task, seed=seed)
         VectorWrapper.__init__(self, env)
         env_id = None if env.spec is None else env.spec.id
-        self.engine = engine_for(reward, env.num_envs, env_id=env_id, task=task, seed=seed or 0)
+        self.engine = engine or engine_for(
+            reward, env.num_envs, env_id=env_id, task=task, seed=seed or 0
+        )
+        self._show_frames(task or find_card(env_id))
         self.autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._first_seed = seed
-        self._batched = wants_transitions(self.engine)
+        self._batched = self.engine.needs_transitions
         self._ended: Bool = np.zeros(env.num_envs, dtype=np.bool_)
+
+    def _show_frames(self, task: TaskCard | None) -> None:
+        host, spec = self.env.unwrapped, self.env.spec
+        if isinstance(host, SyncVectorEnv):
+            host.envs = with_frames(host.envs, self.engine, task)
+        elif self.engine.needs_frames:
+            wrappers = () if spec is None else spec.kwargs.get("wrappers", ())
+            if not any(getattr(wrapper, "func", None) is FrameInInfo for wrapper in wrappers):
+                refuse_frames(host, self.engine)
 
     def reset(
         self,

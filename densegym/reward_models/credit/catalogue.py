@@ -55,8 +55,18 @@ CATALOGUE = (
     _spread(
         "diaster", "sequence:DiasterCredit", "differences of sub-trajectory rewards, of one step"
     ),
-    _spread("oprl", "implicit:OPRLCredit", "log-ratio of policies, fitted to pairs of episodes"),
-    _spread("prime", "implicit:PRIMECredit", "log-ratio of policies, fitted to success or failure"),
+    _spread(
+        "oprl",
+        "implicit:OPRLCredit",
+        "log-ratio of policies, fitted to pairs of episodes",
+        asks=("numbers",),
+    ),
+    _spread(
+        "prime",
+        "implicit:PRIMECredit",
+        "log-ratio of policies, fitted to success or failure",
+        asks=("numbers",),
+    ),
     _spread(
         "information-gain", "gain:InformationGainCredit", "rises of the probability of success"
     ),

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel, LaneValues
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.model import LaneValues, RewardModel
+from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Info, Need, Scores, Starts, Steps
 
 
-class MilestoneReward(BaseRewardModel):
+class MilestoneReward(RewardModel):
     """Pays 1 at the step on which a milestone is first reached in the episode.
 
     As a gate with ``gate_latch`` it opens there: ``{"model": ..., "gate": {"model": "milestone",
@@ -23,8 +24,7 @@ class MilestoneReward(BaseRewardModel):
         name: which one, e.g. ``"depth-2"``, ``"key-taken"``; None pays 1 for each of them.
     """
 
-    needs = Need.NOTHING
-    default_mode = "add"
+    traits = Traits(needs=Need.NOTHING, mode="add")
 
     def __init__(self, name: str | None = None) -> None:
         self.name = "milestone" if name is None else f"milestone:{name}"
@@ -39,7 +39,7 @@ class MilestoneReward(BaseRewardModel):
         return len(reached) if self._wanted is None else int(self._wanted in reached)
 
 
-class ProgressionReward(BaseRewardModel):
+class ProgressionReward(RewardModel):
     """Pays what the dungeon progression metric rose by; it never falls within an episode.
 
     The metric is the share of human games that ended in ascension among those that reached the
@@ -47,8 +47,7 @@ class ProgressionReward(BaseRewardModel):
     """
 
     name = "progression"
-    needs = Need.NOTHING
-    default_mode = "add"
+    traits = Traits(needs=Need.NOTHING, mode="add")
 
     def __init__(self) -> None:
         self._before = LaneValues()
@@ -71,7 +70,7 @@ class ProgressionReward(BaseRewardModel):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the metric of every lane."""
-        self._before.values = np.asarray(state["before"], dtype=np.float64).copy()
+        self._before.restore(state["before"])
 
 
 def _read(info: Info, key: str) -> Any:

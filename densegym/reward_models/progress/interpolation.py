@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from densegym.reward_models.types import Bool, Float, Int, Starts, Steps
+from densegym.reward_models.types import Bool, Float, Int, Starts, Steps, Values
 
 
 def straight(
     events: Sequence[Starts | Steps],
     due: Sequence[Int],
-    values: Sequence[tuple[Float, Bool]],
+    values: Sequence[Values],
     held: Float,
-) -> list[tuple[Float, Bool]]:
+) -> list[Values]:
     """Return values with Φ on a line between first states and pictures that were judged.
 
     What follows the last picture of a rollout keeps its Φ, and the first line of the next rollout
@@ -23,16 +23,16 @@ def straight(
     Args:
         events: of a rollout.
         due: rows of every event whose pictures were judged.
-        values: Φ (B,) and validity (B,) per event.
+        values: Φ of every event.
         held: Φ of every lane before the first event.
     """
     if not events:
         return []
     slot = np.concatenate([event.slot for event in events])
-    phi = np.concatenate([value for value, _ in values])
+    phi = np.concatenate([one.phi for one in values])
     seen = [
-        np.ones(len(event.slot), np.bool_) if isinstance(event, Starts) else _at(rows, valid)
-        for event, rows, (_, valid) in zip(events, due, values, strict=True)
+        np.ones(len(event.slot), np.bool_) if isinstance(event, Starts) else _at(rows, one.valid)
+        for event, rows, one in zip(events, due, values, strict=True)
     ]
     known = np.concatenate(seen)
     for lane in np.unique(slot):
@@ -41,7 +41,7 @@ def straight(
         first = held[lane] if lane < len(held) else 0.0
         phi[rows] = np.interp(np.arange(len(rows)), [-1, *knots], [first, *phi[rows[knots]]])
     parts = np.split(phi, np.cumsum([len(event.slot) for event in events])[:-1])
-    return [(part, valid) for part, (_, valid) in zip(parts, values, strict=True)]
+    return [one._replace(phi=part) for part, one in zip(parts, values, strict=True)]
 
 
 def _at(rows: Int, valid: Bool) -> Bool:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.base import Stateless
 from densegym.reward_models.types import Bool, Float, Frames, Pictures
 
 Seen: TypeAlias = npt.NDArray[Any]
@@ -71,6 +70,12 @@ class Judge(Protocol):
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Return the probability that the task of ``text`` is completed in each picture."""
 
+    def metrics(self) -> dict[str, float]:
+        """Return numbers for logs; ``model_calls`` and ``cost_usd`` reach the tables."""
+
+    def close(self) -> None:
+        """Let go of files, threads and connections; may be called twice."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return what must survive a checkpoint, as arrays and plain values."""
 
@@ -78,7 +83,7 @@ class Judge(Protocol):
         """Restore what ``state_dict`` returned."""
 
 
-class BaseJudge(Stateless, ABC):
+class BaseJudge(ABC):
     """Sees pictures as they are, knows no goal and abstains on ``done``; override what you know."""
 
     name: str = "judge"
@@ -99,6 +104,26 @@ class BaseJudge(Stateless, ABC):
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Abstain."""
         return abstain(len(image))
+
+    def metrics(self) -> dict[str, float]:
+        """Return no numbers."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027  # most judges have nothing to let go of
+        """Hold nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return no state."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that this judge cannot hold.
+
+        Raises:
+            ValueError: the state is not empty.
+        """
+        if state:
+            raise ValueError(f'judge "{self.name}" keeps no state, but was given {sorted(state)}')
 
 
 def abstain(count: int) -> Verdict:

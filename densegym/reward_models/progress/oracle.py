@@ -9,16 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BasePotential
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.model import Event, Potential
 from densegym.reward_models.progress.places import GOAL, HAND, OBJECT
-from densegym.reward_models.types import Bool, Float, Need, Starts, Steps, TaskCard
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Float, Starts, TaskCard, Values
 
 _REACH, _MOVE = 0.4, 0.6  # shares of reaching and of moving the object
 _ALONG_Y = ("DenseGym/ButtonPress-v0",)  # tasks whose rule reads one coordinate
 
 
-class OraclePotential(BasePotential):
+class OraclePotential(Potential):
     """Progress read from the state of a Meta-World task; no picture is taken.
 
     Raises:
@@ -26,8 +27,7 @@ class OraclePotential(BasePotential):
     """
 
     name = "progress/oracle"
-    needs = Need.OBS
-    stops_at_success = True
+    traits = Traits(ends_at_success=True)
 
     def __init__(self, *, task: TaskCard) -> None:
         if "places" not in task.gives:
@@ -38,13 +38,10 @@ class OraclePotential(BasePotential):
             )
         self._axes = slice(1, 2) if task.id in _ALONG_Y else slice(None)
 
-    def initial(self, starts: Starts) -> tuple[Float, Bool]:
-        """Value the first states."""
-        return self._value(starts.obs), all_true(len(starts.slot))
-
-    def after(self, steps: Steps) -> tuple[Float, Bool]:
-        """Value the successors."""
-        return self._value(steps.next_obs), all_true(len(steps.slot))
+    def value(self, event: Event) -> Values:
+        """Value the states entered."""
+        obs = event.obs if isinstance(event, Starts) else event.next_obs
+        return Values(self._value(obs), all_true(len(event.slot)))
 
     def _value(self, obs: Float) -> Float:
         reach = np.linalg.norm(obs[:, HAND] - obs[:, OBJECT], axis=1)

@@ -1,4 +1,4 @@
-"""Φ of an episode from a judge's hops: the potential that ``compose.Shaped`` pays."""
+"""Φ of an episode from a judge's hops: the potential that ``shaping.Shaped`` pays."""
 
 from __future__ import annotations
 
@@ -10,11 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densegym.errors import RewardError, unknown
-from densegym.reward_models.base import LaneValues
+from densegym.reward_models.batch import all_true
+from densegym.reward_models.model import Event, LaneValues, Potential
 from densegym.reward_models.progress.accumulate import VIEWS, Fusion, View, fuse
 from densegym.reward_models.progress.interpolation import straight
 from densegym.reward_models.progress.judge import Judge, Seen, Verdict
-from densegym.reward_models.types import Bool, Float, Frames, Int, Need, Pictures, Starts, Steps
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import (
+    Bool,
+    Float,
+    Frames,
+    Int,
+    Need,
+    Pictures,
+    Starts,
+    Steps,
+    Values,
+)
 
 CAP = 0.9  # of the way from the start until the judge says the task is done
 DONE = 0.9  # probability from which a picture counts as done
@@ -94,7 +106,7 @@ class FalseProgress:
         return {"false_progress": float(np.mean(self._failed))} if self._failed else {}
 
 
-class ProgressPotential:
+class ProgressPotential(Potential):
     """Fuses a judge's hops into Φ in [0, 1], one lane per sub-environment.
 
     Φ(s₀) is the judge's ``origin``: 0, or what is next to 0 when bent. Between pictures, and where
@@ -122,9 +134,9 @@ class ProgressPotential:
         RewardError: a fusion that needs a goal, and a judge that has none.
     """
 
-    needs = Need.FRAME | Need.TASK
-    stops_at_success: bool | None = True
-    terms = ("phi", "hop", "done")
+    traits = Traits(
+        needs=Need.FRAME | Need.TASK, ends_at_success=True, terms=("phi", "hop", "done")
+    )
 
     def __init__(
         self,
@@ -156,8 +168,9 @@ class ProgressPotential:
         self.interpolate = interpolate
         own = judge.pictures
         self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
-        self.told: Mapping[str, Float] = {}
-        self.told_many: list[Mapping[str, Float]] = []
+        # What lies between two pictures is known only where a whole rollout is judged at once.
+        when = "rollout" if interpolate else "step"
+        self.traits = self.traits.replace(pictures=self.pictures, when=when)
         self._lanes: dict[int, _Lane] = {}
         self._watch = FalseProgress()
         self._phi, self._hop, self._done = LaneValues(), LaneValues(), LaneValues()
@@ -166,15 +179,10 @@ class ProgressPotential:
         """Let another judge begin the episodes to come."""
         self.judge = judge
 
-    def initial(self, starts: Starts) -> tuple[Float, Bool]:
-        """Open an episode per row; Φ(s₀) is the judge's origin."""
-        self._open(starts)
-        return self._anchor(starts)
-
-    def after(self, steps: Steps) -> tuple[Float, Bool]:
-        """Return Φ of the successors; rows without a picture keep theirs."""
-        due, asked = self._look(steps)
-        return self._move(steps, due, self.answer(asked))
+    def adopt(self, trained: Potential) -> None:
+        """Judge as another potential does, whose judge may have learnt on."""
+        assert isinstance(trained, ProgressPotential)
+        self.use(trained.judge)
 
     def _open(self, starts: Starts) -> None:
         seen = self.judge.see(self._frames(starts.frame))
@@ -182,11 +190,11 @@ class ProgressPotential:
         for row, slot in enumerate(starts.slot.tolist()):
             self._lanes[slot] = _Lane(self.judge, seen[row], seen[row], texts[row])
 
-    def _anchor(self, starts: Starts) -> tuple[Float, Bool]:
+    def _anchor(self, starts: Starts) -> Values:
         self._phi.reset(starts.slot, self.judge.origin)
         for values in (self._hop, self._done):
             values.reset(starts.slot)
-        return self.bend(self._phi.values[starts.slot]), np.ones(len(starts.slot), dtype=np.bool_)
+        return Values(self.bend(self._phi.values[starts.slot]), all_true(len(starts.slot)))
 
     def _look(self, steps: Steps) -> tuple[Int, list[Asked]]:
         """Return the rows whose pictures are due, and the questions these raise."""
@@ -194,26 +202,30 @@ class ProgressPotential:
         asked = self.ask(steps.slot[due], self._frames(steps.frame)[due]) if len(due) else []
         return due, asked
 
-    def _move(self, steps: Steps, due: Int, answers: Answers) -> tuple[Float, Bool]:
+    def _move(self, steps: Steps, due: Int, answers: Answers) -> Values:
         valid = np.ones(len(steps.slot), dtype=np.bool_)
         if len(due):
             valid[due] = self.hear(steps.slot[due], answers)
         slot = steps.slot
         phi = self.bend(self._phi.values[slot])
-        self.told = {"phi": phi, "hop": self._hop.values[slot], "done": self._done.values[slot]}
+        terms = {"phi": phi, "hop": self._hop.values[slot], "done": self._done.values[slot]}
         self._watch.note(steps, phi)
-        return phi, valid
+        return Values(phi, valid, terms)
 
     def metrics(self) -> dict[str, float]:
-        """Return ``false_progress``, the mean largest Φ of the latest failed episodes."""
-        return self._watch.metrics()
+        """Return the judge's, and ``false_progress``: mean largest Φ of the latest failures."""
+        return {**self.judge.metrics(), **self._watch.metrics()}
 
-    def replay(self, events: Sequence[Starts | Steps]) -> list[tuple[Float, Bool]]:
-        """Return what ``initial`` and ``after`` would one by one, asking each judge once.
+    def close(self) -> None:
+        """Close the judge."""
+        self.judge.close()
+
+    def values(self, events: Sequence[Event]) -> list[Values]:
+        """Return Φ of the states of a rollout, asking each judge once.
 
         Hops depend on pictures alone, so all of a rollout are judged in one batch; only their
-        fusion goes step by step. What ``told`` would have held stands in ``told_many``. With
-        ``interpolate``, Φ between two pictures of this rollout lies on the line between them.
+        fusion goes step by step. Φ(s₀) is the judge's origin, and rows without a picture keep
+        theirs. With ``interpolate``, Φ between two pictures lies on the line between them.
         """
         held = self.bend(self._phi.values)
         asked, rows = list[Asked](), list[Int]()
@@ -226,14 +238,12 @@ class ProgressPotential:
             rows.append(due)
             asked += raised
         answers, place = self.answer(asked), 0
-        values, self.told_many = list[tuple[Float, Bool]](), []
+        values = list[Values]()
         for event, due in zip(events, rows, strict=True):
             if isinstance(event, Starts):
                 values.append(self._anchor(event))
                 continue
-            heard = answers.rows(place, place + len(due))
-            values.append(self._move(event, due, heard))
-            self.told_many.append(self.told)
+            values.append(self._move(event, due, answers.rows(place, place + len(due))))
             place += len(due)
         return straight(events, rows, values, held) if self.interpolate else values
 

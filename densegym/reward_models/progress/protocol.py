@@ -102,14 +102,13 @@ def trace(potential: ProgressPotential, pictures: Frames, text: str = "") -> Flo
     The last picture is always among them.
     """
     slot = np.zeros(1, dtype=np.int64)
-    potential.initial(Starts(slot, None, [{}], pictures[:1], [text]))
+    potential.value(Starts(slot, None, [{}], pictures[:1], [text]))
     phi = []
     for t in range(len(pictures) - 1):
         ended = np.array([t == len(pictures) - 2])
         if not potential.pictures.due(np.array([t]), ended)[0]:
             continue
-        value, _ = potential.after(_step(slot, t, ended, pictures[t + 1 : t + 2]))
-        phi.append(value[0])
+        phi.append(potential.value(_step(slot, t, ended, pictures[t + 1 : t + 2])).phi[0])
     return np.array(phi)
 
 

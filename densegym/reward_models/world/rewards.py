@@ -8,23 +8,24 @@ from typing import Any, Literal
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel, LaneValues
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.model import LaneValues, RewardModel
+from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Float, Need, Scores, Starts, Steps, TaskCard
 
 
-class EnvReward(BaseRewardModel):
+class EnvReward(RewardModel):
     """The world's own, honest outcome: ``reward="env"``."""
 
     name = "env"
-    needs = Need.NOTHING
+    traits = Traits(needs=Need.NOTHING)
 
     def score(self, steps: Steps) -> Scores:
         """Return the world's reward."""
         return Scores(reward=steps.env_reward, valid=all_true(len(steps.slot)))
 
 
-class ExpertReward(BaseRewardModel):
+class ExpertReward(RewardModel):
     """The suite's hand-written dense reward: ``reward="expert"``.
 
     Such rewards are positive at every step, so an agent that ends its episodes by succeeding cuts
@@ -32,8 +33,7 @@ class ExpertReward(BaseRewardModel):
     """
 
     name = "expert"
-    needs = Need.NOTHING
-    stops_at_success = False
+    traits = Traits(needs=Need.NOTHING, ends_at_success=False)
 
     def __init__(self, task: TaskCard) -> None:
         if task.expert is None:
@@ -48,7 +48,7 @@ class ExpertReward(BaseRewardModel):
         return Scores(reward=dense, valid=all_true(len(steps.slot)))
 
 
-class DelayedReward(BaseRewardModel):
+class DelayedReward(RewardModel):
     """The whole undiscounted return, paid on the last step: ``reward="delayed"``.
 
     Pays the expert's return where the task has an expert and the world's outcome elsewhere, so
@@ -58,8 +58,7 @@ class DelayedReward(BaseRewardModel):
     """
 
     name = "delayed"
-    needs = Need.NOTHING
-    bootstraps = False
+    traits = Traits(needs=Need.NOTHING, bootstraps=False)
 
     def __init__(self, task: TaskCard, of: Literal["env", "expert"] | None = None) -> None:
         if of is None:
@@ -67,11 +66,13 @@ class DelayedReward(BaseRewardModel):
         if of not in ("env", "expert"):
             raise RewardError(f'reward "delayed" takes of="env" or of="expert", not {of!r}')
         self._source = EnvReward() if of == "env" else ExpertReward(task)
-        self.stops_at_success = self._source.stops_at_success
+        self.children = (self._source,)
+        self.traits = self.traits.replace(ends_at_success=self._source.traits.ends_at_success)
         self._sum = LaneValues()
 
     def begin(self, starts: Starts) -> None:
         """Start a new sum."""
+        super().begin(starts)
         self._sum.reset(starts.slot)
 
     def score(self, steps: Steps) -> Scores:
@@ -83,8 +84,10 @@ class DelayedReward(BaseRewardModel):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running sums."""
-        return {"sum": self._sum.values.copy()}
+        return {**super().state_dict(), "sum": self._sum.values.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the running sums."""
-        self._sum.values = np.asarray(state["sum"], dtype=np.float64).copy()
+        left = dict(state)
+        self._sum.restore(left.pop("sum"))
+        super().load_state_dict(left)

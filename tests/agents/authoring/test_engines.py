@@ -112,7 +112,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path):
         "print(*pool.workers(), flush=True)\n"
         "pool.evaluate([job(until=1280, candidate='long')], lambda *_: None)\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root
     ) as parent:

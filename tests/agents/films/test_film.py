@@ -100,7 +100,7 @@ def test_what_a_judge_said_is_on_the_film(counter) -> None:
 
 def test_a_judge_that_learnt_in_its_run_judges_the_film(counter) -> None:
     trained = build_engine(counter, 4, task=task_card(BUTTON))
-    trained.model.potential.use(Counter(0.5))
+    trained.reward.terms[0].model.potential.use(Counter(0.5))
     seen = film(counter, trained=trained)
     assert seen.phi[-1] == pytest.approx(1 - 0.5**4)
 

@@ -15,8 +15,9 @@ from stable_baselines3.common.vec_env import VecMonitor
 from densegym.agents.relabel import attach
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import RewardError
-from densegym.reward_models.compose import Scale, Shaped
-from densegym.reward_models.deferral import one_by_one, replay
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.reward import Reward
+from densegym.reward_models.shaping import Shaped
 from densegym.reward_models.types import Starts, Steps
 from tests.agents.relabel.scripted import lanes
 from tests.agents.relabel.test_rollout_relabel import scripts
@@ -24,7 +25,7 @@ from tests.toys import Counting, Height, Redistribute
 
 
 class Tall(Height):
-    """Counts how often it is asked; ``replay`` answers everything at once."""
+    """Counts how often it is asked; ``values`` answers everything at once."""
 
     def __init__(self, abstains: bool = False) -> None:
         super().__init__(abstains)
@@ -33,21 +34,13 @@ class Tall(Height):
     def _value(self, obs):
         return np.tanh(obs[:, 0]) + 0.3 * obs[:, 1]
 
-    def initial(self, starts):
+    def value(self, event):
         self.asked += 1
-        return super().initial(starts)
+        return super().value(event)
 
-    def after(self, steps):
+    def values(self, events):
         self.asked += 1
-        return super().after(steps)
-
-    def replay(self, events):
-        self.asked += 1
-        answers = []
-        for event in events:
-            answer = super().initial if isinstance(event, Starts) else super().after
-            answers.append(answer(event))
-        return answers
+        return [super(Tall, self).value(event) for event in events]
 
 
 class Spy(BaseCallback):
@@ -97,6 +90,10 @@ def learn(scripts, reward, rows=5, rollouts=3):
 )
 def test_deferred_pay_is_bit_equal_to_pay_at_step_time(scripts, rows, abstains, fallback):
     for make, mode in ((Tall, None), (Counting, "replace"), (Counting, "add")):
+        if fallback == "env" and mode != "replace":
+            with pytest.raises(RewardError, match="pay the world twice"):
+                lanes(scripts, spec(make(abstains), True, mode, fallback))
+            continue
         now, _, first = learn(scripts, spec(make(abstains), False, mode, fallback), rows)
         late, at_once, second = learn(scripts, spec(make(abstains), True, mode, fallback), rows)
         np.testing.assert_array_equal(now, late)
@@ -113,7 +110,7 @@ def test_a_potential_is_asked_once_per_rollout():
     assert model.asked == 2
 
 
-def test_sums_scales_and_gates_are_replayed_as_they_score():
+def test_sums_scales_and_gates_are_judged_at_once_as_they_score():
     parts = [
         {"model": Tall(), "scale": 0.5},
         {"model": Counting(), "clip": [0, 2]},
@@ -125,8 +122,9 @@ def test_sums_scales_and_gates_are_replayed_as_they_score():
         {"model": Counting(), "clip": [0, 2]},
         {"model": Counting(), "gate": Counting(), "gate_threshold": 2.0},
     ]
-    late, _, engine = learn([[(4, "truncated")] * 4], parts)
-    assert engine.deferring
+    late, at_once, engine = learn([[(4, "truncated")] * 4], parts)
+    assert engine.reward.traits.when == "rollout"
+    assert (at_once == 0.0).all()
     np.testing.assert_array_equal(now, late)
 
 
@@ -142,6 +140,21 @@ def test_a_rollout_that_a_callback_cut_short_does_not_shift_the_next():
     spy = Spy()
     model.learn(6, callback=spy, reset_num_timesteps=False)
     assert spy.rewards[0][:, 0].tolist() == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_replay_buffer_finds_its_rows_after_a_callback_cut_collecting_short():
+    class Stop(BaseCallback):
+        def _on_step(self) -> bool:
+            return self.n_calls != 4
+
+    env = lanes([[]], spec(Counting(), True))
+    model = DQN("MlpPolicy", env, buffer_size=50, learning_starts=100, seed=0, device="cpu")
+    attach(model)
+    model.learn(10, callback=Stop())  # the fourth step is taken, but never stored
+    model.learn(3, reset_num_timesteps=False)
+    model.replay_buffer.settle()
+    stored = model.replay_buffer.rewards[: model.replay_buffer.pos, 0].tolist()
+    assert stored == [step for step in range(1, len(stored) + 2) if step != 4]
 
 
 def test_replay_buffers_settle_before_they_are_sampled():
@@ -171,14 +184,13 @@ def test_memory_before_learning_starts_is_bounded():
     model = DQN("MlpPolicy", env, buffer_size=2000, learning_starts=1500, device="cpu")
     attach(model)
     model.learn(1200)
-    assert len(model.replay_buffer.waiting) < 512
+    assert model.replay_buffer.waiting < 512
     assert model.replay_buffer.rewards[:1024, 0].tolist() == list(range(1, 1025))
 
 
 def test_whole_episodes_are_not_deferred_as_well():
-    env = lanes([[]], [spec(Counting(), True), Redistribute()])
     with pytest.raises(RewardError, match='Leave out "deferred"'):
-        attach(PPO("MlpPolicy", env, device="cpu"))
+        lanes([[]], [spec(Counting(), True), Redistribute()])
 
 
 def test_without_a_learner_that_relabels_nothing_is_deferred():
@@ -188,40 +200,50 @@ def test_without_a_learner_that_relabels_nothing_is_deferred():
     assert isinstance(env, DenseRewardVecEnv)
 
 
-class Squared(Scale):
-    """Overrides the score of a model that can replay."""
+class Squared(Reward):
+    """Overrides what a reward says of steps, one by one and at once."""
 
     def score(self, steps):
-        scores = super().score(steps)
+        return self._squared(super().score(steps))
+
+    def score_many(self, events):
+        return [self._squared(scores) for scores in super().score_many(events)]
+
+    def _squared(self, scores):
         return scores._replace(reward=np.square(scores.reward))
 
 
-def test_a_subclass_with_a_score_of_its_own_is_not_replayed_as_its_base():
-    now, _, _ = learn([[(4, "truncated")] * 4], spec(Squared(Counting(), 2.0), False))
-    late, _, _ = learn([[(4, "truncated")] * 4], spec(Squared(Counting(), 2.0), True))
+def test_a_subclass_with_scores_of_its_own_is_not_judged_as_its_base():
+    now, _, _ = learn([[(4, "truncated")] * 4], spec(Squared.of(Counting(), scale=2.0), False))
+    late, _, _ = learn([[(4, "truncated")] * 4], spec(Squared.of(Counting(), scale=2.0), True))
+    assert set(now[:, 0].tolist()) >= {4.0, 16.0, 36.0}
     np.testing.assert_array_equal(now, late)
+    with pytest.raises(TypeError, match="overrides score of Reward, which also defines score_many"):
+        type("Half", (Reward,), {"score": Squared.score})
 
 
-def test_a_model_without_replay_is_told_one_by_one():
-    starts = Starts(np.array([0]), np.zeros((1, 2)), [{}])
+def test_a_potential_of_single_states_is_asked_one_by_one():
+    starts = Starts(np.array([0]), np.zeros((1, 3)), [{}])
     steps = Steps(
         np.array([0]),
         np.array([0]),
-        np.zeros((1, 2)),
+        np.zeros((1, 3)),
         np.zeros(1),
-        np.ones((1, 2)),
+        np.ones((1, 3)),
         np.ones(1),
         np.zeros(1, bool),
         np.zeros(1, bool),
         [{}],
     )
-    shaped = Shaped(Height())
-    height = Shaped(Tall())
-    (got,) = one_by_one(height, [starts, steps])
-    (again,) = replay(height, [starts, steps])
-    assert got.reward == again.reward
-    with pytest.raises(IndexError):
-        replay(shaped, [starts, steps])  # observations of two numbers have no third
+    one_by_one, at_once = Tall(), Tall()
+    (got,) = RewardModel.score_many(Shaped(one_by_one), [starts, steps])
+    (again,) = Shaped(at_once).score_many([starts, steps])
+    assert got.reward == again.reward != 0.0
+    assert (one_by_one.asked, at_once.asked) == (2, 1)
+    (single,) = Shaped(Height()).score_many([starts, steps])
+    alone = Shaped(Height())
+    alone.begin(starts)
+    assert single.reward == alone.score(steps).reward != 0.0
 
 
 def test_the_command_line_takes_it(tmp_path):
@@ -234,7 +256,8 @@ def test_the_command_line_takes_it(tmp_path):
     learner = build_learner(config)
     try:
         learner.model.learn(128)
-        assert learner.engine.deferring
+        assert learner.engine.reward.traits.when == "rollout"
+        assert learner.engine.payer == "late"
         assert learner.model.rollout_buffer.books.dense.any()
     finally:
         learner.close()

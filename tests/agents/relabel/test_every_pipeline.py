@@ -30,7 +30,7 @@ SCRIPTS = st.lists(
     max_size=3,
 )
 GATED = st.sampled_from(sorted(GATES))
-MARKOV = [name for name in SPREADERS if getattr(rested(name, discrete=True), "markov", False)]
+MARKOV = [name for name in SPREADERS if rested(name, discrete=True).traits.markov]
 
 
 class Witness(Spy):
@@ -40,7 +40,7 @@ class Witness(Spy):
         super().__init__()
         self.said: list[tuple[Episode, np.ndarray]] = []
         self.outcomes: list[list[tuple[float, float]]] = []
-        model = env.engine.model
+        model = env.engine.reward
         finish = model.finish
 
         def told(episodes: Sequence[Episode]) -> Any:

@@ -73,6 +73,6 @@ def test_every_compared_arm_learns_on_the_cheetah():
         model = build(World("HalfCheetah-v5", 100), reward, algo="ppo", seed=0)
         model.n_epochs = 1
         model.learn(1600)
-        fitted = model.get_env().venv.engine.model
+        fitted = model.get_env().venv.engine.reward.terms[0].model
         assert getattr(fitted, "ready", False) == (arm in ("lare", "rrd", "rrd-unbiased"))
         model.get_env().close()

@@ -15,9 +15,10 @@ from densegym.agents.relabel import attach
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.types import Need, Scores
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Scores
 from tests.agents.relabel.scripted import ENDS, Script, lanes
 from tests.toys import CARD, Redistribute
 
@@ -91,11 +92,19 @@ def test_commit_takes_episodes_of_many_lanes_whole():
     assert stored == [2.0] * 3 + [2.5] * 4 + [5.0] * 3 + [6.5] * 4 + [8.0] * 3
 
 
-class Doubling(BaseRewardModel):
+@pytest.mark.parametrize("replay", ["patch", "commit"])
+def test_an_episode_that_a_second_call_of_learn_dropped_mixes_with_no_other(replay):
+    script = [(3, "terminated"), (9, "terminated"), *[(2, "terminated")] * 9]
+    model = collect([script], 5, 100, replay=replay)
+    model.learn(2)  # resets the world in the second episode
+    seen = by_life(model.replay_buffer.sample(400))
+    assert seen == {(1, 1): 2.0, (2, 2): 2.0, (3, 3): 2.0, (1, 6): 6.5, (2, 0): 6.5}
+
+
+class Doubling(RewardModel):
     """A Markov model that learns: twice the step's number in its episode, times ``weight``."""
 
-    needs = Need.EPISODE | Need.OBS
-    markov = True
+    traits = Traits(when="episode", markov=True)
     weight = 1.0
 
     def score(self, steps):
@@ -109,7 +118,7 @@ def test_lazy_rewards_are_as_fresh_as_the_model():
     model = collect([[(3, "terminated")] * 4], 12, 100, reward=Doubling())
     first = by_life(model.replay_buffer.sample(300))
     assert {(t, r) for (t, _), r in first.items()} == {(1, 2.0), (2, 4.0), (3, 6.0)}
-    model.get_env().engine.model.weight = 10.0
+    model.get_env().engine.reward.terms[0].model.weight = 10.0
     later = by_life(model.replay_buffer.sample(300))
     assert {(t, r) for (t, _), r in later.items()} == {(1, 20.0), (2, 40.0), (3, 60.0)}
 
@@ -178,11 +187,10 @@ def test_learning_must_not_start_before_an_episode_can_have_ended():
         attach(model)
 
 
-class Effort(BaseRewardModel):
+class Effort(RewardModel):
     """A Markov model that says which actions it was shown."""
 
-    needs = Need.EPISODE | Need.OBS
-    markov = True
+    traits = Traits(when="episode", markov=True)
 
     def score(self, steps):
         return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))

@@ -15,9 +15,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 from densegym.agents.relabel import attach
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.types import Need, Scores
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Scores
 from tests.agents.relabel.scripted import ENDS, Script, Scripted, lanes
 from tests.agents.relabel.spy import Spy
 from tests.toys import Redistribute
@@ -150,10 +151,10 @@ def test_scaled_credits_have_a_discounted_return_of_deviation_one():
     assert np.std(returns) == pytest.approx(1.0, rel=0.01)
 
 
-class Silent(BaseRewardModel):
+class Silent(RewardModel):
     """Speaks at the end of an episode, but has nothing to say."""
 
-    needs = Need.EPISODE | Need.OBS
+    traits = Traits(when="episode")
 
     def score(self, steps):
         return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))

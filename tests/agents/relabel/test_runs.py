@@ -93,7 +93,7 @@ def test_implicit_rewards_join_the_advantages(world: str, algo: str, credit: Any
     wanted = resolve(world, reward=["env", credit], algo=algo, overrides=lines)
     learner, spy = build_learner(wanted), Advantages()
     learner.model.learn(384, callback=[spy, *learner.callbacks])
-    _, model = learner.engine.model.models
+    _, model = (term.model for term in learner.engine.reward.terms)
     advantages, raw, apart = spy.seen
     assert model.ready
     assert 0 < np.abs(apart).max() <= model.bound
@@ -108,7 +108,7 @@ def test_a_fitted_network_pays_both_kinds_of_learner(algo: str, tmp_path: Path) 
     wanted = config(algo, reward=reward, steps=256)
     learner = build_learner(wanted)
     learner.model.learn(256)
-    assert learner.engine.model.ready
+    assert learner.engine.reward.terms[0].model.ready
     if algo == "sac":
         batch = learner.model.replay_buffer.sample(32)
         assert len(set(batch.rewards[:, 0].tolist())) > 16

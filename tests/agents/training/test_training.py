@@ -25,7 +25,6 @@ from densegym.agents.training.load import load_learner
 from densegym.agents.training.results import load_run
 from densegym.agents.training.run import Progress, run_folder, train
 from densegym.envs.registration import bare_spec
-from densegym.envs.wrappers.common import with_frames
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, Interrupted, ResultsError, RewardError
@@ -127,7 +126,7 @@ def test_a_silent_judge_neither_holds_training_up_nor_pays() -> None:
     server = VisionServer(slowly(60.0, "+90%"))
     asked = {"base_url": server.url, "served": "m", "deadline_s": 0.05, "every": 2}
     engine = build_engine({"model": "progress/vlac", **asked}, 2, task=CARD)
-    lanes = LaneVecEnv([lambda: with_frames(Wander(render_mode="rgb_array"), engine, CARD)] * 2)
+    lanes = LaneVecEnv([lambda: Wander(render_mode="rgb_array")] * 2)
     learner = PPO("MlpPolicy", DenseRewardVecEnv(lanes, engine=engine), n_steps=64, device="cpu")
     began = time.monotonic()
     try:
@@ -278,11 +277,6 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
             RewardError,
             'Leave out "deferred"',
         ),
-        (
-            {"reward": "toy/between-pictures-v1"},
-            RewardError,
-            'Give the reward "deferred": true',
-        ),
         ({"algo": "dqn"}, DenseGymError, "dqn cannot act in .*Use --algo ppo"),
         ({"extra": ("her=true",)}, DenseGymError, "her=true needs a goal-conditioned world"),
         ({"reward": "authored", "extra": ("her=true",)}, RewardError, "hindsight"),
@@ -293,13 +287,9 @@ def test_parts_that_do_not_fit_are_refused(kwargs, error, says, registered: list
     from densegym.reward_models.registry import register_reward
     from tests.toys import Height, Redistribute
 
-    class BetweenPictures(Height):
-        interpolate = True
-
-    register_reward("toy/between-pictures-v1", BetweenPictures)
     register_reward("toy/height-v1", Height)
     register_reward("toy/uniform-v1", Redistribute)
-    registered += ["toy/between-pictures-v1", "toy/height-v1", "toy/uniform-v1"]
+    registered += ["toy/height-v1", "toy/uniform-v1"]
     algo = kwargs.pop("algo", "ppo")
     config = off_policy(BUTTON, algo) if algo == "dqn" else small(**kwargs)
     with pytest.raises(error, match=says):

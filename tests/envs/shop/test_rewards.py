@@ -19,11 +19,12 @@ from densegym.envs.shop.session.subgoals import MOST_ATTRIBUTES, MOST_OPTIONS, s
 from densegym.envs.shop.session.world import Setting, ShopWorld
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, RewardError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.checks import check_reward_model
 from densegym.reward_models.features import as_steps
+from densegym.reward_models.model import RewardModel
 from densegym.reward_models.spec import build_reward
-from densegym.reward_models.types import Episode, Need, Scores, Starts, Steps
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Episode, Scores, Starts, Steps
 from tests.envs.shop.factories import built, lamp, plain
 
 IDS = ("DenseGym/Shop-v0", "DenseGym/ShopChoice-v0")
@@ -60,7 +61,7 @@ def test_every_reward_keeps_the_contract_on_both_ids(env_id, reward, setting):
 @pytest.mark.parametrize("env_id", IDS)
 def test_authored_alone_is_the_potential(env_id, setting):
     env = gym.make(env_id, reward="authored", **setting)
-    assert env.get_wrapper_attr("engine").model.name == "authored/shop-potential-v1"
+    assert env.get_wrapper_attr("engine").reward.name == "authored/shop-potential-v1"
 
 
 def play(setting, reward, actions=None, **reset):
@@ -198,11 +199,11 @@ def test_a_world_that_keeps_its_secrets_says_so(setting):
     assert not any(key.startswith("shop/") for key in info)
 
 
-class Halves(BaseRewardModel):
+class Halves(RewardModel):
     """Spreads the outcome evenly over the steps: the simplest redistributor."""
 
     name = "test/halves-v1"
-    needs = Need.EPISODE | Need.OBS
+    traits = Traits(when="episode")
 
     def __init__(self) -> None:
         self.seen: list[Episode] = []
@@ -218,7 +219,7 @@ class Halves(BaseRewardModel):
 @pytest.mark.parametrize("env_id", IDS)
 def test_redistributors_get_whole_episodes(env_id, setting):
     env = gym.make(env_id, reward={"model": Halves(), "hindsight": True}, **setting)
-    model = env.get_wrapper_attr("engine").model
+    model = env.get_wrapper_attr("engine").reward.terms[0].model
     env.reset(options=with_options(env))
     actions = way(env.unwrapped.world.goals[0])
     if env_id == CHOICE:

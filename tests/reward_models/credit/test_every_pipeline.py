@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import FunctionReward
 from densegym.reward_models.credit.pipelines.refine import REFINEMENTS
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.model import FunctionReward
 from densegym.reward_models.spec import build_engine, build_reward
 from densegym.reward_models.types import Episode
 from tests.reward_models.credit.pipelines import (
@@ -46,14 +46,14 @@ def seen(paid: list[tuple[list[float], bool]]) -> list[Episode]:
 
 def check(model: Any, episodes: list[Episode]) -> list[np.ndarray]:
     credits = model.finish(episodes)
-    low, high = model.properties.bounds
+    low, high = model.traits.promises.bounds
     for credit, one in zip(credits, episodes, strict=True):
         total = one.env_reward.sum()
         assert credit.shape == one.env_reward.shape
         assert np.isfinite(credit).all()
         assert (credit >= low - 1e-9).all()
         assert (credit <= high + 1e-9).all()
-        if model.properties.conserves == "return":
+        if model.traits.promises.conserves == "return":
             assert abs(credit.sum() - total) <= 1e-4 * max(1.0, abs(total))
     return credits
 
@@ -100,7 +100,7 @@ def test_a_closed_gate_leaves_only_the_outcome(base, paid, ended, stages):
         (credit,) = build(base, gate, stages).finish([episode])
         assert not credit.any()
         engine = build_engine(["env", pipeline(rested(base), gate, stages)], 1, task=PLAIN)
-        assert not engine.model.finish([episode])[0].any()
+        assert not engine.reward.finish([episode])[0].any()
     (credit,) = build(base, "punishing", stages).finish([episode])
     assert (credit <= 0.0).all()
 
@@ -111,7 +111,7 @@ def test_one_step_earns_everything_where_returns_are_kept(base, stages):
     model = build(base, "open", stages)
     (credit,) = model.finish([played([3.0])])
     assert credit.shape == (1,)
-    if model.properties.conserves == "return":
+    if model.traits.promises.conserves == "return":
         assert credit.tolist() == pytest.approx([3.0])
 
 
@@ -138,9 +138,7 @@ def test_returns_that_are_not_finite_are_refused(base, bad):
 @pytest.mark.parametrize("gate", ["hard", "soft", "judged", "punishing"])
 def test_a_gate_refuses_an_outcome_that_is_not_finite(gate):
     steps = FunctionReward("toy/one", lambda steps: {"one": np.ones(len(steps.slot))}, ["one"])
-    engine = RewardEngine(
-        build_reward(pipeline(steps, gate), task=PLAIN), 1, relabelled=True, task="t"
-    )
+    engine = RewardEngine(build_reward(pipeline(steps, gate), task=PLAIN), 1, shown=True, task="t")
     slot, obs = np.zeros(1, dtype=np.int64), np.zeros((1, 2))
     engine.begin(slot, obs, [{}])
     with pytest.raises(RewardError, match=r"the gate cannot judge an episode by return = \[nan\]"):
@@ -163,7 +161,7 @@ def lanes_played(base: str, gate: str, stages: Any, lengths: list[int], order: A
     """Step lanes through one episode each, rows in the given order; return credits by lane."""
     spec = ["env", pipeline(rested(base), gate, stages)]
     engine = build_engine(spec, len(lengths), task=PLAIN)
-    engine.relabelled = True
+    engine.show()
     rng = np.random.default_rng(3)
     shape = (max(lengths) + 1, len(lengths), 2)
     obs, actions, paid = rng.normal(size=shape), rng.normal(size=shape), rng.normal(size=shape[:2])
@@ -197,7 +195,7 @@ def test_lanes_may_be_permuted(base, lengths, gate, stages, random):
 @given(EPISODES)
 def test_potential_terms_telescope_whatever_happens_between(paid):
     model = rested("credit/information-gain")
-    assert model.properties.conserves == "potential"
+    assert model.traits.promises.conserves == "potential"
     for credit, one in zip(check(model, seen(paid)), seen(paid), strict=True):
         chance = model.probabilities(one)
         outcome = float(one.env_reward.sum() >= 0.0)

@@ -8,9 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.properties import Properties, properties_of
 from densegym.reward_models.engine import RewardEngine
-from densegym.reward_models.types import Need
+from densegym.reward_models.traits import Promises
 from tests.reward_models.credit.pipelines import SPREADERS, made, resting
 from tests.reward_models.credit.worlds import drifts, played
 
@@ -34,7 +33,7 @@ def test_credits_are_finite_and_keep_what_is_declared(name, paid, terminated):
             played(rewards, seed=i, slot=i, terminated=terminated) for i, rewards in enumerate(paid)
         ]
         for credit, one in zip(model.finish(episodes), episodes, strict=True):
-            declared: Properties = model.properties
+            declared: Promises = model.traits.promises
             total = one.env_reward.sum()
             assert credit.shape == one.env_reward.shape
             assert np.isfinite(credit).all()
@@ -59,8 +58,8 @@ def test_a_state_brings_back_the_credits(name):
 @pytest.mark.parametrize("name", SPREADERS)
 def test_credits_of_whole_episodes_are_refused_at_step_time(name):
     model = made(name)
-    assert properties_of(model).level == "episode"
-    assert Need.EPISODE in model.needs
+    assert model.traits.promises.level == "episode"
+    assert model.traits.when == "episode"
     engine = RewardEngine(model, 1)
     with pytest.raises(RewardError, match=r"cannot be paid at step time.*densegym train"):
         engine.begin(np.arange(1), np.zeros((1, 3)), [{}])
@@ -77,4 +76,4 @@ def test_an_endless_episode_is_estimated_or_left_to_the_mean_rate(name):
 
 def test_what_is_not_causal_cannot_declare_the_step_level():
     with pytest.raises(ValueError, match="not causal"):
-        Properties("step", causal=False)
+        Promises("step", causal=False)

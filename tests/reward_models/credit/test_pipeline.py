@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.credit.pipelines.channels import (
     CausalChannels,
@@ -16,9 +15,11 @@ from densegym.reward_models.credit.pipelines.channels import (
     HindsightChannels,
 )
 from densegym.reward_models.credit.pipelines.gates import Gate
-from densegym.reward_models.credit.properties import properties_of
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.reward import Reward
 from densegym.reward_models.spec import build_engine, build_reward
+from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Need, Scores
 from tests.reward_models.credit.worlds import PLAIN, played
 
@@ -60,10 +61,10 @@ def test_a_gate_reads_the_largest_value_an_episode_told():
         Gate(key="depth", threshold=1).opening(one)
 
 
-class Told(BaseRewardModel):
+class Told(RewardModel):
     """Pays what the info of a step says under its key."""
 
-    needs = Need.NOTHING
+    traits = Traits(needs=Need.NOTHING)
 
     def __init__(self, key: str) -> None:
         self.name = self.key = key
@@ -76,9 +77,11 @@ class Told(BaseRewardModel):
 PAIRS = st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=1, max_size=12)
 
 
-def run(model, pairs: list[tuple[int, int]]) -> tuple[list[float], np.ndarray | None]:
+def run(
+    model, pairs: list[tuple[int, int]], env: float = 0.0
+) -> tuple[list[float], np.ndarray | None]:
     """Step one lane through an episode; return its step pay and its credits."""
-    engine = RewardEngine(model, 1, relabelled=True)
+    engine = RewardEngine(model, 1, shown=True)
     slot = np.zeros(1, dtype=np.int64)
     obs = np.zeros((1, 3))
     engine.begin(slot, obs, [{}])
@@ -88,7 +91,7 @@ def run(model, pairs: list[tuple[int, int]]) -> tuple[list[float], np.ndarray | 
             slot=slot,
             action=np.zeros((1, 2)),
             next_obs=obs,
-            env_reward=np.zeros(1),
+            env_reward=np.array([env]),
             terminated=np.array([t == len(pairs) - 1]),
             truncated=np.array([False]),
             info=[{"high": high, "low": low}],
@@ -125,14 +128,14 @@ def test_a_pipeline_pays_step_models_in_hindsight_stage_by_stage(pairs):
     )
     _, credits = run(refined, pairs)
     assert credits.sum() == pytest.approx(0.0, abs=1e-9)  # the world paid nothing
-    assert properties_of(refined).conserves == "return"
+    assert refined.traits.promises.conserves == "return"
 
 
 def test_a_closed_gate_leaves_only_the_outcome():
     spec = ["env", {"model": "credit/pipeline", "base": "credit/uniform", "hindsight_gate": 2.0}]
     engine = build_engine(spec, 1, task=PLAIN)
-    (poor,) = engine.model.finish([played([0.0, 1.0])])
-    (rich,) = engine.model.finish([played([0.0, 2.0])])
+    (poor,) = engine.reward.finish([played([0.0, 1.0])])
+    (rich,) = engine.reward.finish([played([0.0, 2.0])])
     assert poor.tolist() == [0.0, 0.0]
     assert rich.tolist() == [1.0, 1.0]
 
@@ -144,6 +147,37 @@ def test_ensembles_join_bases():
     )
     (credit,) = model.finish([played([4.0, 0.0])])
     assert credit.tolist() == [0.0, 0.0]  # IRCR's, of the only episode
+
+
+class Costly(Told):
+    """Knows what it cost."""
+
+    def metrics(self):
+        return {"model_calls": 2.0, "loss": 1.0}
+
+
+def test_numbers_of_several_bases_say_whose_they_are_and_costs_add_up():
+    one = build_reward({"model": "credit/pipeline", "base": Costly("low")}, task=PLAIN)
+    assert one.metrics() == {"model_calls": 2.0, "loss": 1.0}
+    bases = {"model": "credit/pipeline", "base": [Costly("low"), Costly("high"), Costly("low")]}
+    told = {"model_calls": 6.0, "low.loss": 1.0, "high.loss": 1.0, "low-2.loss": 1.0}
+    assert build_reward(bases, task=PLAIN).metrics() == told
+
+
+class Mute(Told):
+    """Abstains."""
+
+    def score(self, steps):
+        return Scores(np.full(len(steps.slot), 9.0), np.zeros(len(steps.slot), dtype=bool))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_part_that_abstains_counts_zero_unless_a_fallback_stands_in(causal):
+    for part, worth in ((Mute("low"), 0.0), (Reward.of(Mute("low"), fallback="env"), 2.0)):
+        channels = [Channel(part), Channel(Told("high"))]
+        model = CausalChannels(channels) if causal else HindsightChannels(channels)
+        paid, credits = run(model, [(1, 0), (3, 0)], env=2.0)
+        assert (paid if causal else credits.tolist()) == [1.0 + worth, 3.0 + worth]
 
 
 def test_states_survive_and_hindsight_is_refused_at_step_time():

@@ -192,7 +192,7 @@ def until(condition, seconds=20.0):
 
 def test_labels_arrive_late_and_are_paid_from_then_on(server, tmp_path):
     engine = build_engine(live(server, tmp_path / "t.jsonl"), 1, task=CARD)
-    model = engine.model
+    model = engine.reward
     caption = next(
         f"caption {chr(97 + n)}"
         for n in range(26)
@@ -209,13 +209,13 @@ def test_labels_arrive_late_and_are_paid_from_then_on(server, tmp_path):
     other = build_engine(live(server, tmp_path / "t.jsonl"), 1, task=CARD)  # the same service
     state = engine.state_dict()
     engine.close()
-    begin(other.model, [0])
-    assert say(other.model, [[caption]]).reward.tolist() == [1.0]
+    begin(other.reward, [0])
+    assert say(other.reward, [[caption]]).reward.tolist() == [1.0]
     other.close()
     resumed = build_engine(live(server, tmp_path / "t.jsonl"), 1, task=CARD)
     resumed.load_state_dict(state)
-    begin(resumed.model, [0])
-    assert say(resumed.model, [[caption]]).reward.tolist() == [1.0]
+    begin(resumed.reward, [0])
+    assert say(resumed.reward, [[caption]]).reward.tolist() == [1.0]
     assert resumed.metrics()["model_calls"] == 1.0  # nothing is asked twice
     resumed.close()
     replayed = build_engine(
@@ -223,8 +223,8 @@ def test_labels_arrive_late_and_are_paid_from_then_on(server, tmp_path):
         1,
         task=CARD,
     )
-    begin(replayed.model, [0])
-    assert say(replayed.model, [[caption]]).reward.tolist() == [1.0]
+    begin(replayed.reward, [0])
+    assert say(replayed.reward, [[caption]]).reward.tolist() == [1.0]
 
 
 def test_a_ranking_has_new_captions_compared(server, tmp_path):
@@ -235,7 +235,7 @@ def test_a_ranking_has_new_captions_compared(server, tmp_path):
         "steps": 30,
         "lr": 0.01,
     }
-    model = build_engine(spec, 1, task=CARD).model
+    model = build_engine(spec, 1, task=CARD).reward
     begin(model, [0])
     captions = [f"caption {chr(97 + n)}{chr(97 + n // 2)} said." for n in range(16)]
     for caption in captions:
@@ -243,7 +243,7 @@ def test_a_ranking_has_new_captions_compared(server, tmp_path):
     until(lambda: not model.metrics()["waiting"])
     for _ in range(4):
         say(model, [captions])
-    inner = model.model
+    inner = model.terms[0].model
     table = CaptionTable(path=tmp_path / "pairs.jsonl", readonly=True)
     assert table.provenance.kind == "preference"
     assert 16 <= len(table) <= 3 * 16
@@ -255,7 +255,7 @@ def test_a_ranking_has_new_captions_compared(server, tmp_path):
     assert np.mean(right) > 0.75
     state = model.state_dict()
     model.close()
-    again = build_engine(spec, 1, task=CARD).model
+    again = build_engine(spec, 1, task=CARD).reward
     again.load_state_dict(state)
     begin(again, [0])
     calls = again.metrics()["model_calls"]

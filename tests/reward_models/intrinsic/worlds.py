@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from densegym.reward_models.types import RewardModel, Scores, Starts, Steps, TaskCard
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.types import Scores, Starts, Steps, TaskCard
 
 CARD = TaskCard(id="Toy/Talk-v0", goal="Find the key and open the door.")
 

@@ -95,7 +95,7 @@ def test_the_judge_changes_at_resets_only(fitted, tmp_path) -> None:
 def test_a_rollout_judged_at_once_is_paid_the_same_to_the_bit(fitted, tmp_path) -> None:
     stepwise, once = (Shaped(potential(fitted, tmp_path)) for _ in range(2))
     paid, _ = play(stepwise, 10)
-    together = np.concatenate([scores.reward for scores in once.replay(list(episodes(10)))])
+    together = np.concatenate([scores.reward for scores in once.score_many(list(episodes(10)))])
     assert stepwise.metrics()["harvests"] == 2
     assert paid.tolist() == together.tolist()
     assert stepwise.metrics() == once.metrics()
@@ -145,9 +145,9 @@ def test_successes_and_too_few_failures_are_not_harvested(fitted, tmp_path) -> N
     model = potential(fitted, tmp_path, harvest=Harvest(every=5))
     for event in episodes(3):
         if isinstance(event, Starts):
-            model.initial(event)
+            model.value(event)
         else:
-            model.after(event._replace(info=[{"is_success": 1.0}, {}]))
+            model.value(event._replace(info=[{"is_success": 1.0}, {}]))
     assert len(model._films.latest) == 3
     assert "harvests" not in model.metrics()
 

@@ -134,7 +134,7 @@ def test_a_judge_of_whole_rollouts_says_what_it_says_step_by_step(trained) -> No
     made, judge, _ = trained
     events = list(_events(made[0].pictures, made[-1].pictures))
     once, stepwise = (Shaped(build(judge, curve=3.0), gamma=0.99) for _ in range(2))
-    at_once = once.replay(events)
+    at_once = once.score_many(events)
     one_by_one = []
     for event in events:
         if hasattr(event, "t"):
@@ -164,22 +164,22 @@ def test_rollouts_at_once_ask_a_judge_once_per_view() -> None:
     judge = Reading()
     model = potential(judge, fusion="mean", every=2)
     events = [starts(0.0), *[steps(0.1 * t, t - 1) for t in range(1, 9)]]
-    values = model.replay(events)
+    values = model.values(events)
     assert judge.batches == [4, 4, 4]
-    assert values[-1][0] == pytest.approx([0.8])
-    assert len(model.told_many) == 8
+    assert values[-1].phi == pytest.approx([0.8])
+    assert [set(one.terms) for one in values] == [set(), *[{"phi", "hop", "done"}] * 8]
 
 
 def test_false_progress_is_the_height_of_failed_episodes() -> None:
     model = potential(fusion="forward", cap=False)
     assert model.metrics() == {}
-    model.initial(starts(0.0))
-    model.after(steps(0.6, 0))
-    model.after(steps(0.2, 1, truncated=True))
+    model.value(starts(0.0))
+    model.value(steps(0.6, 0))
+    model.value(steps(0.2, 1, truncated=True))
     assert model.metrics()["false_progress"] == pytest.approx(0.6)
-    model.initial(starts(0.0))
+    model.value(starts(0.0))
     won = steps(1.0, 0, terminated=True)._replace(info=[{"is_success": 1.0}])
-    model.after(won)
+    model.value(won)
     assert model.metrics()["false_progress"] == pytest.approx(0.6)
 
 
@@ -279,7 +279,7 @@ def test_the_oracle_rises_towards_object_and_goal() -> None:
     far, near, there = (np.zeros((1, 39)) for _ in range(3))
     far[0, 0:3], far[0, 4:7] = 0.3, 0.2
     near[0, 0:3] = near[0, 4:7] = 0.2
-    values = [oracle.initial(starts(0.0)._replace(obs=obs))[0][0] for obs in (far, near, there)]
+    values = [oracle.value(starts(0.0)._replace(obs=obs)).phi[0] for obs in (far, near, there)]
     assert values == sorted(values)
     assert values[2] == pytest.approx(1.0)
     with pytest.raises(RewardError, match="Meta-World"):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError, UnknownNameError
-from densegym.reward_models.compose import AdditiveUnsafe, Shaped
+from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
 from densegym.reward_models.types import Starts
 from tests.reward_models.progress.reading import LEVELS, Reading, potential, starts, steps
 
@@ -84,11 +85,11 @@ def test_exact_hops_give_back_progress_from_every_origin_and_below_it(path, orig
     judge = Reading()
     judge.origin = origin / LEVELS
     model = potential(judge, fusion=fusion, cap=False)
-    first, _ = model.initial(starts(judge.origin))
+    first = model.value(starts(judge.origin)).phi
     assert first == pytest.approx(judge.origin)
     slack = 1.0 if fusion == "consistency" else 1e-9  # which follows only where both anchors agree
     for t, level in enumerate(path):
-        phi, _ = model.after(steps(level / LEVELS, t))
+        phi = model.value(steps(level / LEVELS, t)).phi
         assert phi == pytest.approx(level / LEVELS, abs=slack)
         assert 0.0 <= phi[0] <= 1.0
 
@@ -98,9 +99,9 @@ def test_the_cap_is_nine_tenths_of_the_way_from_the_origin() -> None:
         judge = Reading()
         judge.origin = origin
         model = potential(judge, fusion="forward")
-        model.initial(starts(origin))
-        assert model.after(steps(0.98, 0))[0] == pytest.approx(cap)
-        assert model.after(steps(1.0, 1))[0] == pytest.approx(1.0)
+        model.value(starts(origin))
+        assert model.value(steps(0.98, 0)).phi == pytest.approx(cap)
+        assert model.value(steps(1.0, 1)).phi == pytest.approx(1.0)
 
 
 def rollout(paths, cuts):
@@ -134,11 +135,12 @@ def test_interpolation_keeps_the_pictures_and_draws_lines_between(
     )
     before = np.zeros(2)
     for events in rollout(paths, cuts):
-        pairs = list(zip(held.replay(events), straight.replay(events), strict=True))
-        phi = np.array([[before, before], *([kept, drawn] for (kept, _), (drawn, _) in pairs)])
+        pairs = list(zip(held.values(events), straight.values(events), strict=True))
+        phi = np.array([[before, before], *([kept.phi, drawn.phi] for kept, drawn in pairs)])
         seen = [True]
-        for event, ((_, valid), (_, same)) in zip(events, pairs, strict=True):
-            assert valid.tolist() == same.tolist()
+        for event, (kept, drawn) in zip(events, pairs, strict=True):
+            valid = kept.valid
+            assert valid.tolist() == drawn.valid.tolist()
             due = isinstance(event, Starts) or event.truncated[0] or (event.t[0] + 1) % every == 0
             seen.append(due and valid[0])
         knots = np.flatnonzero(seen)
@@ -154,7 +156,7 @@ def test_interpolated_pay_telescopes_over_every_cut(paths, cuts, every, gamma) -
     model = shaped(gamma, every=every, interpolate=True)
     total, t = 0.0, 0
     for events in rollout(paths, cuts):
-        scores = iter(model.replay(events))
+        scores = iter(model.score_many(events))
         for event in events:
             if isinstance(event, Starts):
                 total, t = 0.0, 0
@@ -166,10 +168,42 @@ def test_interpolated_pay_telescopes_over_every_cut(paths, cuts, every, gamma) -
                 assert total == pytest.approx(gamma**t * last, abs=1e-9)
 
 
+def test_interpolation_is_paid_by_whoever_collects_and_held_elsewhere() -> None:
+    def played(collected: bool) -> tuple[list[float], RewardEngine]:
+        engine = RewardEngine(shaped(1.0, every=3, interpolate=True), 1)
+        if collected:
+            engine.collect()
+        first = starts(0.0)
+        engine.begin(engine.slots, None, first.info, first.frame)
+        paid = []
+        for t in range(6):
+            step = steps(0.1 * (t + 1), t, truncated=t == 5)
+            told = engine.advance(
+                slot=engine.slots,
+                action=None,
+                next_obs=None,
+                env_reward=step.env_reward,
+                terminated=step.terminated,
+                truncated=step.truncated,
+                info=step.info,
+                frame=step.frame,
+            )
+            paid.append(float(told.reward[0]))
+        return paid, engine
+
+    held, engine = played(collected=False)
+    assert engine.reward.traits.when == "rollout"  # nobody had to write "deferred"
+    assert held == pytest.approx([0, 0, 0.3, 0, 0, 0.3], abs=2e-3)
+    at_once, engine = played(collected=True)
+    assert at_once == [0.0] * 6
+    assert [late.worth[0] for late in engine.late()] == pytest.approx([0.1] * 6, abs=2e-3)
+    assert engine.pay.return_dense[0] == pytest.approx(0.6, abs=2e-3)
+
+
 def test_step_by_step_an_interpolating_potential_is_held() -> None:
     model = potential(every=3, cap=False, fusion="forward", interpolate=True)
-    model.initial(starts(0.0))
-    phis = [model.after(steps(0.1 * (t + 1), t))[0][0] for t in range(4)]
+    model.value(starts(0.0))
+    phis = [model.value(steps(0.1 * (t + 1), t)).phi[0] for t in range(4)]
     assert phis == pytest.approx([0.0, 0.0, 0.3, 0.3], abs=2e-3)
 
 
@@ -218,34 +252,34 @@ def test_the_unsafe_sum_pays_loitering_more_than_finishing() -> None:
 
 def test_a_new_judge_waits_for_the_next_episode() -> None:
     model = potential(Reading(), fusion="incremental", cap=False)
-    model.initial(starts(0.0, slot=(0, 1)))
+    model.value(starts(0.0, slot=(0, 1)))
     model.use(Reading(shift=0.5))
-    assert model.after(steps(0.2, 0, slot=(0, 1)))[0] == pytest.approx([0.2, 0.2])
-    model.initial(starts(0.0, slot=(1,)))
-    assert model.after(steps(0.2, 0, slot=(1,)))[0] == pytest.approx([0.7])
-    assert model.after(steps(0.4, 1, slot=(0,)))[0] == pytest.approx([0.4])
+    assert model.value(steps(0.2, 0, slot=(0, 1))).phi == pytest.approx([0.2, 0.2])
+    model.value(starts(0.0, slot=(1,)))
+    assert model.value(steps(0.2, 0, slot=(1,))).phi == pytest.approx([0.7])
+    assert model.value(steps(0.4, 1, slot=(0,))).phi == pytest.approx([0.4])
 
 
 def test_one_batch_per_view_over_all_lanes() -> None:
     judge = Reading()
     model = potential(judge, fusion="mean")
-    model.initial(starts(0.0, slot=(0, 1, 2)))
-    model.after(steps(0.2, 0, slot=(0, 1, 2)))
+    model.value(starts(0.0, slot=(0, 1, 2)))
+    model.value(steps(0.2, 0, slot=(0, 1, 2)))
     assert judge.batches == [3, 3, 3]
 
 
 def test_the_cap_holds_progress_below_it_until_done() -> None:
     model = potential()
-    model.initial(starts(0.0))
-    assert model.after(steps(0.96, 0))[0] == pytest.approx([0.9])
-    assert model.after(steps(1.0, 1))[0] == pytest.approx([1.0])
+    model.value(starts(0.0))
+    assert model.value(steps(0.96, 0)).phi == pytest.approx([0.9])
+    assert model.value(steps(1.0, 1)).phi == pytest.approx([1.0])
 
 
 def test_pictures_are_looked_at_when_due_and_at_the_end() -> None:
     model = potential(every=3, cap=False, fusion="forward")
-    model.initial(starts(0.0))
-    phis = [model.after(steps(0.1 * (t + 1), t))[0][0] for t in range(4)]
-    phis.append(model.after(steps(0.5, 4, truncated=True))[0][0])
+    model.value(starts(0.0))
+    phis = [model.value(steps(0.1 * (t + 1), t)).phi[0] for t in range(4)]
+    phis.append(model.value(steps(0.5, 4, truncated=True)).phi[0])
     assert phis == pytest.approx([0.0, 0.0, 0.3, 0.3, 0.5], abs=2e-3)
 
 
@@ -268,4 +302,4 @@ def test_bad_settings_are_refused() -> None:
         potential(judge, fusion="backward")
     model = potential()
     with pytest.raises(RewardError, match="rendered none"):
-        model.initial(starts(0.0)._replace(frame=None))
+        model.value(starts(0.0)._replace(frame=None))

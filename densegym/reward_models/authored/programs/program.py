@@ -26,12 +26,13 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.authored.programs.runner import LIMIT, LocalRunner, Scored, settle
-from densegym.reward_models.base import BasePotential, BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.features import as_steps, blank_steps, feature_names, reader
+from densegym.reward_models.model import Event, Potential, RewardModel
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.sandbox.status import Status
-from densegym.reward_models.types import Bool, Float, Scores, Starts, Steps, TaskCard
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Float, Scores, Starts, Steps, TaskCard, Values
 
 _OPEN, _CLOSE = "# /// densegym-reward", "# ///"
 _FEW = 32
@@ -137,10 +138,12 @@ class _Program:
         non_finite: rows on which the program abstained, because its total was NaN or infinite.
     """
 
+    traits: Traits
+
     def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
         self.name = header.name
         self.header = header
-        self.stops_at_success = header.stops_at_success
+        self.traits = Traits(ends_at_success=header.stops_at_success)
         self.clipped = self.non_finite = 0
         self._task = task
         self._runner = runner
@@ -168,7 +171,7 @@ class _Program:
         self.clipped, self.non_finite = int(state["clipped"]), int(state["non_finite"])
 
 
-class ProgramReward(_Program, BaseRewardModel):
+class ProgramReward(_Program, RewardModel):
     """Pays what a program's ``compute_reward`` returns, within ±``runner.LIMIT``.
 
     Rows whose total is not finite are abstentions, for which the engine's fallback pays.
@@ -177,7 +180,8 @@ class ProgramReward(_Program, BaseRewardModel):
     def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
         super().__init__(header, runner, task)
         self._memory: Float = np.zeros((0, runner.memory))
-        self.terms = tuple(self._run(blank_steps(task, rows=2)).parts)
+        terms = tuple(self._run(blank_steps(task, rows=2)).parts)
+        self.traits = self.traits.replace(terms=terms)
 
     def begin(self, starts: Starts) -> None:
         """Empty the memory of lanes that start an episode."""
@@ -212,21 +216,18 @@ class ProgramReward(_Program, BaseRewardModel):
             self._memory = np.array(state["memory"], dtype=np.float64)
 
 
-class ProgramPotential(_Program, BasePotential):
-    """Values states with a program's ``potential``; pays through ``compose.Shaped``."""
+class ProgramPotential(_Program, Potential):
+    """Values states with a program's ``potential``; pays through ``shaping.Shaped``."""
 
     def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
         super().__init__(header, runner, task)
         self._run(blank_steps(task, rows=2))
 
-    def initial(self, starts: Starts) -> tuple[Float, Bool]:
-        """Return Φ of the first states; ``prev_`` features equal the current ones there."""
-        return self.after(as_steps(starts, self._task))
-
-    def after(self, steps: Steps) -> tuple[Float, Bool]:
-        """Return Φ of the successors."""
+    def value(self, event: Event) -> Values:
+        """Return Φ; ``prev_`` features of a first state equal its current ones."""
+        steps = as_steps(event, self._task) if isinstance(event, Starts) else event
         phi, valid, _ = self._settle(self._run(steps))
-        return phi, valid
+        return Values(phi, valid)
 
 
 def build_program(header: Header, task: TaskCard) -> ProgramReward | ProgramPotential:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.compose import Wrapping
-from densegym.reward_models.types import Bool, Float, Need, RewardModel, Scores, Steps
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Promises, Traits
+from densegym.reward_models.types import Bool, Float, Scores, Steps
 
 TERMS = ("dense", "sparse")
 DENSE_SCALE = 0.1
 SPARSE_SCALE = 1.0
 
 
-class SignConstrained(Wrapping):
+class SignConstrained(RewardModel):
     """Pays dense_scale · sgn(dense) + sparse_scale · sgn(sparse), with sgn(0) = 0.
 
     With the default scales a reward is one of 0, ±0.1, ±0.9, ±1.0, ±1.1, so no author has to
@@ -28,6 +29,9 @@ class SignConstrained(Wrapping):
         RewardError: the model lacks one of the terms, or speaks only at the end of an episode.
     """
 
+    traits: Traits
+    children: tuple[RewardModel]
+
     def __init__(
         self,
         model: RewardModel,
@@ -35,14 +39,17 @@ class SignConstrained(Wrapping):
         dense_scale: float = DENSE_SCALE,
         sparse_scale: float = SPARSE_SCALE,
     ) -> None:
-        if Need.EPISODE in model.needs or not set(TERMS) <= set(model.terms):
+        terms = model.traits.terms
+        if model.traits.when == "episode" or not set(TERMS) <= set(terms):
             raise RewardError(
                 f"SignConstrained takes a model that pays at every step and has the terms dense "
-                f'and sparse; "{model.name}" has {", ".join(model.terms) or "none"}'
+                f'and sparse; "{model.name}" has {", ".join(terms) or "none"}'
             )
-        super().__init__(model)
-        self.terms = TERMS
+        self.name = model.name
+        self.children = (model,)
         self.scales = {"dense": float(dense_scale), "sparse": float(sparse_scale)}
+        most = sum(abs(scale) for scale in self.scales.values())
+        self.traits = model.traits.replace(terms=TERMS, promises=Promises(bounds=(-most, most)))
 
     def score(self, steps: Steps) -> Scores:
         """Return the constrained score; rows on which the model abstains stay abstentions.
@@ -50,7 +57,7 @@ class SignConstrained(Wrapping):
         Raises:
             RewardError: a term is NaN on a row on which the model does not abstain.
         """
-        scores = self.model.score(steps)
+        scores = self.children[0].score(steps)
         parts = {
             term: scale * self._sign(term, scores.parts[term], scores.valid)
             for term, scale in self.scales.items()

@@ -64,7 +64,7 @@ class FittedCredit(ReturnCredit):
         by_length: whether they are drawn in proportion to their length.
     """
 
-    needs = Need.EPISODE | Need.OBS
+    traits = ReturnCredit.traits.replace(needs=Need.OBS)
     drawn = 4
     by_length = False
     pays_first = False

@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.credit.properties import Properties
-from densegym.reward_models.types import Episode, Float, Scores, Steps, TaskCard
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Promises, Traits
+from densegym.reward_models.types import Episode, Float, Need, Scores, Steps, TaskCard
 
 Of = Literal["env", "expert"]
 
 
-class ReturnCredit(BaseRewardModel):
+class ReturnCredit(RewardModel):
     """Pays nothing at step time; subclasses spread the return that ``"delayed"`` would pay.
 
     Args:
@@ -27,7 +27,7 @@ class ReturnCredit(BaseRewardModel):
         RewardError: another ``of``, or ``"expert"`` where there is none.
     """
 
-    properties = Properties("episode", causal=False)
+    traits = Traits(needs=Need.NOTHING, when="episode", promises=Promises("episode", causal=False))
 
     def __init__(self, task: TaskCard, of: Of | None = None) -> None:
         if of not in (None, "env", "expert"):
@@ -35,7 +35,7 @@ class ReturnCredit(BaseRewardModel):
         if of == "expert" and task.expert is None:
             raise RewardError(f'{task.id} has no expert; write "of": "env" for "{self.name}"')
         self._expert = task.expert is not None if of is None else of == "expert"
-        self.stops_at_success = False if self._expert else None
+        self.traits = self.traits.replace(ends_at_success=False if self._expert else None)
 
     def score(self, steps: Steps) -> Scores:
         """Pay nothing at step time."""

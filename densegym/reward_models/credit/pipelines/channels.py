@@ -14,20 +14,12 @@ from typing import Any
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.base import BaseRewardModel, LaneValues
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.credit.pipelines.pipeline import Hindsight
-from densegym.reward_models.credit.properties import Properties
-from densegym.reward_models.types import (
-    Episode,
-    Float,
-    Need,
-    RewardModel,
-    Scores,
-    Starts,
-    Steps,
-    TaskCard,
-)
+from densegym.reward_models.credit.pipelines.joined import JoinedCredit
+from densegym.reward_models.model import LaneValues, RewardModel
+from densegym.reward_models.reward import worth
+from densegym.reward_models.traits import Promises, Traits
+from densegym.reward_models.types import Episode, Float, Scores, Starts, Steps, TaskCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +37,34 @@ class Channel:
     weight: float = 1.0
 
 
-class _Channels(BaseRewardModel):
-    def __init__(self, channels: Sequence[Channel]) -> None:
-        self.channels = tuple(channels)
-        self.name = "credit/channels: " + " > ".join(c.model.name for c in channels)
-        self.needs = Need.NOTHING
-        for channel in channels:
-            self.needs |= channel.model.needs
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the channels' states, in order."""
-        return {"channels": [channel.model.state_dict() for channel in self.channels]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the channels' states."""
-        for channel, kept in zip(self.channels, state["channels"], strict=True):
-            channel.model.load_state_dict(kept)
+def _name(channels: Sequence[Channel]) -> str:
+    return "credit/channels: " + " > ".join(channel.model.name for channel in channels)
 
 
-class CausalChannels(_Channels):
+class CausalChannels(RewardModel):
     """Ordered channels at step time: milestones in the order they must be met."""
 
-    properties = Properties("step", causal=True)
+    traits: Traits
+    children: tuple[RewardModel, ...]
 
     def __init__(self, channels: Sequence[Channel]) -> None:
-        super().__init__(channels)
-        late = [c.model.name for c in channels if Need.EPISODE in c.model.needs]
+        late = [c.model.name for c in channels if c.model.traits.when == "episode"]
         if late:
             raise RewardError(
                 f"causal channels act at step time, but {', '.join(late)} speak only at the end of "
                 'an episode. Write "causal": false and train with densegym train.'
             )
+        self.channels, self.name = tuple(channels), _name(channels)
+        self.children = tuple(channel.model for channel in channels)
+        first, *others = (model.traits for model in self.children)
+        terms = tuple(f"channel-{index + 1}" for index in range(len(channels)))
+        self.traits = first.joined(*others).replace(terms=terms, promises=Promises())
         self._sums = [LaneValues() for _ in channels]
 
     def begin(self, starts: Starts) -> None:
         """Begin every channel at a sum of 0."""
-        for channel, total in zip(self.channels, self._sums, strict=True):
-            channel.model.begin(starts)
+        super().begin(starts)
+        for total in self._sums:
             total.reset(starts.slot)
 
     def score(self, steps: Steps) -> Scores:
@@ -90,10 +73,9 @@ class CausalChannels(_Channels):
         met = all_true(len(steps.slot))
         parts: dict[str, Float] = {}
         for index, (channel, total) in enumerate(zip(self.channels, self._sums, strict=True)):
-            said = channel.model.score(steps)
-            worth = np.where(said.valid, said.reward, 0.0)
-            total.values[steps.slot] += worth
-            share = channel.weight * np.where(met, worth, 0.0)
+            own = worth(channel.model, channel.model.score(steps))
+            total.values[steps.slot] += own
+            share = channel.weight * np.where(met, own, 0.0)
             parts[f"channel-{index + 1}"] = share
             paid = paid + share
             met = met & (total.values[steps.slot] >= channel.threshold)
@@ -105,38 +87,22 @@ class CausalChannels(_Channels):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the channels' states and sums."""
-        super().load_state_dict(state)
-        for total, kept in zip(self._sums, state["sums"], strict=True):
-            total.values = np.asarray(kept, dtype=np.float64).copy()
+        left = dict(state)
+        for total, kept in zip(self._sums, left.pop("sums"), strict=True):
+            total.restore(kept)
+        super().load_state_dict(left)
 
 
-class HindsightChannels(_Channels):
+class HindsightChannels(JoinedCredit):
     """Ordered channels judged when the episode has ended, as in the paper."""
 
-    properties = Properties("episode", causal=False)
-
     def __init__(self, channels: Sequence[Channel]) -> None:
-        super().__init__(channels)
-        self.needs |= Need.EPISODE
-        self._paid = [Hindsight(channel.model) for channel in channels]
+        self.channels = tuple(channels)
+        models = [channel.model for channel in channels]
+        super().__init__(models, _name(channels), Promises("episode", causal=False))
 
-    def begin(self, starts: Starts) -> None:
-        """Begin every channel."""
-        for one in self._paid:
-            one.begin(starts)
-
-    def score(self, steps: Steps) -> Scores:
-        """Let the channels see the steps; nothing is paid until the episode has ended."""
-        for one in self._paid:
-            one.score(steps)
-        return Scores(np.zeros(len(steps.slot)), all_true(len(steps.slot)))
-
-    def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
-        """Return what the channels pay together, each where all higher ones met their threshold."""
-        every = [one.finish(episodes) for one in self._paid]
-        return [self._joined(credits) for credits in zip(*every, strict=True)]
-
-    def _joined(self, credits: Sequence[Float]) -> Float:
+    def join(self, credits: Sequence[Float], episode: Episode) -> Float:
+        """Return what the channels pay, each where all higher ones met their threshold."""
         paid = np.zeros(len(credits[0]))
         for channel, credit in zip(self.channels, credits, strict=True):
             paid = paid + channel.weight * credit
@@ -151,7 +117,7 @@ def build_channels(
     seed: int = 0,
     channels: Sequence[Mapping[str, Any]] = (),
     causal: bool = False,
-) -> _Channels:
+) -> CausalChannels | HindsightChannels:
     """Build ``{"model": "credit/channels", "channels": [{"reward": ..., "threshold": ...}, ...]}``.
 
     Args:

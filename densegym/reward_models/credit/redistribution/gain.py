@@ -25,7 +25,7 @@ from densegym.reward_models.credit.fitting.networks import (
 from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.store import Stored
 from densegym.reward_models.credit.outcomes import Ending
-from densegym.reward_models.credit.properties import Properties
+from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _UNKNOWN = Ending(0.0, False, None, None)
@@ -121,7 +121,8 @@ class InformationGainCredit(GainCredit):
             raise RewardError(f'"{self.name}" takes alpha of at least 0; given {alpha}')
         self.alpha = alpha
         bounds = (-1.0, 1.0 + alpha)
-        self.properties = Properties("episode", causal=True, conserves="potential", bounds=bounds)
+        promises = Promises("episode", causal=True, conserves="potential", bounds=bounds)
+        self.traits = self.traits.replace(promises=promises)
 
     def estimate(self, prefix: Episode) -> Float | None:
         """Return the gains of an unfinished episode, where the reader can know them."""

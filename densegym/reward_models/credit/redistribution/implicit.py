@@ -38,7 +38,7 @@ from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.scales import moments
 from densegym.reward_models.credit.fitting.store import Stored
 from densegym.reward_models.credit.outcomes import Ending
-from densegym.reward_models.credit.properties import Properties
+from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _BOUND = 5.0  # most of |r| / β
@@ -67,7 +67,7 @@ class ImplicitCredit(JudgedCredit):
         **options: see ``Judging``; both policies have two hidden layers.
     """
 
-    markov = True
+    traits = JudgedCredit.traits.replace(markov=True)
 
     def __init__(
         self,
@@ -84,7 +84,8 @@ class ImplicitCredit(JudgedCredit):
         self._kind: Kind = "vector"
         self._size, self._copied, self._last_loss = 0, False, float("nan")
         self.bound = _BOUND * beta
-        self.properties = Properties("episode", causal=True, bounds=(-self.bound, self.bound))
+        promises = Promises("episode", causal=True, bounds=(-self.bound, self.bound))
+        self.traits = self.traits.replace(promises=promises)
 
     @abstractmethod
     def _lesson_loss(self, drawn: Sequence[Stored], sums: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from densegym.reward_models.credit.fitting.returns import Of, ReturnCredit
-from densegym.reward_models.credit.properties import Properties
-from densegym.reward_models.types import Episode, Float, Need, TaskCard
+from densegym.reward_models.traits import Promises
+from densegym.reward_models.types import Episode, Float, TaskCard
 
 
 class IRCRCredit(ReturnCredit):
@@ -33,8 +33,9 @@ class IRCRCredit(ReturnCredit):
     """
 
     name = "credit/ircr"
-    needs = Need.EPISODE
-    properties = Properties("episode", causal=False, conserves="none", bounds=(0.0, 1.0))
+    traits = ReturnCredit.traits.replace(
+        promises=Promises("episode", causal=False, bounds=(0.0, 1.0))
+    )
 
     def __init__(
         self, task: TaskCard, of: Of | None = None, *, recent: int = 300, best: int = 10

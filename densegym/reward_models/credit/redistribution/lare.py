@@ -99,7 +99,8 @@ class LaReCredit(RRDCredit):
     ) -> None:
         super().__init__(task, of, unbiased=unbiased, subset=subset, **options)
         self._factors: Callable[[Steps], Any] = factors or load_factors(task, path)
-        self.markov = not getattr(self._factors, "reads_info", False)
+        reads_info = isinstance(self._factors, Factors) and self._factors.reads_info
+        self.traits = self.traits.replace(markov=not reads_info)
 
     def _inputs_of(self, episode: Episode) -> Any:
         return self._factors(steps_of(episode))

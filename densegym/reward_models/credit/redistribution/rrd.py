@@ -20,7 +20,7 @@ from densegym.reward_models.credit.fitting.inputs import inputs
 from densegym.reward_models.credit.fitting.networks import mlp
 from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.store import Stored
-from densegym.reward_models.credit.properties import Properties
+from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Float, TaskCard
 
 
@@ -30,8 +30,7 @@ class MarkovCredit(FittedCredit):
     Off-policy learners ask it at every sample, so no label is stale.
     """
 
-    markov = True
-    properties = Properties("episode", causal=True, conserves="none")
+    traits = FittedCredit.traits.replace(markov=True, promises=Promises("episode", causal=True))
 
     def predict(self, obs: Any, action: Any, next_obs: Any) -> Float:
         """Return (B,) predictions, or the mean rate of what has ended until they are good."""

@@ -26,8 +26,8 @@ from densegym.reward_models.credit.fitting.networks import (
 from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.scales import moments
 from densegym.reward_models.credit.fitting.store import Stored
-from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.redistribution.rrd import MarkovCredit
+from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 BetaMode = Literal["share", "paper"]
@@ -102,9 +102,8 @@ class SPACredit(SequenceCredit):
         self._fixed, self._residual = max_steps is not None, residual
         self._grounded = self._paid = 0.0
         exact = residual and alpha == 1.0 and beta == 0.0
-        self.properties = Properties(
-            "episode", causal=False, conserves="return" if exact else "none"
-        )
+        promises = Promises("episode", causal=False, conserves="return" if exact else "none")
+        self.traits = self.traits.replace(promises=promises)
 
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
         """Return α times the contributions and β for every action that was carried out."""
@@ -175,7 +174,9 @@ class RudderCredit(SequenceCredit):
     """
 
     name = "credit/rudder"
-    properties = Properties("episode", causal=False, conserves="return")
+    traits = SequenceCredit.traits.replace(
+        promises=Promises("episode", causal=False, conserves="return")
+    )
 
     def __init__(
         self,

@@ -15,8 +15,8 @@ from densegym.reward_models.credit.fitting.networks import Encoder, padded
 from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.scales import moments, standard
 from densegym.reward_models.credit.fitting.store import Stored
-from densegym.reward_models.credit.properties import Properties
 from densegym.reward_models.credit.redistribution.gain import GainCredit, cross_entropy
+from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _EPSILON = 1e-6
@@ -55,7 +55,7 @@ class SIOPCredit(GainCredit):
         "task_key": "goal_id",
         "answer": "asin",
     }
-    properties = Properties("episode", causal=False)
+    traits = GainCredit.traits.replace(promises=Promises("episode", causal=False))
 
     def __init__(
         self,
@@ -79,6 +79,10 @@ class SIOPCredit(GainCredit):
     def estimate(self, prefix: Episode) -> Float | None:
         """Return None: an unfinished episode has no answer yet."""
         return None
+
+    def _spread(self, one: Stored) -> Float:
+        """Return the credits of an episode beside the latest of its task."""
+        return self._credits([one])[0]
 
     def _credits(self, stored: Sequence[Stored]) -> list[Float]:
         """Return credits of episodes that are not stored yet, beside the latest of their tasks."""

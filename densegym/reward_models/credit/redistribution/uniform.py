@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from densegym.reward_models.credit.fitting.returns import ReturnCredit
-from densegym.reward_models.credit.properties import Properties
-from densegym.reward_models.types import Episode, Float, Need
+from densegym.reward_models.traits import Promises
+from densegym.reward_models.types import Episode, Float
 
 
 class UniformCredit(ReturnCredit):
@@ -18,8 +18,9 @@ class UniformCredit(ReturnCredit):
     """
 
     name = "credit/uniform"
-    needs = Need.EPISODE
-    properties = Properties("episode", causal=False, conserves="return")
+    traits = ReturnCredit.traits.replace(
+        promises=Promises("episode", causal=False, conserves="return")
+    )
 
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float]:
         """Return R / T for every step."""

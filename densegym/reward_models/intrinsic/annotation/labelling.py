@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
 from densegym.errors import DenseGymError, ResultsError, unknown
-from densegym.reward_models.compose import COSTS
 from densegym.reward_models.intrinsic.annotation.asking import Asking
 from densegym.reward_models.intrinsic.annotation.grading import Grader
 from densegym.reward_models.intrinsic.annotation.queue import Priority
@@ -17,6 +16,7 @@ from densegym.reward_models.intrinsic.annotation.service import AnnotationServic
 from densegym.reward_models.intrinsic.annotation.source import Source
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.llm.build import LLMConfig, build_plain_client
+from densegym.reward_models.model import COSTS
 
 MakeAnnotator: TypeAlias = Callable[..., Asking]
 

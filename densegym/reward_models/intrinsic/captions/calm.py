@@ -16,7 +16,6 @@ import numpy as np
 
 from densegym import assets
 from densegym.errors import DenseGymError, RewardError, unknown
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.annotation.source import Source
 from densegym.reward_models.intrinsic.annotation.sources import RuleSource, random_grade
@@ -24,7 +23,9 @@ from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.canonical import step_captions
 from densegym.reward_models.intrinsic.captions.subgoals import Plan, plan_for
 from densegym.reward_models.intrinsic.episode_counts import EpisodeCounts
-from densegym.reward_models.types import Info, Mode, Need, Scores, Starts, Steps, TaskCard
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Info, Need, Scores, Starts, Steps, TaskCard
 
 JUDGES = ("recorded", "endpoint", "random", "oracle")
 
@@ -46,7 +47,7 @@ class TableJudge(Source):
         return caption in self.grades
 
 
-class Calm(BaseRewardModel):
+class Calm(RewardModel):
     """Pays 1 at the step on which a subgoal is judged completed, once an episode (a latch).
 
     Where the world tells its milestones, every judgement is also scored against them:
@@ -60,12 +61,11 @@ class Calm(BaseRewardModel):
     """
 
     name = "intrinsic/calm-v1"
-    needs = Need.NOTHING
-    default_mode: Mode = "add"
-    default_scale = 0.5
+    traits = Traits(needs=Need.NOTHING, mode="add", scale=0.5)
 
     def __init__(self, plan: Plan, judge: Any | None) -> None:
-        self.terms = tuple(f"subgoal-{n}" for n in range(1, len(plan.subgoals) + 1))
+        terms = tuple(f"subgoal-{n}" for n in range(1, len(plan.subgoals) + 1))
+        self.traits = self.traits.replace(terms=terms)
         self._plan, self._judge = plan, judge
         self._milestones = {
             goal.milestone: index for index, goal in enumerate(plan.subgoals) if goal.milestone
@@ -84,7 +84,7 @@ class Calm(BaseRewardModel):
 
     def score(self, steps: Steps) -> Scores:
         """Pay first completions, and score the judge where the world knows better."""
-        paid = np.zeros((len(self.terms), len(steps.slot)))
+        paid = np.zeros((len(self.traits.terms), len(steps.slot)))
         for row, (lane, info) in enumerate(zip(steps.slot.tolist(), steps.info, strict=True)):
             truth = self._fresh(self._truly, lane, self._true(info))
             said = truth if self._judge is None else self._said(info)
@@ -95,7 +95,7 @@ class Calm(BaseRewardModel):
                 self._tally[0] += len(known & truth)
                 self._tally[1] += len(known - truth)
                 self._tally[2] += len(truth - known)
-        parts = dict(zip(self.terms, paid, strict=True))
+        parts = dict(zip(self.traits.terms, paid, strict=True))
         return Scores(reward=paid.sum(axis=0), valid=all_true(len(steps.slot)), parts=parts)
 
     def metrics(self) -> dict[str, float]:
@@ -149,7 +149,7 @@ class Calm(BaseRewardModel):
         for caption in step_captions(info):
             if self._judge.ask(caption):
                 judged.add(int(self._judge.grades[caption]))
-        return {index for index in judged if 0 <= index < len(self.terms)}
+        return {index for index in judged if 0 <= index < len(self.traits.terms)}
 
 
 def build_calm(

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.annotation.source import LabelSource
 from densegym.reward_models.intrinsic.canonical import step_captions
 from densegym.reward_models.intrinsic.episode_counts import EpisodeCounts
-from densegym.reward_models.types import Float, Mode, Need, Scores, Starts, Steps
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Float, Need, Scores, Starts, Steps
 
 _SCORE = 9  # column of blstats
 
@@ -40,7 +41,7 @@ class Head(Protocol):
         """Restore what ``state_dict`` returned."""
 
 
-class CaptionReward(BaseRewardModel):
+class CaptionReward(RewardModel):
     """Pays captions by a head's value, damped by their repetition within the episode (ONI).
 
     A step is paid sum over its canonical captions c of f(c) / N(c)^beta, N(c) counting the
@@ -57,9 +58,7 @@ class CaptionReward(BaseRewardModel):
         update_every: fewest vector steps between two updates of the head.
     """
 
-    default_mode: Mode = "add"
-    default_scale = 0.5
-    terms = ("caption", "damping")
+    traits = Traits(mode="add", scale=0.5, terms=("caption", "damping"))
 
     def __init__(
         self,
@@ -74,7 +73,8 @@ class CaptionReward(BaseRewardModel):
             raise DenseGymError(f"beta is 0 or more; given {beta}")
         self.name = name
         self.source, self.head = source, head
-        self.needs = Need.OBS if source.wants_gain else Need.NOTHING
+        needs = Need.OBS if source.wants_gain else Need.NOTHING
+        self.traits = self.traits.replace(needs=needs)
         self._beta = beta
         self._update_every = update_every
         self._open = True

@@ -11,17 +11,18 @@ import numpy as np
 
 from densegym import assets
 from densegym.errors import DenseGymError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.canonical import step_captions
 from densegym.reward_models.intrinsic.captions.vectors import Embed, ngrams, word_vectors
 from densegym.reward_models.intrinsic.episode_counts import EpisodeCounts
-from densegym.reward_models.types import Mode, Need, Scores, Starts, Steps, TaskCard
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Need, Scores, Starts, Steps, TaskCard
 
 FILE = "captions/ellm-goals.toml"
 
 
-class GoalSimilarity(BaseRewardModel):
+class GoalSimilarity(RewardModel):
     """Pays max over goals of cos(E(caption), E(goal)) where it exceeds a threshold.
 
     A goal pays once an episode, without which the reward can be farmed; the captions of a step
@@ -37,10 +38,7 @@ class GoalSimilarity(BaseRewardModel):
     """
 
     name = "intrinsic/ellm-v1"
-    needs = Need.NOTHING
-    default_mode: Mode = "add"
-    default_scale = 0.5
-    terms = ("goal",)
+    traits = Traits(needs=Need.NOTHING, mode="add", scale=0.5, terms=("goal",))
 
     def __init__(self, goals: Sequence[str], embed: Embed = ngrams, threshold: float = 0.6) -> None:
         if not goals or not 0.0 <= threshold <= 1.0:

@@ -8,16 +8,17 @@ from typing import Any, Literal
 import numpy as np
 
 from densegym.errors import unknown
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.canonical import step_captions
 from densegym.reward_models.intrinsic.episode_counts import EpisodeCounts
-from densegym.reward_models.types import Mode, Need, Scores, Starts, Steps
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Need, Scores, Starts, Steps
 
 SCOPES = ("episode", "global")
 
 
-class FirstSeen(BaseRewardModel):
+class FirstSeen(RewardModel):
     """Pays 1 for every canonical caption that was not said before in the scope.
 
     It reads no meaning, so a reward that does not beat it shows nothing about meaning.
@@ -28,10 +29,7 @@ class FirstSeen(BaseRewardModel):
     """
 
     name = "intrinsic/first-seen-v1"
-    needs = Need.NOTHING
-    default_mode: Mode = "add"
-    default_scale = 0.5
-    terms = ("first-seen",)
+    traits = Traits(needs=Need.NOTHING, mode="add", scale=0.5, terms=("first-seen",))
 
     def __init__(self, *, scope: Literal["episode", "global"] = "episode") -> None:
         if scope not in SCOPES:

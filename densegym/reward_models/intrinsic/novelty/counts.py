@@ -11,25 +11,26 @@ from typing import Any, Literal
 import numpy as np
 
 from densegym.errors import unknown
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.episode_counts import EpisodeCounts
-from densegym.reward_models.intrinsic.keys import state_keys
-from densegym.reward_models.types import Float, Mode, Need, Scores, Starts, Steps
+from densegym.reward_models.intrinsic.keys import default_key, state_keys
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Float, Need, Scores, Starts, Steps, TaskCard
 
 KINDS = ("first", "sqrt")
 
 
-class _Counting(BaseRewardModel):
-    default_mode: Mode = "add"
-    default_scale = 0.1
+class _Counting(RewardModel):
+    traits = Traits(mode="add", scale=0.1)
 
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self.needs = Need.NOTHING if key == "captions" else Need.OBS
+    def __init__(self, key: str | None, task: TaskCard | None) -> None:
+        self._key = default_key(task) if key is None else key
+        needs = Need.NOTHING if self._key == "captions" else Need.OBS
+        self.traits = self.traits.replace(needs=needs)
 
     def _scores(self, paid: Float) -> Scores:
-        return Scores(reward=paid, valid=all_true(len(paid)), parts={self.terms[0]: paid})
+        return Scores(reward=paid, valid=all_true(len(paid)), parts={self.traits.terms[0]: paid})
 
 
 class GlobalCount(_Counting):
@@ -39,14 +40,16 @@ class GlobalCount(_Counting):
     plays no part.
 
     Args:
-        key: what counts as the same state; see ``keys.state_keys``.
+        key: what counts as the same state, see ``keys.state_keys``; None is the place in NetHack
+            and the whole observation elsewhere.
+        task: the task's card.
     """
 
     name = "intrinsic/count-v1"
-    terms = ("count",)
+    traits = _Counting.traits.replace(terms=("count",))
 
-    def __init__(self, *, key: str = "position") -> None:
-        super().__init__(key)
+    def __init__(self, *, key: str | None = None, task: TaskCard | None = None) -> None:
+        super().__init__(key, task)
         self._visits: dict[int, int] = {}
 
     def score(self, steps: Steps) -> Scores:
@@ -79,17 +82,25 @@ class EpisodicCount(_Counting):
     The episode's first state counts as visited and is never paid.
 
     Args:
-        key: what counts as the same state; see ``keys.state_keys``.
+        key: what counts as the same state, see ``keys.state_keys``; None is the place in NetHack
+            and the whole observation elsewhere.
         kind: ``"first"`` or ``"sqrt"``.
+        task: the task's card.
     """
 
     name = "intrinsic/episodic-count-v1"
-    terms = ("episodic-count",)
+    traits = _Counting.traits.replace(terms=("episodic-count",))
 
-    def __init__(self, *, key: str = "position", kind: Literal["first", "sqrt"] = "first") -> None:
+    def __init__(
+        self,
+        *,
+        key: str | None = None,
+        kind: Literal["first", "sqrt"] = "first",
+        task: TaskCard | None = None,
+    ) -> None:
         if kind not in KINDS:
             raise unknown("kind", kind, KINDS)
-        super().__init__(key)
+        super().__init__(key, task)
         self._first = kind == "first"
         self._counts: EpisodeCounts[int] = EpisodeCounts()
 

@@ -40,7 +40,7 @@ class E3B(LearnedBonus):
     """
 
     name = "intrinsic/e3b-v1"
-    terms = ("e3b",)
+    traits = LearnedBonus.traits.replace(terms=("e3b",))
 
     def __init__(
         self,

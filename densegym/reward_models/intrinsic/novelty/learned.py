@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.base import BaseRewardModel
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.novelty.encoder import RunningScale, restore, seeded, state_of
 from densegym.reward_models.intrinsic.novelty.features import Features
-from densegym.reward_models.types import Float, Mode, Need, Scores
+from densegym.reward_models.model import RewardModel
+from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Float, Scores
 
 
-class LearnedBonus(BaseRewardModel):
+class LearnedBonus(RewardModel):
     """A bonus whose networks learn every few vector steps, scaled by its deviation.
 
     Args:
@@ -27,9 +28,7 @@ class LearnedBonus(BaseRewardModel):
         normalize: divide the bonus by its running deviation.
     """
 
-    needs = Need.OBS
-    default_mode: Mode = "add"
-    default_scale = 0.1
+    traits = Traits(mode="add", scale=0.1)
 
     def __init__(self, *, seed: int, lr: float, update_every: int, normalize: bool) -> None:
         if lr <= 0.0 or update_every < 1:
@@ -113,4 +112,4 @@ class LearnedBonus(BaseRewardModel):
         if self._normalize:
             self._scale.update(bonus)
             bonus = bonus / self._scale.std
-        return Scores(reward=bonus, valid=all_true(len(bonus)), parts={self.terms[0]: bonus})
+        return Scores(reward=bonus, valid=all_true(len(bonus)), parts={self.traits.terms[0]: bonus})

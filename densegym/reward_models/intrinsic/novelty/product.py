@@ -9,27 +9,35 @@ import numpy as np
 
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.compose import Sum
-from densegym.reward_models.types import Mode, RewardModel, Scores, Steps, TaskCard
+from densegym.reward_models.model import RewardModel, distinct, short_name
+from densegym.reward_models.traits import Promises, Traits
+from densegym.reward_models.types import Scores, Steps, TaskCard
 
 
-class Product(Sum):
-    """Multiplies the rewards of its parts; a row is valid only if every part spoke."""
+class Product(RewardModel):
+    """Multiplies the rewards of its parts; a row is valid only if every part spoke.
+
+    Args:
+        models: the factors, each at the scale that its specification says.
+    """
 
     name = "intrinsic/product-v1"
-    default_mode: Mode = "add"
-    default_scale = 0.1
+    traits: Traits
+    children: tuple[RewardModel, ...]
 
     def __init__(self, models: Sequence[RewardModel]) -> None:
-        super().__init__(models)
-        self.name = "intrinsic/product-v1"
-        self.terms = tuple(self._labels)
+        self.children = tuple(models)
+        self._labels = distinct([short_name(model.name) for model in models])
+        first, *others = (model.traits for model in models)
+        self.traits = first.joined(*others).replace(
+            mode="add", scale=0.1, terms=tuple(self._labels), promises=Promises()
+        )
 
     def score(self, steps: Steps) -> Scores:
         """Return the product; the terms are its factors."""
         total, valid = np.ones(len(steps.slot)), all_true(len(steps.slot))
         parts = {}
-        for label, model in zip(self._labels, self.models, strict=True):
+        for label, model in zip(self._labels, self.children, strict=True):
             scores = model.score(steps)
             parts[label] = scores.reward
             total = total * scores.reward

@@ -14,7 +14,7 @@ from densegym.reward_models.intrinsic.novelty.counts import EpisodicCount
 from densegym.reward_models.intrinsic.novelty.encoder import Encoder, tensors
 from densegym.reward_models.intrinsic.novelty.features import Features, features_of
 from densegym.reward_models.intrinsic.novelty.learned import LearnedBonus
-from densegym.reward_models.types import Float, Scores, Starts, Steps
+from densegym.reward_models.types import Float, Scores, Starts, Steps, TaskCard
 
 _CODE = 64
 
@@ -33,7 +33,7 @@ class RND(LearnedBonus):
     """
 
     name = "intrinsic/rnd-v1"
-    terms: tuple[str, ...] = ("rnd",)
+    traits = LearnedBonus.traits.replace(terms=("rnd",))
 
     def __init__(
         self, *, seed: int = 0, lr: float = 5e-4, update_every: int = 8, normalize: bool = True
@@ -75,7 +75,8 @@ class NovelD(RND):
 
     Args:
         alpha: share of the distance at s that is taken off; 0.1 in arXiv 2306.03236.
-        key: what counts as the same state; see ``keys.state_keys``.
+        key: what counts as the same state; as of ``EpisodicCount``.
+        task: the task's card.
         seed: of the networks.
         lr: learning rate of Adam.
         update_every: vector steps between gradient steps.
@@ -83,13 +84,14 @@ class NovelD(RND):
     """
 
     name = "intrinsic/noveld-v1"
-    terms: tuple[str, ...] = ("noveld",)
+    traits = LearnedBonus.traits.replace(terms=("noveld",))
 
     def __init__(
         self,
         *,
         alpha: float = 0.1,
-        key: str = "position",
+        key: str | None = None,
+        task: TaskCard | None = None,
         seed: int = 0,
         lr: float = 5e-4,
         update_every: int = 8,
@@ -99,7 +101,7 @@ class NovelD(RND):
             raise DenseGymError(f"alpha is in [0, 1]; given {alpha}")
         super().__init__(seed=seed, lr=lr, update_every=update_every, normalize=normalize)
         self._alpha = alpha
-        self._visits = EpisodicCount(key=key)
+        self._visits = EpisodicCount(key=key, task=task)
 
     def begin(self, starts: Starts) -> None:
         """Count the first states as visited."""

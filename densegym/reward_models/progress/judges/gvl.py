@@ -102,6 +102,10 @@ class GvlJudge(AbsoluteJudge):
         """How many questions were asked, cached, unreadable, silent."""
         return dict(self.interview.counts)
 
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost of the model that answers, and how questions fared."""
+        return self.interview.metrics()
+
     def close(self) -> None:
         """Give back threads and files."""
         self.interview.close()

@@ -32,6 +32,9 @@ class Source(Protocol):
     def counts(self) -> Mapping[str, int]:
         """How many questions were asked, cached, unreadable, silent."""
 
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost, and how questions fared."""
+
     def close(self) -> None:
         """Give back what is held."""
 
@@ -56,6 +59,10 @@ class Asked:
     def counts(self) -> Mapping[str, int]:
         """How many questions were asked, cached, unreadable, silent."""
         return dict(self._interview.counts)
+
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost of the model that answers, and how questions fared."""
+        return self._interview.metrics()
 
     def numbers(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float] | None]:
         """Ask for a JSON list per attempt."""
@@ -120,6 +127,10 @@ class Headed:
         """Return the head's probabilities."""
         return verdict(self._head.done([[picture[0]] for picture in image], text))
 
+    def metrics(self) -> dict[str, float]:
+        """Return no numbers: nobody is asked."""
+        return {}
+
     def close(self) -> None:
         """Hold nothing."""
 
@@ -133,6 +144,10 @@ class SourceJudge(AbsoluteJudge):
     def counts(self) -> Mapping[str, int]:
         """How many questions were asked, cached, unreadable, silent."""
         return self.source.counts
+
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost of the source, and how questions fared."""
+        return self.source.metrics()
 
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Return the probability that the task is completed."""

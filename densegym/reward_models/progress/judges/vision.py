@@ -49,9 +49,6 @@ class LookingJudge(BaseJudge):
         """How many questions were asked, cached, unreadable, silent; empty where none are asked."""
         return {}
 
-    def close(self) -> None:
-        """Give back threads and files."""
-
 
 class VisionJudge(LookingJudge):
     """Asks a vision-language model about pairs, and abstains where there is no answer.
@@ -83,6 +80,10 @@ class VisionJudge(LookingJudge):
     def counts(self) -> Mapping[str, int]:
         """How many questions were asked, cached, unreadable, silent."""
         return dict(self.interview.counts)
+
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost of the model that answers, and how questions fared."""
+        return self.interview.metrics()
 
     def close(self) -> None:
         """Give back threads and files."""

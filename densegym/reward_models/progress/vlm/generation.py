@@ -24,9 +24,11 @@ class CheckpointAsker:
     def __init__(self, opened: Opened, batch: int) -> None:
         self._model, self._encoder = opened.model, opened.encoder
         self._batch, self.who = batch, opened.who
+        self.spent = {"calls": 0.0, "usd": 0.0}
 
     def ask(self, questions: Sequence[Question], arrived: Arrived) -> list[Reply | LLMError]:
         """Return every reply; nothing is ever late."""
+        self.spent["calls"] += len(questions)
         said: list[Reply | LLMError] = [LLMError("not asked")] * len(questions)
         limits = {(one.max_tokens, one.alternatives) for one in questions}
         for limit in sorted(limits):

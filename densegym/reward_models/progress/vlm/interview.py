@@ -74,6 +74,12 @@ class Interview:
         known |= answered
         return [known[key] for key in keys]
 
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost of the asker, and ``counts`` as ``questions_<name>``."""
+        spent = self.asker.spent
+        counted = {f"questions_{name}": float(count) for name, count in self.counts.items()}
+        return {"model_calls": spent["calls"], "cost_usd": spent["usd"], **counted}
+
     def close(self) -> None:
         """Give back the asker and the cache."""
         self.asker.close()

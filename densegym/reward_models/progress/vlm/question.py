@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -73,6 +73,10 @@ class Asker(Protocol):
     @property
     def who(self) -> str:
         """Which model answers; part of every cache key."""
+
+    @property
+    def spent(self) -> Mapping[str, float]:
+        """``calls`` and ``usd`` so far."""
 
     def ask(self, questions: Sequence[Question], arrived: Arrived) -> list[Reply | LLMError]:
         """Return a reply or the reason why there is none, per question.

@@ -18,9 +18,9 @@ from densegym.reward_models.authored.programs.runner import open_runner
 from densegym.reward_models.authored.programs.sign import SignConstrained
 from densegym.reward_models.authored.writing.dense_sparse import compose, designed
 from densegym.reward_models.authored.writing.dialogue import FaultyAnswerError
-from densegym.reward_models.base import FunctionReward
 from densegym.reward_models.features import blank_steps, feature_names
 from densegym.reward_models.llm.types import Reply
+from densegym.reward_models.model import FunctionReward
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.sandbox.process import Worker
 from densegym.reward_models.sandbox.status import Status

@@ -218,7 +218,7 @@ def test_every_library_fits_its_tasks(task):
     model = build_program(plain_header(print_program(every, ""), task, "toy/all-v1"), card)
     scores = model.score(blank_steps(card, rows=3))
     assert np.isfinite(scores.reward).all()
-    assert set(model.terms) == set(library.terms)
+    assert set(model.traits.terms) == set(library.terms)
 
 
 @pytest.mark.parametrize("family", assets.names("l2r", ".toml"))

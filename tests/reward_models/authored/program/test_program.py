@@ -146,7 +146,7 @@ def test_a_potential_abstains_where_it_is_not_finite():
     model = program("def potential(height):\n    return np.log(height)")
     steps = blank_steps(CARD, 3)
     steps.next_obs[:, 2] = [np.e, -1.0, 1.0]
-    phi, valid = model.after(steps)
+    phi, valid, _ = model.value(steps)
     np.testing.assert_allclose(phi, [1, 0, 0])
     np.testing.assert_array_equal(valid, [True, False, True])
     assert model.non_finite == 1

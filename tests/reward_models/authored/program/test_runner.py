@@ -14,11 +14,11 @@ from densegym.reward_models.authored.programs.program import build_program, plai
 from densegym.reward_models.authored.programs.runner import LIMIT, LocalRunner, open_runner
 from densegym.reward_models.authored.screening.bank import Bank, Trajectory
 from densegym.reward_models.authored.screening.scoring import score_bank
-from densegym.reward_models.compose import Shaped
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.sandbox.process import Worker
+from densegym.reward_models.shaping import Shaped
 from tests.toys import CARD
 
 REWARD = """

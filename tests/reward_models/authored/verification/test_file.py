@@ -75,9 +75,10 @@ def test_a_file_is_verified_once_however_many_environments_read_it(tmp_path, mon
 
 def test_a_header_is_read_where_there_is_one(tmp_path):
     with_header = build_reward(spec(tmp_path / "a.py", HEADER + SOURCE), task=CARD)
-    assert with_header.stops_at_success is True
+    assert with_header.traits.ends_at_success is True
     assert with_header.header.author == "a person"
-    assert build_reward(spec(tmp_path / "b.py", SOURCE), task=CARD).stops_at_success is None
+    bare = build_reward(spec(tmp_path / "b.py", SOURCE), task=CARD)
+    assert bare.traits.ends_at_success is None
     with pytest.raises(RewardError, match="lacks"):
         build_reward(
             spec(tmp_path / "c.py", HEADER.replace("# version = 3\n", "") + SOURCE), task=CARD
@@ -86,7 +87,7 @@ def test_a_header_is_read_where_there_is_one(tmp_path):
 
 def test_potentials_become_shaping(tmp_path):
     text = "def potential(height):\n    return np.tanh(height)"
-    assert build_reward(spec(tmp_path / "phi.py", text), task=CARD).terms == ("shaping",)
+    assert build_reward(spec(tmp_path / "phi.py", text), task=CARD).traits.terms == ("shaping",)
 
 
 @pytest.mark.parametrize(
