@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from densegym.cli.bench import parse_seeds
+from densegym.cli.options import CONSOLE, Drawn
 from densegym.cli.progress import step_bar
 from densegym.errors import require
 from densegym.reward_models.spec import from_text
-
-_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,9 +25,7 @@ def play(
     reward: Annotated[
         str | None, typer.Option(help="Let another reward judge the episode: a name, or JSON.")
     ] = None,
-    drawn: Annotated[
-        bool, typer.Option(help="Draw actions instead of taking the likeliest.")
-    ] = False,
+    drawn: Drawn = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; the run's own media by default.")
     ] = None,
@@ -58,6 +54,6 @@ def play(
     for episode in played:
         seen = episode.footage
         phi = "" if seen.phi is None else f", highest potential {seen.phi.max():.2f}"
-        _CONSOLE.print(f"seed {episode.seed}: {seen.outcome}, paid {seen.paid.sum():.2f}{phi}")
+        CONSOLE.print(f"seed {episode.seed}: {seen.outcome}, paid {seen.paid.sum():.2f}{phi}")
         for path in episode.files:
-            _CONSOLE.print(str(path))
+            CONSOLE.print(str(path))

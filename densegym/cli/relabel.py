@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from densegym.cli.options import CONSOLE, JsonLine, Reward
 from densegym.cli.progress import episode_bar
 from densegym.envs import tasks
 from densegym.reward_models import episodes as files
@@ -28,10 +27,10 @@ def add_to(app: typer.Typer) -> None:
 
 def relabel(
     episodes: Annotated[Path, typer.Argument(help="Episodes: densegym eval RUN --record FILE.")],
-    reward: Annotated[str, typer.Option(help="A reward name, or JSON of a dict or list.")],
+    reward: Reward,
     out: Annotated[Path | None, typer.Option(help="Where to write the relabelled file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of rewards that draw numbers.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    as_json: JsonLine = False,
 ) -> None:
     """Recompute the rewards of stored episodes with another reward.
 
@@ -54,12 +53,11 @@ def relabel(
         dataclasses.replace(episode, dense_reward=dense)
         for episode, dense in zip(stored.episodes, paid, strict=True)
     ]
-    console = Console(highlight=False, soft_wrap=True)
     rows = {stored.reward: files.summary(stored.episodes), name: files.summary(changed)}
-    console.print(_table(stored.task, len(changed), rows))
+    CONSOLE.print(_table(stored.task, len(changed), rows))
     if out is not None:
         files.save_episodes(out, files.Stored(stored.task, name, changed))
-        console.print(f"wrote {out}", markup=False)
+        CONSOLE.print(f"wrote {out}")
     if as_json:
         finite = {k: v if math.isfinite(v) else None for k, v in rows[name].items()}
         print(json.dumps({"env": stored.task, "reward": name, **finite}))
@@ -72,5 +70,5 @@ def _table(task: str, count: int, rows: dict[str, dict[str, float]]) -> Table:
     for key in keys:
         table.add_column(key, justify="right")
     for name, row in rows.items():
-        table.add_row(escape(name), *(f"{row[key]:.4g}" for key in keys))
+        table.add_row(name, *(f"{row[key]:.4g}" for key in keys))
     return table
