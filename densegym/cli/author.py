@@ -105,7 +105,7 @@ def run(
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents.authoring import search
-    from densegym.agents.authoring.folder import find_record, read_config
+    from densegym.agents.authoring.folder import find_record, read_config, short_name
     from densegym.agents.training.config import read_pair
 
     record = None if replay is None else find_record(replay)
@@ -127,7 +127,7 @@ def run(
         else dict(read_pair(text, "--option", "islands=4") for text in options),
     }
     config = _config(given, None if record is None else read_config(record))
-    folder = out or Path("results/author") / f"{_short(config.task)}-{config.author}"
+    folder = out or Path("results/author") / f"{short_name(config.task)}-{config.author}"
     llm = search.language_model(
         folder=folder,
         model=model,
@@ -211,10 +211,6 @@ def _shares(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise DenseGymError(f'--rungs takes shares such as 0.1,0.3,1; given "{text}"') from error
-
-
-def _short(task: str) -> str:
-    return task.removeprefix("DenseGym/").removesuffix("-v0").lower()
 
 
 def _feedback(folder: Path, *, ask: bool) -> Callable[[int], str]:

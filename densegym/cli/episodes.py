@@ -1,4 +1,7 @@
-"""The verb ``relabel``: what another reward would have paid for stored episodes."""
+"""The verbs on episodes: ``play`` a trained policy, ``relabel`` what was stored.
+
+Both say what a reward sees, or would have paid.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from densegym.cli.options import CONSOLE, JsonLine, Reward
-from densegym.cli.progress import episode_bar
+from densegym.cli.bench import parse_seeds
+from densegym.cli.options import CONSOLE, Drawn, JsonLine, Reward
+from densegym.cli.progress import episode_bar, step_bar
 from densegym.envs import tasks
+from densegym.errors import require
 from densegym.reward_models import episodes as files
 from densegym.reward_models.spec import build_engine, from_text, label
 
@@ -21,8 +26,49 @@ _LANES = 16
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the verb to the command."""
+    """Add the verbs to the command."""
+    app.command()(play)
     app.command()(relabel)
+
+
+def play(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    seeds: Annotated[str, typer.Option(help="Comma-separated; an episode each.")] = "0",
+    reward: Annotated[
+        str | None, typer.Option(help="Let another reward judge the episode: a name, or JSON.")
+    ] = None,
+    drawn: Drawn = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; the run's own media by default.")
+    ] = None,
+) -> None:
+    """Play a trained run and film it, with what its reward saw drawn below.
+
+    Writes a film (mp4) and a strip of pictures (png) of every episode.
+    Drawn are the potential, hops and abstentions of a progress reward and
+    how sure it is that the task is done, or what other rewards paid, and
+    the true success. densegym report shows those in the run's own folder.
+
+    Examples:
+      densegym play results/train/DenseGym.ButtonPress-v0/progress.local/ppo/seed-0
+
+      densegym play results/train/.../seed-0 --seeds 0,1,2 --drawn
+
+      densegym play results/train/.../seed-0 --reward progress/local --out films
+    """
+    spec = None if reward is None else from_text(reward)
+    chosen = parse_seeds(seeds)
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.films.play import play as carry_out
+
+    with step_bar() as tell:
+        played = carry_out(run, seeds=chosen, reward=spec, drawn=drawn, out=out, tell=tell)
+    for episode in played:
+        seen = episode.footage
+        phi = "" if seen.phi is None else f", highest potential {seen.phi.max():.2f}"
+        CONSOLE.print(f"seed {episode.seed}: {seen.outcome}, paid {seen.paid.sum():.2f}{phi}")
+        for path in episode.files:
+            CONSOLE.print(str(path))
 
 
 def relabel(
