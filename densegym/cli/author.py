@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,20 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from densegym.cli.author_view import watch_search
+from densegym.cli.options import (
+    CONSOLE,
+    BaseUrl,
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Json,
+    JsonLine,
+    KeyEnv,
+    Mailbox,
+    MaxTokens,
+    Model,
+    read_text,
+)
 from densegym.cli.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require
@@ -21,7 +34,6 @@ from densegym.reward_models.authored.authors import AUTHORS, find_author
 from densegym.reward_models.authored.search.search import SearchConfig
 from densegym.reward_models.types import TaskCard
 
-_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 Task = Annotated[str, typer.Option("--task", help="Environment id, e.g. DenseGym/DoorUnlock-v0.")]
 app = typer.Typer(
     help="Reward programs: search for them with or without a language model, check, audit.",
@@ -56,20 +68,14 @@ def run(
     options: Annotated[
         list[str] | None, typer.Option("--option", help="key=value of the author.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Model name as the endpoint knows it.")] = "",
-    base_url: Annotated[
-        str | None, typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:11434/v1.")
-    ] = None,
-    key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds the key.")
-    ] = "OPENAI_API_KEY",
-    max_tokens: Annotated[int | None, typer.Option(help="Longest reply.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(help="Stop before spending more.")] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Stop before using more.")] = None,
-    budget_calls: Annotated[int | None, typer.Option(help="Stop before asking more often.")] = None,
-    mailbox: Annotated[
-        Path | None, typer.Option(help="Write prompts into this folder and wait for replies.")
-    ] = None,
+    model: Model = "",
+    base_url: BaseUrl = None,
+    key_env: KeyEnv = "OPENAI_API_KEY",
+    max_tokens: MaxTokens = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
+    mailbox: Mailbox = None,
     replay: Annotated[
         str | None, typer.Option(help="A recorded search: its name or folder; needs no key.")
     ] = None,
@@ -82,7 +88,7 @@ def run(
         bool, typer.Option(help="Also train all candidates in full, to measure halving.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder; results/author/... by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    as_json: JsonLine = False,
 ) -> None:
     """Search for a reward program; run it again to go on where it stopped.
 
@@ -99,7 +105,8 @@ def run(
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents.authoring import search
-    from densegym.agents.authoring.folder import find_record, read_config
+    from densegym.agents.authoring.folder import find_record, read_config, short_name
+    from densegym.agents.training.config import read_pair
 
     record = None if replay is None else find_record(replay)
     given = {
@@ -115,10 +122,12 @@ def run(
         "temperature": temperature,
         "seed": seed,
         "settings": None if settings is None else tuple(settings),
-        "options": None if options is None else _options(options),
+        "options": None
+        if options is None
+        else dict(read_pair(text, "--option", "islands=4") for text in options),
     }
     config = _config(given, None if record is None else read_config(record))
-    folder = out or Path("results/author") / f"{_short(config.task)}-{config.author}"
+    folder = out or Path("results/author") / f"{short_name(config.task)}-{config.author}"
     llm = search.language_model(
         folder=folder,
         model=model,
@@ -148,16 +157,16 @@ def run(
 def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> None:
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     if found.stopped:
-        _CONSOLE.print(f"stopped early: {found.stopped}")
+        CONSOLE.print(f"stopped early: {found.stopped}")
     if found.winner is None:
-        _CONSOLE.print("no candidate was trained; the page says what was wrong with each")
+        CONSOLE.print("no candidate was trained; the page says what was wrong with each")
     else:
         fresh = [f"{value:.3g}" for value in summary["final_F"]]
-        _CONSOLE.print(
+        CONSOLE.print(
             f"winner {found.winner.id}: F {summary['winner_F']:.3g} while selecting, on fresh "
             f"seeds {', '.join(fresh) or 'not confirmed'}"
         )
-    _CONSOLE.print(
+    CONSOLE.print(
         f"{summary['candidates']} candidates; {summary['stopped_before_training']} of "
         f"{summary['failing']} failing ones stopped before training; "
         f"{summary['search_steps']:,} + {summary['final_steps']:,} steps, {summary['cpu_s']:.0f} "
@@ -167,10 +176,10 @@ def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> N
         from densegym.agents.authoring.folder import same_ledger
 
         same = same_ledger(folder, record)
-        _CONSOLE.print(f"ledger {'equals' if same else 'differs from'} the record byte for byte")
+        CONSOLE.print(f"ledger {'equals' if same else 'differs from'} the record byte for byte")
     for name in ("page.html", "winner.py", "ledger.jsonl"):
         if (folder / name).is_file():
-            _CONSOLE.print(f"wrote {folder / name}")
+            CONSOLE.print(f"wrote {folder / name}")
     if as_json:
         print(json.dumps(summary, sort_keys=True))
     if found.stopped:
@@ -202,25 +211,6 @@ def _shares(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise DenseGymError(f'--rungs takes shares such as 0.1,0.3,1; given "{text}"') from error
-
-
-def _options(texts: list[str]) -> dict[str, Any]:
-    options = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise DenseGymError(
-                f'--option takes key=value, e.g. --option islands=4; given "{text}"'
-            )
-        try:
-            options[key.strip()] = tomllib.loads(f"value = {value.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            options[key.strip()] = value.strip()
-    return options
-
-
-def _short(task: str) -> str:
-    return task.removeprefix("DenseGym/").removesuffix("-v0").lower()
 
 
 def _feedback(folder: Path, *, ask: bool) -> Callable[[int], str]:
@@ -255,7 +245,7 @@ def check(
     from densegym.reward_models.authored.verification.verify import verify
 
     card = tasks.task_card(task)
-    verdict = verify(_read(file), card, samples=_samples(card))
+    verdict = verify(read_text(file), card, samples=_samples(card))
     print(json.dumps(verdict.as_dict(), sort_keys=True))
     if verdict.status != "ok":
         raise typer.Exit(1)
@@ -278,7 +268,7 @@ def audit(
     expert: Annotated[
         bool, typer.Option("--expert", help="Audit the suite's hand-written reward instead.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Audit a reward on labelled trajectories: dead, constant, dominating, wrong-sign terms.
 
@@ -299,7 +289,7 @@ def audit(
     else:
         with bank_bar() as on_bank:
             bank = search.prepare(task, on_bank)
-        found = search.audit_program(_read(file), task, bank)
+        found = search.audit_program(read_text(file), task, bank)
     if as_json:
         print(json.dumps(found.as_dict(), sort_keys=True))
     else:
@@ -366,7 +356,7 @@ def export(
     from densegym.agents.authoring.folder import export_program, find_record
 
     path = export_program(find_record(search), out, name=name, version=version, candidate=candidate)
-    _CONSOLE.print(f"wrote {path}")
+    CONSOLE.print(f"wrote {path}")
 
 
 @app.command()
@@ -375,7 +365,7 @@ def compare(
         list[str], typer.Argument(help="Folders or recorded searches, all on one task.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the curves.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    as_json: JsonLine = False,
 ) -> None:
     """Compare searches at equal numbers of candidates: best-of-k with 95 % bands, steps, cost.
 
@@ -389,15 +379,8 @@ def compare(
     from densegym.agents.authoring.folder import find_record
 
     made = compare_searches([find_record(name) for name in searches], out)
-    _CONSOLE.print(made.text)
+    CONSOLE.print(made.text)
     for path in made.files:
-        _CONSOLE.print(f"wrote {path}")
+        CONSOLE.print(f"wrote {path}")
     if as_json:
         print(json.dumps(made.data, sort_keys=True))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DenseGymError(f"{path} cannot be read as UTF-8 text: {error}") from error

@@ -14,6 +14,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from densegym.cli.options import (
+    CONSOLE,
+    BaseUrl,
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Json,
+    JsonLine,
+    KeyEnv,
+    Mailbox,
+    Model,
+    read_text,
+)
 from densegym.cli.progress import episode_bar
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
@@ -35,7 +48,6 @@ from densegym.reward_models.intrinsic.annotation.sources import build_source, sh
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.captions.subgoals import find_plan
 
-_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 app = typer.Typer(
     help="Captions of games: label them with a language model, compare and join tables.",
     no_args_is_help=True,
@@ -52,7 +64,7 @@ def add_to(root: typer.Typer) -> None:
 def label(
     captions: Annotated[Path, typer.Argument(help="Canonical captions (or pairs, with a tab).")],
     out: Annotated[Path, typer.Option(help="Table to write, or to go on with.")],
-    model: Annotated[str, typer.Option(help="Model name as the endpoint knows it.")],
+    model: Model,
     ask: Annotated[
         str, typer.Option(help="grade, compare (two captions a line, a tab between), subgoals.")
     ] = "grade",
@@ -60,21 +72,15 @@ def label(
         str,
         typer.Option(help="progress, score, gold, combat, stairs; or a key of subgoals: keyroom."),
     ] = "progress",
-    base_url: Annotated[
-        str | None, typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:8000/v1.")
-    ] = None,
-    key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds the key.")
-    ] = "OPENAI_API_KEY",
-    mailbox: Annotated[
-        Path | None, typer.Option(help="Write prompts into this folder and wait for replies.")
-    ] = None,
+    base_url: BaseUrl = None,
+    key_env: KeyEnv = "OPENAI_API_KEY",
+    mailbox: Mailbox = None,
     transcript: Annotated[Path | None, typer.Option(help="Also record every reply here.")] = None,
     batch: Annotated[int, typer.Option(help="Captions a prompt.")] = 50,
     parallel: Annotated[int, typer.Option(help="Prompts at a time.")] = 4,
-    budget_usd: Annotated[float | None, typer.Option(help="Stop before spending more.")] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Stop before using more.")] = None,
-    budget_calls: Annotated[int | None, typer.Option(help="Stop before asking more often.")] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
 ) -> None:
     """Label captions with a language model; the same command goes on where it stopped.
 
@@ -86,7 +92,7 @@ def label(
       densegym captions label pairs.txt --out pairs.jsonl --ask compare --model me --mailbox prompts
     """
     make = _asking(ask, goal)
-    wanted = list(dict.fromkeys(line for line in _lines(captions) if line.strip()))
+    wanted = list(dict.fromkeys(line for line in read_text(captions).splitlines() if line.strip()))
     if ask == "compare":
         wanted = [pair_key(*pair_of(line.replace("\t", SEPARATOR, 1))) for line in wanted]
     options = {
@@ -113,7 +119,7 @@ def label(
     if service.halted:
         raise DenseGymError(f"stopped: {service.halted}. The same command goes on.")
     counted = service.metrics()
-    _CONSOLE.print(
+    CONSOLE.print(
         f"{len(service.table)} captions labelled in {out}; {counted['model_calls']:.0f} calls, "
         f"{counted['unusable']:.0f} unusable replies, {counted['failed']:.0f} given up for now"
     )
@@ -126,7 +132,7 @@ def stress(
     failure: Annotated[float, typer.Option(help="Share of calls that fail.")] = 0.2,
     kills: Annotated[int, typer.Option(help="How often the server is killed.")] = 2,
     workers: Annotated[int, typer.Option(help="Prompts at a time.")] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    as_json: JsonLine = False,
 ) -> None:
     """Measure the annotation service against a local server that fails and is killed.
 
@@ -147,7 +153,7 @@ def stress(
             on_progress=tell,
         )
     for name, value in counted.items():
-        _CONSOLE.print(f"{name:16} {value:>12g}")
+        CONSOLE.print(f"{name:16} {value:>12g}")
     if as_json:
         print(json.dumps(counted))
     if counted["lost"] or counted["labelled_twice"]:
@@ -169,9 +175,9 @@ def merge(
     for table in read:
         before = len(joined)
         clashes = joined.merge(table)
-        _CONSOLE.print(f"{table.path}: {len(joined) - before} new, {len(clashes)} contradicted")
+        CONSOLE.print(f"{table.path}: {len(joined) - before} new, {len(clashes)} contradicted")
     joined.close()
-    _CONSOLE.print(f"{len(joined)} captions in {out}")
+    CONSOLE.print(f"{len(joined)} captions in {out}")
 
 
 @app.command()
@@ -179,7 +185,7 @@ def agree(
     tables: Annotated[
         list[Path] | None, typer.Argument(help="Tables of grades to compare as well.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare annotators on the shipped captions: labels, and preferences with ties apart.
 
@@ -233,7 +239,7 @@ def harvest(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(f"{caption}\n" for caption, _ in said.most_common()), encoding="utf-8")
     labelled = sum(caption in shipped_captions() for caption in said)
-    _CONSOLE.print(f"{len(said)} captions in {out}, {labelled} of them in the shipped table")
+    CONSOLE.print(f"{len(said)} captions in {out}, {labelled} of them in the shipped table")
 
 
 @app.command()
@@ -243,8 +249,8 @@ def judge(
         "recorded"
     ),
     table: Annotated[Path | None, typer.Option(help="Judgements to use or to write.")] = None,
-    model: Annotated[str, typer.Option(help="Of the endpoint.")] = "",
-    base_url: Annotated[str | None, typer.Option(help="Of the endpoint.")] = None,
+    model: Model = "",
+    base_url: BaseUrl = None,
     steps: Annotated[int, typer.Option(help="Steps of random play.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Seed of world and actions.")] = 0,
 ) -> None:
@@ -282,10 +288,3 @@ def _watch(service: Any, total: int) -> None:
     with episode_bar(total, "labelling") as tell:
         while not service.drain(1.0) and not service.halted:
             tell(len(service.table))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DenseGymError(f"cannot read {path}: {error.strerror}") from None

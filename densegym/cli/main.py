@@ -11,9 +11,8 @@ from densegym.cli import (
     author,
     bench,
     captions,
-    play,
+    episodes,
     progress_models,
-    relabel,
     shop,
     training,
     worlds,
@@ -31,8 +30,7 @@ app = typer.Typer(
 worlds.add_to(app)
 training.add_to(app)
 bench.add_to(app)
-play.add_to(app)
-relabel.add_to(app)
+episodes.add_to(app)
 author.add_to(app)
 captions.add_to(app)
 progress_models.add_to(app)

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from densegym.cli.options import CONSOLE, JsonLine
 from densegym.cli.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require, unknown
 
-_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 _DEMOS = typer.Typer(no_args_is_help=True, help="Demonstrations for progress models.")
 
 
@@ -52,7 +52,7 @@ def collect(
         kept = [demo for demo in found.demos if demo.kind == kind]
         name = files.save(kept, env, kind, env=world, cameras=found.cameras)
         held = sum(demo.held_out for demo in kept)
-        _CONSOLE.print(
+        CONSOLE.print(
             f"{name}: {len(kept)} episodes, {held} of them for evaluation; "
             f"{found.rejected[kind]} attempts had the wrong outcome"
         )
@@ -69,7 +69,7 @@ def show() -> None:
     minari: Any = require("minari", extra="demos")
     for name in sorted(minari.list_local_datasets()):
         if name.startswith("densegym/"):
-            _CONSOLE.print(name)
+            CONSOLE.print(name)
 
 
 def fit(
@@ -88,7 +88,7 @@ def fit(
     leave_one_out: Annotated[
         bool, typer.Option(help="Also train without each kind of failure and report it.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    as_json: JsonLine = False,
 ) -> None:
     """Train a progress model from demonstrations and print the evaluation protocol.
 
@@ -119,7 +119,7 @@ def fit(
         )
         left_out = fitting.leave_one_out(card, updates=updates, seed=seed) if leave_one_out else {}
     _show(fitted.rows(), left_out)
-    _CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")
+    CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")
     if as_json:
         print(json.dumps({**fitted.as_dict(), "left_out": left_out}))
 

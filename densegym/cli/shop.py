@@ -15,7 +15,9 @@ from rich.prompt import Prompt
 from rich.table import Table
 
 from densegym.cli import shop_agents
+from densegym.cli.options import Json
 from densegym.cli.progress import counting
+from densegym.cli.shop_agents import Goals, Scoring
 from densegym.errors import require
 
 app = typer.Typer(no_args_is_help=True, help="A web shop: build, play, serve, measure.")
@@ -32,9 +34,7 @@ def add_to(root: typer.Typer) -> None:
 StoreName = Annotated[
     str, typer.Option(help="synthetic-1k, -10k, -100k (-level2 to 4), webshop-1k, or a folder.")
 ]
-Goals = Annotated[str, typer.Option(help="auto, human or synthetic.")]
 Split = Annotated[str, typer.Option(help="train, dev, test or all.")]
-Scoring = Annotated[str, typer.Option(help="strict, webshop or success.")]
 
 
 def _world(**setting: Any) -> Any:
@@ -211,7 +211,7 @@ def bench(
     searches: Annotated[
         bool, typer.Option("--searches", help="Only the search, for stores of a million products.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure steps per CPU second, resets, searches, start-up and memory.
 

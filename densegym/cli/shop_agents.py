@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from densegym.cli.bench import parse_seeds
+from densegym.cli.options import BaseUrl, BudgetCalls, BudgetUsd, KeyEnv, Mailbox, MaxTokens
 from densegym.cli.progress import step_bar
 from densegym.errors import DenseGymError, require, unknown
 
@@ -40,13 +42,7 @@ Sets = Annotated[
 Workers = Annotated[int, typer.Option(help="Agents trained side by side.")]
 Out = Annotated[Path, typer.Option(help="Folder of results and trained agents.")]
 Model = Annotated[str, typer.Option(help="Of the agent llm, as the endpoint names it.")]
-Url = Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint.")]
-Key = Annotated[str, typer.Option(help="Environment variable that holds the key.")]
-Mailbox = Annotated[Path | None, typer.Option(help="Write prompts there, wait for replies.")]
 Parallel = Annotated[int, typer.Option(help="Episodes that the model plays side by side.")]
-Tokens = Annotated[int | None, typer.Option(help="Longest reply.")]
-Dollars = Annotated[float | None, typer.Option(help="Stop before spending more.")]
-Calls = Annotated[int | None, typer.Option(help="Stop before asking more often.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,13 +66,13 @@ def evaluate(
     workers: Workers = 1,
     out: Out = Path("results/shop/eval"),
     model: Model = "",
-    base_url: Url = None,
-    key_env: Key = "OPENAI_API_KEY",
+    base_url: BaseUrl = None,
+    key_env: KeyEnv = "OPENAI_API_KEY",
     mailbox: Mailbox = None,
     parallel: Parallel = 4,
-    max_tokens: Tokens = None,
-    budget_usd: Dollars = None,
-    budget_calls: Calls = None,
+    max_tokens: MaxTokens = None,
+    budget_usd: BudgetUsd = None,
+    budget_calls: BudgetCalls = None,
 ) -> None:
     """Evaluate agents on parts of the goals; agents that learn are trained first, once.
 
@@ -108,7 +104,7 @@ def evaluate(
             scoring=scoring,
             max_steps=int(max_steps) if max_steps.isdecimal() else max_steps,
         ),
-        seeds=_seeds(seeds),
+        seeds=parse_seeds(seeds),
         out=out,
         episodes=episodes,
         steps=steps,
@@ -165,13 +161,6 @@ def _language(out: Path, parallel: int, how: dict[str, Any]) -> Any:
     return LanguagePlayer(
         build_client(config), config.model, max_tokens=config.max_tokens, parallel=parallel
     )
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise DenseGymError(f'--seeds takes numbers such as 0,1,2; given "{text}"') from None
 
 
 def agents() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from densegym.cli.options import CONSOLE, Drawn, Reward
 from densegym.cli.progress import run_bar
 from densegym.envs import tasks
 from densegym.errors import require
@@ -20,7 +20,6 @@ Sets = Annotated[
         "--set", help="key=value: a run setting, a hyper-parameter, policy.<k>, env.<k>, extra.<k>."
     ),
 ]
-_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 def train(
     env: Annotated[str, typer.Argument(help="Environment id, e.g. DenseGym/ButtonPress-v0.")],
-    reward: Annotated[str, typer.Option(help="A reward name, or JSON of a dict or list.")] = "env",
+    reward: Reward = "env",
     algo: Annotated[str, typer.Option(help="ppo, a2c, recurrent-ppo, dqn, sac, td3, tqc.")] = "ppo",
     steps: Annotated[
         int | None, typer.Option(help="Environment steps; the preset's if left out.")
@@ -80,22 +79,20 @@ def _print_outcome(folder: Path) -> None:
     rule = (
         "" if ends is None else f"; training episodes {'ended' if ends else 'went on'} at success"
     )
-    _CONSOLE.print(
+    CONSOLE.print(
         f"success {run.success.mean():.2f} (drawn actions {run.success_stochastic.mean():.2f}), "
         f"return/env {run.return_env.mean():.3f} over {len(run.success)} episodes{rule}"
     )
-    _CONSOLE.print(f"run: {folder}\ncurves: tensorboard --logdir {folder}/tensorboard")
+    CONSOLE.print(f"run: {folder}\ncurves: tensorboard --logdir {folder}/tensorboard")
     for path in sorted(folder.glob("media/*")):
-        _CONSOLE.print(f"film: {path}")
+        CONSOLE.print(f"film: {path}")
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished or unfinished run.")],
     episodes: Annotated[int, typer.Option(help="Episodes to play.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode.")] = 0,
-    drawn: Annotated[
-        bool, typer.Option(help="Draw actions instead of taking the likeliest.")
-    ] = False,
+    drawn: Drawn = False,
     film: Annotated[
         Path | None, typer.Option(help="Also film one episode into this folder.")
     ] = None,
@@ -132,7 +129,7 @@ def evaluate(
                 seed=seed,
                 env_kwargs=config.env_kwargs,
             )
-            _CONSOLE.print(f"episodes: {episodes_to}")
+            CONSOLE.print(f"episodes: {episodes_to}")
         if film is not None:
             from densegym.agents.films.film import record, write_film
 
@@ -146,7 +143,7 @@ def evaluate(
                 **config.env_kwargs,
             )
             for path in write_film(footage, film, f"{run.name}-episode-{seed}"):
-                _CONSOLE.print(f"film: {path}")
+                CONSOLE.print(f"film: {path}")
     finally:
         learner.close()
     rate = float(seen.success.mean())

@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from densegym.cli.options import Json
 from densegym.envs import tasks
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.registry import reward_entries
 from densegym.reward_models.types import TaskCard
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def add_to(app: typer.Typer) -> None:

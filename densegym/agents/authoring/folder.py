@@ -142,7 +142,7 @@ def export_program(
     if chosen is None:
         what = f"candidate {candidate}" if candidate else "trained candidate"
         raise ResultsError(f"{folder} holds no {what}; it holds {[row.id for row in rows]}")
-    name = name or config.task.removeprefix("DenseGym/").removesuffix("-v0").lower()
+    name = name or short_name(config.task)
     path = out / f"{name}-v{version}.py"
     path.write_text(program_text(chosen, config, name=name, version=version), encoding="utf-8")
     return path
@@ -168,3 +168,8 @@ def program_text(row: Row, config: SearchConfig, *, name: str, version: int = 1)
             "notes": f"candidate {row.id}; {told}",
         },
     )
+
+
+def short_name(task: str) -> str:
+    """Return a task's id as searches and programs are named after it: ``doorunlock``."""
+    return task.removeprefix("DenseGym/").removesuffix("-v0").lower()

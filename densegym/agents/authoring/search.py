@@ -35,12 +35,12 @@ from densegym.errors import ResultsError
 from densegym.reward_models.authored.authors import find_author
 from densegym.reward_models.authored.screening.audit import Audit, audit, audit_expert
 from densegym.reward_models.authored.screening.bank import Bank
+from densegym.reward_models.authored.search.context import Desk
 from densegym.reward_models.authored.search.evaluation import Evaluator, Job, Outcome
 from densegym.reward_models.authored.search.judge import ProgramJudge
 from densegym.reward_models.authored.search.ledger import Ledger
 from densegym.reward_models.authored.search.search import Found, Moment, Search, SearchConfig
 from densegym.reward_models.authored.search.summary import cost, halving_check, summarise
-from densegym.reward_models.authored.search.workbench import Desk
 from densegym.reward_models.llm.build import LLMConfig, build_client
 from densegym.reward_models.llm.transcript import first_request, spent
 from densegym.reward_models.llm.types import LLMError

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from densegym.envs.robot.robotics import RoboticsWorld
-from densegym.reward_models.types import Float
 
 
 class AdroitEnv(RoboticsWorld):
@@ -24,13 +19,3 @@ class AdroitEnv(RoboticsWorld):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
-
-    def _reset_held(
-        self, seed: int | None, options: dict[str, Any] | None
-    ) -> tuple[Float, dict[str, Any]]:
-        obs, _ = self.held.reset(seed=seed)
-        return np.array(obs, dtype=np.float64), {}
-
-    def _step_held(self, action: Any) -> tuple[Float, bool, bool, dict[str, Any]]:
-        obs, _, terminated, _, told = self.held.step(action)
-        return np.array(obs, dtype=np.float64), bool(told["success"]), bool(terminated), {}

@@ -14,18 +14,7 @@ MAZE_RADIUS = 0.45
 
 
 class _GoalWorld(RoboticsWorld):
-    """Copies observations, which upstream shares, and passes seeds on."""
-
-    def _reset_held(
-        self, seed: int | None, options: dict[str, Any] | None
-    ) -> tuple[Any, dict[str, Any]]:
-        obs, _ = self.held.reset(seed=seed)
-        return _copied(obs), self._floats(obs)
-
-    def _step_held(self, action: Any) -> tuple[Any, bool, bool, dict[str, Any]]:
-        obs, _, terminated, _, told = self.held.step(action)
-        success = bool(told.get("is_success", told.get("success", False)))
-        return _copied(obs), success, bool(terminated), self._floats(obs)
+    """Says how far the goal is."""
 
     def _floats(self, obs: dict[str, Any]) -> dict[str, Any]:
         return {"distance_to_goal": _distance(obs["achieved_goal"], obs["desired_goal"]).item()}
@@ -91,10 +80,6 @@ class PointMazeEnv(_GoalWorld):
     ) -> npt.NDArray[np.float64]:
         """Return the sparse reward of goals (..., 2): 1.0 within 45 cm, else 0.0."""
         return (_distance(achieved_goal, desired_goal) <= MAZE_RADIUS).astype(np.float64)
-
-
-def _copied(obs: dict[str, Any]) -> dict[str, Any]:
-    return {key: np.array(value, dtype=np.float64) for key, value in obs.items()}
 
 
 def _distance(achieved: npt.NDArray[Any], desired: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -41,7 +41,7 @@ def state_keys(kind: str, obs: Any, info: Sequence[Info]) -> list[int]:
     if kind == "captions":
         return [digest("\n".join(step_captions(row)).encode()) for row in info]
     if kind == "obs":
-        return _digests(_leaves(obs))
+        return _digests(leaves(obs))
     if kind == "position":
         return _digests([_entry(obs, "blstats", kind)[:, _PLACE]])
     return _digests([np.asarray(_entry(obs, kind, kind))])
@@ -54,16 +54,20 @@ def _entry(obs: Any, name: str, kind: str) -> Any:
     return obs[name]
 
 
-def _leaves(obs: Any) -> list[Any]:
+def leaves(obs: Any) -> list[Any]:
+    """Return the arrays and lists of texts of a batch of observations, entries by name."""
     if isinstance(obs, Mapping):
-        return [leaf for name in sorted(obs) for leaf in _leaves(obs[name])]
+        return [leaf for name in sorted(obs) for leaf in leaves(obs[name])]
     if isinstance(obs, tuple):
-        return [leaf for part in obs for leaf in _leaves(part)]
-    if isinstance(obs, list):
-        return [[text.encode() for text in obs]]
-    return [np.asarray(obs)]
+        return [leaf for part in obs for leaf in leaves(part)]
+    return [obs]
 
 
-def _digests(leaves: Sequence[Any]) -> list[int]:
-    rows = [leaf if isinstance(leaf, list) else [row.tobytes() for row in leaf] for leaf in leaves]
-    return [digest(b"\0".join(parts)) for parts in zip(*rows, strict=True)]
+def _digests(parts: Sequence[Any]) -> list[int]:
+    return [digest(b"\0".join(row)) for row in zip(*map(_rows, parts), strict=True)]
+
+
+def _rows(leaf: Any) -> list[bytes]:
+    if isinstance(leaf, list):
+        return [text.encode() for text in leaf]
+    return [row.tobytes() for row in np.asarray(leaf)]

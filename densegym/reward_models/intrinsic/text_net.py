@@ -8,7 +8,8 @@ tenth and is enough for some thousand captions.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +47,7 @@ class TextNet:
             raise unknown("size", size, _LENGTH)
         self._length, self._seed, self._max_norm = _LENGTH[size], seed, max_norm
         self._steps = 0
-        with _seeded(seed):
+        with seeded(seed):
             self.module = _small(outputs) if size == "small" else _paper(outputs)
         self._optimizer = torch.optim.Adam(self.module.parameters(), lr=lr)
 
@@ -65,7 +66,7 @@ class TextNet:
         """Take one gradient step on a loss of the outputs (B, K); return the loss."""
         self.module.train()
         self._steps += 1
-        with _seeded(self._seed + self._steps):
+        with seeded(self._seed + self._steps):
             value = loss(self.module(self._encode(captions)))
             self._optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -152,18 +153,12 @@ def _paper(outputs: int) -> nn.Module:
     )
 
 
-class _seeded:  # reads as a verb where it is used
-    """A block in which torch draws from its own seed and leaves the global generator alone."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        self._state = torch.get_rng_state()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_rng_state(self._state)
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw from a seed, its own generator left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def to_arrays(value: Any) -> Any:

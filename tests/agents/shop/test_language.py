@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +13,7 @@ from densegym.agents.shop.language import LanguagePlayer, read_action
 from densegym.reward_models.llm.build import LLMConfig, build_client
 from densegym.reward_models.llm.scripted import ScriptedClient
 from densegym.reward_models.llm.types import BudgetExceeded, FatalLLMError, LLMError, Request
+from tests.chat_server import ChatServer
 
 
 def first_buyer(messages: list[dict[str, str]]) -> str:
@@ -31,40 +30,9 @@ def first_buyer(messages: list[dict[str, str]]) -> str:
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[str, list[dict], list[Callable]]]:
-    asked: list[dict] = []
-    answer: list[Callable] = [first_buyer]
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(told)
-            message = {"role": "assistant", "content": answer[0](told["messages"])}
-            body = {
-                "id": "1",
-                "object": "chat.completion",
-                "created": 1,
-                "model": "m-1",
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
-            }
-            raw = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *args):
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_address[1]}/v1", asked, answer
-    http.shutdown()
-    http.server_close()
-    thread.join()
+def server() -> Iterator[ChatServer]:
+    with ChatServer(lambda told: first_buyer(told["messages"])) as made:
+        yield made
 
 
 def player(url: str, **limits) -> LanguagePlayer:
@@ -72,7 +40,7 @@ def player(url: str, **limits) -> LanguagePlayer:
 
 
 def test_a_model_that_follows_the_rule_plays_as_the_rule(server, test):
-    url, asked, _ = server
+    url, asked = server.url, server.seen
     goals = test.goals[:6]
     language = player(url)
     seen = play_episodes(language, test, goals, lanes=3)
@@ -87,7 +55,7 @@ def test_a_model_that_follows_the_rule_plays_as_the_rule(server, test):
 
 
 def test_the_target_never_reaches_the_model(server, test):
-    url, asked, _ = server
+    url, asked = server.url, server.seen
     goal = test.goals[0]
     play_episodes(player(url), test, [goal])
     first = json.dumps(asked[0]["messages"])
@@ -96,8 +64,8 @@ def test_the_target_never_reaches_the_model(server, test):
 
 
 def test_replies_that_are_no_action_cost_a_step_and_are_explained(server, test):
-    url, asked, answer = server
-    answer[0] = lambda messages: "I would rather not."
+    url, asked = server.url, server.seen
+    server.answer = lambda told: "I would rather not."
     seen = play_episodes(player(url), test, test.goals[:1])
     assert seen.invalid == seen.steps == [test.max_steps]
     assert "Invalid action: write search[words]" in asked[1]["messages"][-1]["content"]
@@ -105,7 +73,7 @@ def test_replies_that_are_no_action_cost_a_step_and_are_explained(server, test):
 
 
 def test_a_recorded_play_needs_no_server(server, test, tmp_path):
-    url, asked, _ = server
+    url, asked = server.url, server.seen
     goals, transcript = test.goals[:2], tmp_path / "replies.jsonl"
     live = play_episodes(player(url, transcript=transcript), test, goals)
     count = len(asked)
@@ -116,9 +84,8 @@ def test_a_recorded_play_needs_no_server(server, test, tmp_path):
 
 
 def test_a_budget_stops_the_play(server, test):
-    url, _, _ = server
     with pytest.raises(BudgetExceeded, match="budget"):
-        play_episodes(player(url, budget_calls=2), test, test.goals[:2])
+        play_episodes(player(server.url, budget_calls=2), test, test.goals[:2])
 
 
 def test_one_failure_is_a_lost_step_and_a_fatal_one_stops(test):

@@ -1,4 +1,4 @@
-"""An author's context without search and sandbox: scripted replies, a judge of marks, rows."""
+"""An author's context without a search: scripted replies, rows in memory, any judge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from densegym.reward_models.authored.authors import find_author
 from densegym.reward_models.authored.search.candidate import Row
-from densegym.reward_models.authored.search.workbench import Judgement
+from densegym.reward_models.authored.search.context import Judgement
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.sandbox.status import Status
 from tests.reward_models.authored import toy_bank
@@ -65,24 +65,38 @@ def judge(source: str) -> Judgement:
 
 
 class FakeContext:
-    """Implements ``author.Context``: replies from a list, rows in memory, no sandbox."""
+    """Stands for ``context.Context``; replies come from a list of texts, Replies, and Nones."""
 
-    def __init__(self, replies, *, rows=(), candidates=1, feedback="", card=CARD, **options):
-        self.card, self.bank, self.rows, self.options = card, BANK, list(rows), options
+    def __init__(
+        self,
+        replies,
+        *,
+        judge=judge,
+        bank=BANK,
+        card=CARD,
+        rows=(),
+        candidates=1,
+        feedback="",
+        **options,
+    ):
+        self.card, self.bank, self.rows, self.options = card, bank, list(rows), options
         self.iteration = max((row.iteration for row in rows), default=-1) + 1
         self.candidates, self.feedback = candidates, feedback
         self.rng = np.random.default_rng([0, self.iteration])
         self.asked: list[dict] = []
         self.submitted: list[Row] = []
-        self._replies = list(replies)
+        self._replies, self._judge = list(replies), judge
 
     def ask(self, messages, *, samples=1, temperature=None, schema=None, purpose=""):
-        self.asked.append({"messages": list(messages), "samples": samples, "purpose": purpose})
+        self.asked.append(
+            {"messages": list(messages), "samples": samples, "temperature": temperature}
+            | {"purpose": purpose, "text": "\n".join(turn["content"] for turn in messages)}
+        )
         replies = [self._replies.pop(0) for _ in range(samples)]
         return [Reply(text=item) if isinstance(item, str) else item for item in replies]
 
     def submit(self, source, *, parents=(), reply=None, note="", train=True, prompt_hash=""):
-        judged = judge(source)
+        judged = self._judge(source)
         known = [*self.rows, *self.submitted]
         twins = (r.id for r in known if judged.ast_hash and r.ast_hash == judged.ast_hash)
         row = Row(
@@ -99,7 +113,7 @@ class FakeContext:
 
     def told(self, index: int = -1) -> str:
         """What the model read in one question."""
-        return "\n".join(turn["content"] for turn in self.asked[index]["messages"])
+        return self.asked[index]["text"]
 
     @property
     def trained(self) -> list[Row]:

@@ -1,56 +1,25 @@
-"""An author's context without a search: scripted replies, real verification, rows in memory."""
+"""An author's context whose programs are verified for real, in a worker process."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from densegym.reward_models.authored.screening.bank import Bank, Trajectory
-from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Judgement
 from densegym.reward_models.authored.verification.verify import verify
-from densegym.reward_models.llm.types import Reply
+from tests.reward_models.authored.fake_context import FakeContext
 from tests.toys import CARD
 
 
-class ScriptedContext:
-    """Implements ``author.Context``; replies come from a list of texts, Replies, and Nones."""
+def scripted(replies, bank, *, worker, card=CARD, **more) -> FakeContext:
+    """Return a context on the toy card, or another, whose judge is the verification."""
+    samples = {name: values[::2] for name, values in bank.stacked().items()}
 
-    def __init__(self, replies, bank, *, worker, card=CARD, rows=(), candidates=1, **options):
-        self.card, self.bank, self.rows = card, bank, list(rows)
-        self.candidates, self.options = candidates, options
-        self.iteration = 1 if rows else 0
-        self.rng = np.random.default_rng(0)
-        self.feedback = ""
-        self.asked: list[dict] = []
-        self.submitted: list[tuple[Row, dict]] = []
-        self._replies, self._worker = list(replies), worker
+    def judge(source: str) -> Judgement:
+        verdict = verify(source, card, samples=samples, worker=worker)
+        return Judgement(status=verdict.status, feedback=verdict.feedback)
 
-    def ask(self, messages, *, samples=1, temperature=None, schema=None, purpose=""):
-        replies = [self._replies.pop(0) for _ in range(samples)]
-        self.asked.append(
-            {"messages": list(messages), "samples": samples, "temperature": temperature}
-            | {"purpose": purpose, "text": "\n".join(turn["content"] for turn in messages)}
-        )
-        return [Reply(text=item) if isinstance(item, str) else item for item in replies]
-
-    def submit(self, source, *, parents=(), reply=None, note="", train=True, prompt_hash=""):
-        samples = {name: values[::2] for name, values in self.bank.stacked().items()}
-        verdict = verify(source, self.card, samples=samples, worker=self._worker)
-        row = Row(
-            id=f"{self.iteration:02d}-{len(self.submitted):02d}",
-            iteration=self.iteration,
-            parents=tuple(parents),
-            source=source,
-            status=verdict.status,
-            feedback=verdict.feedback,
-            author={"note": note, "train": train},
-        )
-        self.submitted.append((row, {"reply": reply, "prompt_hash": prompt_hash}))
-        return row
-
-    @property
-    def trained(self) -> list[Row]:
-        """The rows that would be trained."""
-        return [row for row, _ in self.submitted if row.status.passed and row.author["train"]]
+    return FakeContext(replies, judge=judge, bank=bank, card=card, **more)
 
 
 def make_bank(seed: int = 0, episodes: int = 40) -> Bank:

@@ -8,22 +8,8 @@ import pytest
 from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.inputs import inputs
 from densegym.reward_models.credit.redistribution.rrd import RRDCredit
-from densegym.reward_models.types import Episode, TaskCard
-
-PLAIN = TaskCard(id="Toy/Plain-v0")
-
-
-def episodes(count: int, seed: int = 0, length: int = 40) -> list[Episode]:
-    """A drifting point whose reward is its first coordinate less the effort; hidden in R."""
-    rng, made = np.random.default_rng(seed), []
-    for slot in range(count):
-        push = rng.uniform(-1, 1) + 0.5 * rng.normal(size=(length, 2))
-        obs = np.cumsum(np.concatenate([rng.normal(size=(1, 2)), 0.3 * push]), axis=0)
-        reward = obs[1:, 0] - 0.5 * np.square(push).sum(axis=1)
-        infos = [{} for _ in range(length)]
-        zeros = np.zeros(length)
-        made.append(Episode(slot, obs, push, reward, zeros, True, infos))
-    return made
+from densegym.reward_models.types import Episode
+from tests.reward_models.credit.worlds import PLAIN, drifts
 
 
 def correlation(model: RRDCredit, seen: list[Episode]) -> float:
@@ -34,8 +20,8 @@ def correlation(model: RRDCredit, seen: list[Episode]) -> float:
 @pytest.mark.parametrize("unbiased", [False, True])
 def test_single_steps_are_learnt_from_returns_alone(unbiased):
     model = RRDCredit(PLAIN, unbiased=unbiased, updates_per_step=0.25, hidden=64)
-    model.finish(episodes(80))
-    held_out = episodes(20, seed=1)
+    model.finish(drifts(80))
+    held_out = drifts(20, seed=1)
     assert correlation(model, held_out) > 0.7
     credits = model.finish(held_out)
     rates = [one.env_reward.mean() for one in held_out]
@@ -44,21 +30,21 @@ def test_single_steps_are_learnt_from_returns_alone(unbiased):
 
 def test_credits_are_uniform_until_enough_episodes_have_ended():
     model = RRDCredit(PLAIN, min_episodes=5)
-    first = episodes(4)
+    first = drifts(4)
     for credit, one in zip(model.finish(first), first, strict=True):
         np.testing.assert_allclose(credit, one.env_reward.mean())
     assert model.estimate(first[0]) is None
     few = model.predict(first[0].obs[:3], first[0].action[:3], first[0].obs[1:4])
     np.testing.assert_allclose(few, np.mean([one.env_reward.mean() for one in first]))
-    model.finish(episodes(4, seed=2))
+    model.finish(drifts(4, seed=2))
     assert model.ready
     assert model.estimate(first[0]) is not None
 
 
 def test_predictions_are_those_of_single_steps():
     model = RRDCredit(PLAIN)
-    model.finish(episodes(12))
-    one = episodes(1, seed=3)[0]
+    model.finish(drifts(12))
+    one = drifts(1, seed=3)[0]
     whole = model.estimate(one)
     rows = model.predict(one.obs[:-1], one.action, one.obs[1:])
     np.testing.assert_allclose(whole, rows)
@@ -67,7 +53,7 @@ def test_predictions_are_those_of_single_steps():
 
 
 def test_one_step_equal_returns_and_short_episodes_are_no_trouble():
-    short = episodes(15, length=1)
+    short = drifts(15, length=1)
     flat = [Episode(e.slot, e.obs, e.action, np.ones(1), np.zeros(1), True, e.info) for e in short]
     for unbiased in (False, True):
         model = RRDCredit(PLAIN, unbiased=unbiased, updates_per_step=1.0)
@@ -79,8 +65,8 @@ def test_one_step_equal_returns_and_short_episodes_are_no_trouble():
 def test_two_seeds_differ_and_one_repeats():
     def said(seed: int) -> np.ndarray:
         model = RRDCredit(PLAIN, seed=seed)
-        model.finish(episodes(12))
-        return model.estimate(episodes(1, seed=9)[0])
+        model.finish(drifts(12))
+        return model.estimate(drifts(1, seed=9)[0])
 
     np.testing.assert_array_equal(said(0), said(0))
     assert (said(0) != said(1)).any()
@@ -90,10 +76,10 @@ def test_a_state_brings_back_the_predictions():
     model = RRDCredit(PLAIN)
     empty = RRDCredit(PLAIN)
     empty.load_state_dict(model.state_dict())
-    model.finish(episodes(12))
+    model.finish(drifts(12))
     again = RRDCredit(PLAIN, seed=5)
     again.load_state_dict(model.state_dict())
-    one = episodes(1, seed=9)[0]
+    one = drifts(1, seed=9)[0]
     np.testing.assert_array_equal(model.estimate(one), again.estimate(one))
 
 

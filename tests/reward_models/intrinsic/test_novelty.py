@@ -11,8 +11,8 @@ from densegym.reward_models.intrinsic.novelty.e3b import E3B
 from densegym.reward_models.intrinsic.novelty.features import SYMBOLS, features_of
 from densegym.reward_models.intrinsic.novelty.rnd import RND, NovelD
 from densegym.reward_models.spec import build_reward, label
-from densegym.reward_models.types import Starts, Steps
-from tests.reward_models.intrinsic.worlds import CARD
+from densegym.reward_models.types import Starts
+from tests.reward_models.intrinsic.worlds import CARD, say
 
 LANES = np.arange(3)
 SPACE = spaces.Dict(
@@ -40,11 +40,8 @@ def batch(rng, rows=3):
 
 
 def step(model, obs, next_obs, action, lanes=LANES):
-    zeros, never = np.zeros(len(lanes)), np.zeros(len(lanes), dtype=np.bool_)
-    quiet = [{"captions": ()}] * len(lanes)
-    return model.score(
-        Steps(lanes, zeros.astype(np.int64), obs, action, next_obs, zeros, never, never, quiet)
-    )
+    silence = [()] * len(lanes)
+    return say(model, silence, lanes=lanes, obs=obs, action=action, next_obs=next_obs)
 
 
 def play(model, seed=0, steps=20, order=None):

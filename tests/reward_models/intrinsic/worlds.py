@@ -24,6 +24,7 @@ def say(
     *,
     lanes: Sequence[int] | None = None,
     obs: Any = None,
+    action: Any = None,
     next_obs: Any = None,
     info: Mapping[str, Any] | None = None,
 ) -> Scores:
@@ -35,7 +36,7 @@ def say(
             slot=np.arange(count) if lanes is None else np.array(lanes),
             t=zeros.astype(np.int64),
             obs=obs,
-            action=None,
+            action=action,
             next_obs=next_obs,
             env_reward=zeros,
             terminated=never,

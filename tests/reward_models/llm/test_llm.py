@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -30,84 +29,16 @@ from densegym.reward_models.llm.types import (
     Reply,
     Request,
 )
+from tests.chat_server import ChatServer, completion, in_turn, slowly
 
 KEY = "sk-secret-of-the-test"
 ASK = Request(messages=({"role": "user", "content": "write"},), model="m", max_tokens=50)
 
 
-class Server:
-    """Speaks the chat-completions protocol; answers come from a list, the last one stays."""
-
-    def __init__(self) -> None:
-        self.answers: list = ["hello"]
-        self.seen: list[dict] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.0"
-
-            def do_POST(self):
-                length = int(self.headers["Content-Length"])
-                outer.seen.append(json.loads(self.rfile.read(length)))
-                answers = outer.answers
-                answer = answers.pop(0) if len(answers) > 1 else answers[0]
-                outer.respond(self, answer)
-
-            def log_message(self, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
-        self.thread.start()
-
-    @staticmethod
-    def respond(handler, answer):
-        status, body = 200, answer
-        if isinstance(answer, tuple):
-            status, body = answer
-        if body == "sleep":
-            time.sleep(1.0)
-            body = "late"
-        if isinstance(body, str):
-            body = json.dumps(completion(body))
-        elif isinstance(body, dict):
-            body = json.dumps(body)
-        raw = body if isinstance(body, bytes) else body.encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Retry-After", "0")
-        handler.send_header("Content-Length", str(len(raw)))
-        handler.end_headers()
-        handler.wfile.write(raw)
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-
-def completion(text, finish="stop"):
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m-1",
-        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
-    }
-
-
-def refusal(status, told):
-    return (status, {"error": {"message": told, "type": "x", "code": None, "param": None}})
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
+def server() -> Iterator[ChatServer]:
+    with ChatServer(lambda request: "hello") as made:
+        yield made
 
 
 @pytest.fixture
@@ -131,13 +62,13 @@ def test_a_reply_comes_with_its_tokens(server, client):
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_passing_trouble_is_retried(server, client, status):
-    server.answers = [refusal(status, "busy"), refusal(status, "busy"), "at last"]
+    server.answer = in_turn([(status, "busy"), (status, "busy"), "at last"])
     assert client.complete(ASK).text == "at last"
     assert len(server.seen) == 3
 
 
 def test_lasting_trouble_is_told(server, client):
-    server.answers = [refusal(500, "broken")]
+    server.answer = in_turn([(500, "broken")])
     with pytest.raises(LLMError, match=r"failed: .*broken"):
         client.complete(ASK)
     assert len(server.seen) == 3
@@ -146,11 +77,11 @@ def test_lasting_trouble_is_told(server, client):
 @pytest.mark.parametrize(
     ("answer", "kind", "told"),
     [
-        (refusal(401, f"bad key {KEY}"), FatalLLMError, "refuses the key in TEST_KEY"),
-        (refusal(403, "no"), FatalLLMError, "refuses the key"),
-        (refusal(404, "no such model"), FatalLLMError, "knows no model m"),
-        (refusal(400, "too long"), LLMError, "refused the request"),
-        ("sleep", LLMError, "took too long"),
+        ((401, f"bad key {KEY}"), FatalLLMError, "refuses the key in TEST_KEY"),
+        ((403, "no"), FatalLLMError, "refuses the key"),
+        ((404, "no such model"), FatalLLMError, "knows no model m"),
+        ((400, "too long"), LLMError, "refused the request"),
+        (slowly(1.0, "late"), LLMError, "took too long"),
         (b"{half", LLMError, "."),
         (b"[]", LLMError, "."),
         ({"choices": []}, LLMError, "without text"),
@@ -159,7 +90,7 @@ def test_lasting_trouble_is_told(server, client):
     ],
 )
 def test_every_failure_has_its_words_and_none_holds_the_key(server, client, answer, kind, told):
-    server.answers = [answer]
+    server.answer = answer if callable(answer) else in_turn([answer])
     with pytest.raises(kind, match=told) as caught:
         client.complete(ASK)
     assert KEY not in str(caught.value)
@@ -180,11 +111,13 @@ def test_without_key_and_endpoint_it_says_what_to_set(monkeypatch):
 
 
 def test_refused_parameters_are_renamed_or_dropped_once(server, client):
-    server.answers = [
-        refusal(400, "max_tokens is not supported, use max_completion_tokens instead"),
-        refusal(400, "temperature does not support 1.0"),
-        "fine",
-    ]
+    server.answer = in_turn(
+        [
+            (400, "max_tokens is not supported, use max_completion_tokens instead"),
+            (400, "temperature does not support 1.0"),
+            "fine",
+        ]
+    )
     assert client.complete(ASK).text == "fine"
     assert server.seen[-1]["max_completion_tokens"] == 50
     assert "temperature" not in server.seen[-1]
@@ -193,7 +126,7 @@ def test_refused_parameters_are_renamed_or_dropped_once(server, client):
 
 
 def test_samples_stay_at_their_index(server, client):
-    server.answers = [completion("cut", "length")]
+    server.answer = in_turn([completion("cut", "length")])
     replies = sample(client, dataclasses.replace(ASK, seed=100), 3)
     assert [type(reply) for reply in replies] == [LLMError] * 3
     assert sorted(item["seed"] for item in server.seen) == [100, 101, 102]
@@ -334,11 +267,13 @@ MARK = dataclasses.replace(ASK, schema=SCHEMA, purpose="marking")
 
 
 def test_json_is_asked_for_by_schema_then_as_an_object_then_in_words(server, client):
-    server.answers = [
-        refusal(400, "response_format of type json_schema is not supported"),
-        refusal(400, "response_format json_object is not supported"),
-        '{"mark": 1}',
-    ]
+    server.answer = in_turn(
+        [
+            (400, "response_format of type json_schema is not supported"),
+            (400, "response_format json_object is not supported"),
+            '{"mark": 1}',
+        ]
+    )
     client.complete(MARK)
     client.complete(MARK)
     asked = [item.get("response_format", {}).get("type") for item in server.seen]
@@ -347,7 +282,9 @@ def test_json_is_asked_for_by_schema_then_as_an_object_then_in_words(server, cli
 
 
 def test_a_reply_that_does_not_meet_its_schema_is_repaired_twice_at_most(server, client):
-    server.answers = ["no idea", 'Sure: {"mark": "high"}', '```json\n{"mark": 3}\n```', '{"x": 1}']
+    server.answer = in_turn(
+        ["no idea", 'Sure: {"mark": "high"}', '```json\n{"mark": 3}\n```', '{"x": 1}']
+    )
     asked = Structured(client)
     reply = asked.complete(MARK)
     assert json.loads(reply.text) == {"mark": 3}
@@ -361,7 +298,7 @@ def test_a_reply_that_does_not_meet_its_schema_is_repaired_twice_at_most(server,
 
 
 def test_a_request_without_schema_passes_through(server, client):
-    server.answers = ["anything"]
+    server.answer = in_turn(["anything"])
     assert Structured(client).complete(ASK).text == "anything"
 
 

@@ -15,7 +15,7 @@ from densegym.reward_models.progress.judges import grm, gvl, robometer, rynnvalu
 from densegym.reward_models.registry import find_reward
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import TaskCard
-from tests.reward_models.progress.server import VisionServer, slowly, texts
+from tests.chat_server import ChatServer, likely, slowly
 
 CARD = TaskCard(id="Toy-v0", goal="open the drawer")
 RNG = np.random.default_rng(0)
@@ -29,9 +29,14 @@ def server(monkeypatch):
 
     monkeypatch.setattr(sdk, "INITIAL_RETRY_DELAY", 0.001)
     monkeypatch.setattr(sdk, "MAX_RETRY_DELAY", 0.002)
-    made = VisionServer(lambda request: "+10%")
-    yield made
-    made.close()
+    with ChatServer(lambda request: "+10%") as made:
+        yield made
+
+
+def texts(request):
+    """Return the texts of a request's parts; pictures are ``"<image>"``."""
+    parts = request["messages"][-1]["content"]
+    return [part["text"] if part["type"] == "text" else "<image>" for part in parts]
 
 
 def judge_of(server, build, **options):
@@ -96,7 +101,8 @@ def test_still_pictures_are_not_asked_about(server):
 
 
 def test_letters_give_the_mean_over_their_probabilities(server):
-    server.answer = lambda request: {"K": math.log(0.5), "U": math.log(0.4), "?": math.log(0.1)}
+    said = {"K": math.log(0.5), "U": math.log(0.4), "?": math.log(0.1)}
+    server.answer = lambda request: likely("K", said)
     judge = judge_of(server, vlac.build, soft=True)
     assert hop(judge, [0], [1]).value == pytest.approx([0.4 / 0.9])
     assert server.seen[0]["top_logprobs"] == 20
@@ -228,7 +234,7 @@ def test_batches_equal_single_questions(server):
 
 
 def test_done_is_asked_in_vlacs_own_way(server):
-    server.answer = lambda request: {"1": math.log(0.8), "0": math.log(0.2)}
+    server.answer = lambda request: likely("K", {"1": math.log(0.8), "0": math.log(0.2)})
     judge = judge_of(server, vlac.build)
     assert judge.done(judge.see(SHOWN[:1]), ["x"]).value == pytest.approx([0.8])
     assert "<done>" in texts(server.seen[0])[-1]

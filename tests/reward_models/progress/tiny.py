@@ -75,8 +75,17 @@ def _pictures(folder: Path, patch: int) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
 
+def _markers(words: PreTrainedTokenizerFast) -> dict[str, int]:
+    markers = {
+        "image_token_id": "<|image_pad|>",
+        "video_token_id": "<|video_pad|>",
+        "vision_start_token_id": "<|vision_start|>",
+        "vision_end_token_id": "<|vision_end|>",
+    }
+    return {key: words.convert_tokens_to_ids(token) for key, token in markers.items()}
+
+
 def qwen3_config(words: PreTrainedTokenizerFast) -> Qwen3VLConfig:
-    number = words.convert_tokens_to_ids
     return Qwen3VLConfig(
         text_config=_text(len(words), {"mrope_section": [2, 1, 1], "mrope_interleaved": True}),
         vision_config={
@@ -89,10 +98,7 @@ def qwen3_config(words: PreTrainedTokenizerFast) -> Qwen3VLConfig:
             "deepstack_visual_indexes": [0],
             "patch_size": 16,
         },
-        image_token_id=number("<|image_pad|>"),
-        video_token_id=number("<|video_pad|>"),
-        vision_start_token_id=number("<|vision_start|>"),
-        vision_end_token_id=number("<|vision_end|>"),
+        **_markers(words),
     )
 
 
@@ -109,7 +115,6 @@ def qwen25(folder: Path) -> Path:
     """Save a Qwen2.5-VL, as GRM-3B is."""
     torch.manual_seed(0)
     words = tokenizer(folder, QWEN)
-    number = words.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
         text_config=_text(len(words), {"mrope_section": [2, 1, 1]}),
         vision_config={
@@ -122,10 +127,7 @@ def qwen25(folder: Path) -> Path:
             "window_size": 56,
             "fullatt_block_indexes": [1],
         },
-        image_token_id=number("<|image_pad|>"),
-        video_token_id=number("<|video_pad|>"),
-        vision_start_token_id=number("<|vision_start|>"),
-        vision_end_token_id=number("<|vision_end|>"),
+        **_markers(words),
     )
     Qwen2_5_VLForConditionalGeneration(config).eval().save_pretrained(folder)
     _pictures(folder, 14)

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
 from densegym.reward_models.authored.writing import extract, prompts
 from densegym.reward_models.authored.writing.dense_sparse import compose, designed

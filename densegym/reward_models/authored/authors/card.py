@@ -20,8 +20,8 @@ from densegym.errors import RewardError
 from densegym.reward_models.authored.programs.runner import Scored, open_runner
 from densegym.reward_models.authored.screening.bank import Bank, Trajectory
 from densegym.reward_models.authored.screening.scoring import score_bank
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
 from densegym.reward_models.authored.writing import prompts, reflection
 from densegym.reward_models.authored.writing.drafting import (

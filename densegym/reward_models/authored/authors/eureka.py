@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.authored.writing.drafting import (

@@ -17,8 +17,8 @@ import numpy as np
 from densegym.errors import RewardError
 from densegym.reward_models.authored.authors.preference import Fit, fit_preference
 from densegym.reward_models.authored.programs.printing import array, literal
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.authored.writing.dialogue import (

@@ -26,8 +26,8 @@ from densegym.reward_models.authored.programs.cost_terms import (
     print_program,
 )
 from densegym.reward_models.authored.programs.printing import literal
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.authored.writing.dialogue import (

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.authored.writing.dialogue import (
     SHARED,

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import prompts, reflection
 from densegym.reward_models.authored.writing.drafting import (
     Block,

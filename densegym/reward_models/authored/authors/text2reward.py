@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
 from densegym.reward_models.authored.writing import prompts, reflection
 from densegym.reward_models.authored.writing.drafting import (

@@ -25,8 +25,8 @@ from densegym.reward_models.authored.programs.cost_terms import (
     load_library,
     print_program,
 )
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import rank_key
 from densegym.reward_models.types import Float
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from densegym.reward_models.authored.controls.grammar import Grammar, Tree, program, tree_of
 from densegym.reward_models.authored.controls.uniform import ScreenedUniform, until_passing
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 
 POPULATION, TOURNAMENT, CROSSOVER, PARSIMONY = 32, 3, 0.5, 0.01
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from densegym.reward_models.authored.controls.grammar import Grammar, program
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 
 TRIES = 50  # per wanted candidate
 

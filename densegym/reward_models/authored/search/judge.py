@@ -12,7 +12,7 @@ from densegym.reward_models.authored.screening.bank import Bank
 from densegym.reward_models.authored.screening.loops import find_loops
 from densegym.reward_models.authored.screening.scoring import score_bank
 from densegym.reward_models.authored.screening.screens import screen
-from densegym.reward_models.authored.search.workbench import Judgement
+from densegym.reward_models.authored.search.context import Judgement
 from densegym.reward_models.authored.verification.verify import Verdict, verify
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
@@ -25,7 +25,7 @@ _CLOCKS = ("ms", "us_per_transition")  # they differ between runs, and a ledger 
 
 
 class ProgramJudge:
-    """Implements ``workbench.Judge`` with one worker process for all programs of a search.
+    """Implements ``context.Judge`` with one worker process for all programs of a search.
 
     Args:
         card: the task.

@@ -18,10 +18,10 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.authored.screening.bank import Bank
 from densegym.reward_models.authored.search.author import Author
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context, Desk
 from densegym.reward_models.authored.search.evaluation import Evaluator, Job, Outcome
 from densegym.reward_models.authored.search.halving import best, promoted, rank_key
 from densegym.reward_models.authored.search.ledger import Ledger
-from densegym.reward_models.authored.search.workbench import Desk, Workbench
 from densegym.reward_models.llm.types import LLMError
 from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import TaskCard
@@ -155,9 +155,9 @@ class Search:
         stopped = ""
         for iteration in range(self._config.iterations * self._config.restarts):
             self._tell("proposing", iteration)
-            bench = self._workbench(iteration)
+            context = self._context(iteration)
             try:
-                self._author.propose(bench)
+                self._author.propose(context)
             except LLMError as error:
                 stopped = str(error)  # what was submitted before is trained all the same
             self._train(iteration)
@@ -185,12 +185,12 @@ class Search:
         assert found is not None
         return found
 
-    def _workbench(self, iteration: int) -> Workbench:
+    def _context(self, iteration: int) -> Context:
         config = self._config
         restart, within = divmod(iteration, config.iterations)
         first = restart * config.iterations
         earlier = [row for row in self._ledger.rows() if first <= row.iteration < iteration]
-        return Workbench(
+        return Context(
             card=self._card,
             iteration=within,
             candidates=config.candidates,

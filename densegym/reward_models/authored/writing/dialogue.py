@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from densegym.errors import DenseGymError, unknown
-from densegym.reward_models.authored.search.author import Context
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.llm.types import Message, Reply
 

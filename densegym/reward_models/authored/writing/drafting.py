@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from densegym.errors import RewardError, unknown
 from densegym.reward_models.authored.programs.declarations import declare, declared
 from densegym.reward_models.authored.programs.renaming import aliases, inverse, rename, rename_text
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import extract, prompts, reflection
 from densegym.reward_models.authored.writing.dialogue import ask_one, assistant, system, user
 from densegym.reward_models.llm.types import Message, Reply

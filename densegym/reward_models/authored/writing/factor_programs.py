@@ -6,8 +6,8 @@ import re
 
 from densegym.reward_models.authored.programs.runner import open_runner
 from densegym.reward_models.authored.screening.bank import Bank
-from densegym.reward_models.authored.search.author import Context
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import extract
 from densegym.reward_models.authored.writing.dialogue import FaultyAnswerError
 from densegym.reward_models.llm.structured import json_object

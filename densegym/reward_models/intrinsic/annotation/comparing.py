@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.intrinsic.annotation.asking import Asking
-from densegym.reward_models.intrinsic.annotation.grading import goal_text
-from densegym.reward_models.intrinsic.annotation.table import Provenance
-from densegym.reward_models.llm.types import Client
+from densegym.reward_models.intrinsic.annotation.grading import ProgressAsking
 
 SEPARATOR = "\n"  # between the two captions of a pair; captions hold no line breaks
 
@@ -31,35 +28,13 @@ def pair_of(key: str) -> tuple[str, str]:
     return first, second
 
 
-class Comparer(Asking):
-    """Says which of two captions tells of more progress; items are ``pair_key``s.
+class Comparer(ProgressAsking):
+    """Says which of two captions tells of more progress; items are ``pair_key``s."""
 
-    Args:
-        client: whom to ask.
-        model: as the endpoint names it.
-        goal: key of ``assets/captions/goals.toml``.
-        annotator: type of annotator for the provenance.
-    """
-
+    kind = "preference"
+    prompt_name = "caption-compare-v1"
     entries = "pairs"
     fields: Mapping[str, Any] = {"best": {"enum": [0, 1, 2]}}
-
-    def __init__(
-        self,
-        client: Client,
-        *,
-        model: str,
-        goal: str = "progress",
-        annotator: str = "language model",
-    ) -> None:
-        made = Provenance(
-            kind="preference",
-            goal=goal,
-            prompt="caption-compare-v1",
-            annotator=annotator,
-            model=model,
-        )
-        super().__init__(client, made, {"goal": goal_text(goal)})
 
     def show(self, item: str) -> str:
         """Return both captions."""

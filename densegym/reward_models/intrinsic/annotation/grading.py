@@ -10,12 +10,12 @@ from typing import Any
 from densegym import assets
 from densegym.errors import unknown
 from densegym.reward_models.intrinsic.annotation.asking import Asking
-from densegym.reward_models.intrinsic.annotation.table import HELPFUL, Provenance
+from densegym.reward_models.intrinsic.annotation.table import HELPFUL, Kind, Provenance
 from densegym.reward_models.llm.types import Client
 
 
-class Grader(Asking):
-    """Grades captions; a word that means nothing must agree with the number.
+class ProgressAsking(Asking):
+    """Asks what captions say of progress towards a goal; subclasses say how.
 
     Args:
         client: whom to ask.
@@ -23,15 +23,16 @@ class Grader(Asking):
         goal: key of ``assets/captions/goals.toml``.
         annotator: type of annotator for the provenance.
 
+    Attributes:
+        kind: of the labels.
+        prompt_name: with its version, for the provenance.
+
     Raises:
         UnknownNameError: no such goal.
     """
 
-    entries = "captions"
-    fields: Mapping[str, Any] = {
-        "label": {"enum": ["FOO", "BAR"]},
-        "grade": {"type": "integer", "minimum": 0, "maximum": 9},
-    }
+    kind: Kind
+    prompt_name: str
 
     def __init__(
         self,
@@ -42,9 +43,21 @@ class Grader(Asking):
         annotator: str = "language model",
     ) -> None:
         made = Provenance(
-            kind="grade", goal=goal, prompt="caption-grade-v1", annotator=annotator, model=model
+            kind=self.kind, goal=goal, prompt=self.prompt_name, annotator=annotator, model=model
         )
         super().__init__(client, made, {"goal": goal_text(goal)})
+
+
+class Grader(ProgressAsking):
+    """Grades captions; a word that means nothing must agree with the number."""
+
+    kind = "grade"
+    prompt_name = "caption-grade-v1"
+    entries = "captions"
+    fields: Mapping[str, Any] = {
+        "label": {"enum": ["FOO", "BAR"]},
+        "grade": {"type": "integer", "minimum": 0, "maximum": 9},
+    }
 
     def value(self, entry: Mapping[str, Any]) -> float | None:
         """Return the grade, unless the word says otherwise."""

@@ -49,16 +49,6 @@ def _orthogonal(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
-def seeded(seed: int, make: Any) -> Any:
-    """Return ``make()`` with torch drawing from ``seed``, its own generator left alone."""
-    state = torch.get_rng_state()
-    torch.manual_seed(seed)
-    try:
-        return make()
-    finally:
-        torch.set_rng_state(state)
-
-
 def tensors(features: Features) -> tuple[Tensor, Tensor]:
     """Return symbols and scalars as tensors."""
     return torch.from_numpy(features.symbols), torch.from_numpy(features.scalars)

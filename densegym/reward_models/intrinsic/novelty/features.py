@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densegym.errors import DenseGymError
+from densegym.reward_models.intrinsic.keys import leaves
 from densegym.reward_models.types import Int
 
 _CROPS = ("chars_crop", "glyphs_crop", "chars", "glyphs")
@@ -48,8 +49,8 @@ def features_of(obs: Any) -> Features:
         stats = obs.get("blstats")
         counters = np.zeros((len(crop), 0)) if stats is None else stats[:, list(_COUNTERS)]
         return Features(symbols, _squash(counters))
-    leaves = [_flat(leaf) for leaf in _leaves(obs)]
-    scalars = np.concatenate(leaves, axis=1) if leaves else np.zeros((0, 0))
+    numbers = [_flat(leaf) for leaf in leaves(obs)]
+    scalars = np.concatenate(numbers, axis=1) if numbers else np.zeros((0, 0))
     return Features(np.zeros((len(scalars), 0), dtype=np.int64), _squash(scalars))
 
 
@@ -69,17 +70,9 @@ def _crop(obs: Mapping[str, Any]) -> Any:
     return padded[np.arange(len(values))[:, None, None], rows, columns]
 
 
-def _leaves(obs: Any) -> list[Any]:
-    if isinstance(obs, Mapping):
-        return [leaf for name in sorted(obs) for leaf in _leaves(obs[name])]
-    if isinstance(obs, tuple):
-        return [leaf for part in obs for leaf in _leaves(part)]
-    if isinstance(obs, list):
-        raise DenseGymError('novelty of text is counted: use intrinsic/count with "key": "obs"')
-    return [obs]
-
-
 def _flat(leaf: Any) -> Any:
+    if isinstance(leaf, list):
+        raise DenseGymError('novelty of text is counted: use intrinsic/count with "key": "obs"')
     values = np.asarray(leaf, dtype=np.float64)
     return values.reshape(len(values), -1)
 

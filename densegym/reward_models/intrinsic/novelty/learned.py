@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.intrinsic.novelty.encoder import RunningScale, restore, seeded, state_of
+from densegym.reward_models.intrinsic.novelty.encoder import RunningScale, restore, state_of
 from densegym.reward_models.intrinsic.novelty.features import Features
+from densegym.reward_models.intrinsic.text_net import seeded
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Float, Scores
@@ -30,7 +31,9 @@ class LearnedBonus(RewardModel):
 
     traits = Traits(mode="add", scale=0.1)
 
-    def __init__(self, *, seed: int, lr: float, update_every: int, normalize: bool) -> None:
+    def __init__(
+        self, *, seed: int = 0, lr: float = 5e-4, update_every: int = 8, normalize: bool = True
+    ) -> None:
         if lr <= 0.0 or update_every < 1:
             raise DenseGymError(
                 f"lr is positive and update_every at least 1; given {lr} and {update_every}"
@@ -88,7 +91,8 @@ class LearnedBonus(RewardModel):
 
     def _build(self, symbols: int, scalars: int) -> None:
         self._shape = symbols, scalars
-        self._modules = seeded(self._seed, lambda: self._networks(symbols, scalars))
+        with seeded(self._seed):
+            self._modules = self._networks(symbols, scalars)
         learning = [m for name, m in self._modules.items() if not name.startswith("fixed")]
         parameters = [p for module in learning for p in module.parameters()]
         self._optimizer = torch.optim.Adam(parameters, lr=self._lr)

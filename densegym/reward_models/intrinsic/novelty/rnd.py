@@ -23,22 +23,12 @@ class RND(LearnedBonus):
     """Pays the distance between a learned and a fixed random code of the successor.
 
     Burda et al. 2018, as in arXiv 2306.03236: not squared. The prediction of a batch is taken
-    before the networks learn from it, so the order of lanes plays no part.
-
-    Args:
-        seed: of the networks.
-        lr: learning rate of Adam.
-        update_every: vector steps between gradient steps.
-        normalize: divide by the running deviation.
+    before the networks learn from it, so the order of lanes plays no part. Arguments are those of
+    ``LearnedBonus``.
     """
 
     name = "intrinsic/rnd-v1"
     traits = LearnedBonus.traits.replace(terms=("rnd",))
-
-    def __init__(
-        self, *, seed: int = 0, lr: float = 5e-4, update_every: int = 8, normalize: bool = True
-    ) -> None:
-        super().__init__(seed=seed, lr=lr, update_every=update_every, normalize=normalize)
 
     def score(self, steps: Steps) -> Scores:
         """Pay the distance at every row's successor, and learn from it."""

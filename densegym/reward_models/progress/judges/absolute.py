@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.judge import Seen, Verdict, hop_between
 from densegym.reward_models.progress.judges.vision import LookingJudge
 from densegym.reward_models.types import Frames
@@ -20,6 +21,8 @@ class AbsoluteJudge(LookingJudge):
 
     The hop from the start is the progress itself, so ``fusion="forward"`` asks once per picture.
     """
+
+    fusion: Fusion = "forward"
 
     def values(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float] | None]:
         """Return the progress in [0, 1] at every picture of each attempt, or None."""

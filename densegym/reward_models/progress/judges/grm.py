@@ -12,21 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.judge import Seen, Verdict
-from densegym.reward_models.progress.judges.options import Fusing, assemble
+from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.judges.vision import (
     LIKELY,
     VisionJudge,
     letters,
     score_form,
 )
-from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Interview
 from densegym.reward_models.progress.vlm.pictures import grey_like
 from densegym.reward_models.progress.vlm.question import Question
 from densegym.reward_models.progress.vlm.template import Template
-from densegym.reward_models.types import Frames, Pictures, TaskCard
+from densegym.reward_models.types import Frames, Pictures
 
 MIN_PIXELS, MAX_PIXELS = 12_544, 76_800  # of a picture, as in training: 112² to 277²
 ARCHITECTURES = {
@@ -46,7 +46,8 @@ class GrmOptions:
 
     Attributes:
         goal: picture of the finished task, of another attempt; a file, or a film whose last
-            picture counts. Without one the potential is incremental.
+            picture counts. With one the three views are averaged, or weighted by their
+            agreement with ``fusion="consistency"``; without one the potential is incremental.
         prompt: file in place of ``assets/prompts/progress/grm.txt``.
         soft: ask for one of 21 letters and take the mean over their probabilities.
     """
@@ -69,6 +70,7 @@ class GrmJudge(VisionJudge):
     def __init__(self, interview: Interview, options: GrmOptions) -> None:
         pictures = Pictures(size=256, pretty=True)
         super().__init__(interview, pictures, size=_ROOM_SIZE, how="shrink", goal=options.goal)
+        self.fusion: Fusion = "incremental" if options.goal is None else "mean"
         self._soft = options.soft
         self._template = Template.shipped("grm", options.prompt)
 
@@ -104,22 +106,10 @@ class GrmJudge(VisionJudge):
         )
 
 
-def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
-    """Build ``progress/grm``.
-
-    Args:
-        task: not read.
-        seed: not read; the model answers at temperature 0.
-        **options: of ``Access``, ``GrmOptions`` and ``Fusing``. With a goal the three views are
-            averaged; ``fusion="consistency"`` weights them by their agreement.
-
-    Raises:
-        RewardError: no model is named, or the checkpoint is unusable.
-    """
-    fusion: Any = "incremental" if options.get("goal") is None else "mean"
-    return assemble("grm", options, GrmOptions, _judge, fusion=fusion)
+def _judge(access: Access, options: GrmOptions, seed: int) -> GrmJudge:
+    asked = access.interview(ARCHITECTURES, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
+    return GrmJudge(asked, options)
 
 
-def _judge(access: Access, options: GrmOptions, fusing: Fusing) -> GrmJudge:
-    asker = access.asker(ARCHITECTURES, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
-    return GrmJudge(access.interview(asker), options)
+build = builder("grm", GrmOptions, _judge)
+"""Builds ``progress/grm``."""

@@ -16,16 +16,15 @@ import numpy as np
 
 from densegym.reward_models.progress.judge import Seen, Verdict
 from densegym.reward_models.progress.judges.absolute import AbsoluteJudge, Attempt
-from densegym.reward_models.progress.judges.options import Fusing, assemble
+from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.judges.vision import ask_done
-from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Form, Interview
 from densegym.reward_models.progress.vlm.pictures import digest
 from densegym.reward_models.progress.vlm.question import Question
 from densegym.reward_models.progress.vlm.template import Part, Template
-from densegym.reward_models.types import Int, Pictures, TaskCard
+from densegym.reward_models.types import Int, Pictures
 
 SIZE = 256
 ARCHITECTURES = {
@@ -141,19 +140,9 @@ def _unshuffled(shown: Sequence[float], order: Int) -> list[float]:
     return [float(value) for value in values]
 
 
-def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
-    """Build ``progress/gvl``.
+def _judge(access: Access, options: GvlOptions, seed: int) -> GvlJudge:
+    return GvlJudge(access.interview(ARCHITECTURES), options, seed)
 
-    Args:
-        task: not read.
-        seed: of the order in which frames are shown.
-        **options: of ``Access``, ``GvlOptions`` and ``Fusing``.
 
-    Raises:
-        RewardError: no model is named, or the checkpoint is unusable.
-    """
-
-    def judge(access: Access, chosen: GvlOptions, fusing: Fusing) -> GvlJudge:
-        return GvlJudge(access.interview(access.asker(ARCHITECTURES)), chosen, seed)
-
-    return assemble("gvl", options, GvlOptions, judge, fusion="forward")
+build = builder("gvl", GvlOptions, _judge)
+"""Builds ``progress/gvl``."""

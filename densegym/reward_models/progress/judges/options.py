@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.judge import Judge
+from densegym.reward_models.progress.judges.vision import LookingJudge
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.vlm.access import Access, refuse, take
+from densegym.reward_models.types import TaskCard
 
 O = TypeVar("O")  # noqa: E741
 
@@ -39,36 +41,34 @@ class Fusing:
     interpolate: bool = False
 
 
-def assemble(
-    name: str,
-    options: dict[str, Any],
-    own: type[O],
-    judge: Callable[[Access, O, Fusing], Judge],
-    *,
-    fusion: Fusion,
-) -> ProgressPotential:
-    """Return the potential of a judge that asks a model.
+def builder(
+    name: str, own: type[O], judge: Callable[[Access, O, int], LookingJudge]
+) -> Callable[..., ProgressPotential]:
+    """Return what builds the potential of a judge that asks a model.
+
+    It takes a task, which it does not read, a seed, and the options of ``Access``, ``own`` and
+    ``Fusing``. It raises ``UnknownNameError`` for an option nobody knows, and ``RewardError``
+    where no model is named or it is unusable.
 
     Args:
         name: of the judge.
-        options: of ``Access``, ``own`` and ``Fusing``.
         own: dataclass of the judge's options.
-        judge: makes it.
-        fusion: its rule, unless the user names another.
-
-    Raises:
-        UnknownNameError: an option nobody knows.
-        RewardError: no model is named, or it is unusable.
+        judge: makes it from access, own options and seed.
     """
-    left = dict(options)
-    access, chosen, fusing = take(Access, left), take(own, left), take(Fusing, left)
-    refuse(f"progress/{name}", left, Access, own, Fusing)
-    access.check(f"progress/{name}")
-    return potential(name, judge(access, chosen, fusing), fusing, fusion)
+
+    def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
+        left = dict(options)
+        access, chosen, fusing = take(Access, left), take(own, left), take(Fusing, left)
+        refuse(f"progress/{name}", left, Access, own, Fusing)
+        access.check(f"progress/{name}")
+        made = judge(access, chosen, seed)
+        return potential(name, made, fusing, made.fusion)
+
+    return build
 
 
 def potential(name: str, judge: Judge, fusing: Fusing, fusion: Fusion) -> ProgressPotential:
-    """Return the potential of a judge."""
+    """Return the potential of a judge, by ``fusion`` unless the user names another rule."""
     values = {field.name: getattr(fusing, field.name) for field in dataclasses.fields(fusing)}
     rule: Fusion = fusing.fusion or fusion
     return ProgressPotential(judge, name=f"progress/{name}", **{**values, "fusion": rule})

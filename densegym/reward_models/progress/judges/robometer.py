@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.judges.heads import Asked, Headed, Source, SourceJudge
-from densegym.reward_models.progress.judges.options import Fusing, assemble
-from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.template import Template
-from densegym.reward_models.types import Pictures, TaskCard
+from densegym.reward_models.types import Pictures
 
 SIZE = 256  # pixels; a multiple of Qwen3-VL's 32
 ARCHITECTURES = {"qwen3_vl": "Qwen3-VL with Robometer's heads", "robometer": "LeRobot's layout"}
@@ -54,27 +52,16 @@ class RobometerJudge(SourceJudge):
         return self.source.numbers(attempts, text)
 
 
-def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
-    """Build ``progress/robometer``.
-
-    Args:
-        task: not read.
-        seed: not read; the model answers at temperature 0.
-        **options: of ``Access``, ``RobometerOptions`` and ``Fusing``.
-
-    Raises:
-        RewardError: no model is named, or the checkpoint is unusable.
-    """
-    return assemble("robometer", options, RobometerOptions, _judge, fusion="forward")
-
-
-def _judge(access: Access, options: RobometerOptions, fusing: Fusing) -> RobometerJudge:
+def _judge(access: Access, options: RobometerOptions, seed: int) -> RobometerJudge:
     if access.checkpoint is None:
         template = Template.shipped("robometer", options.prompt)
-        asker = access.asker(ARCHITECTURES)
-        return RobometerJudge(Asked(access.interview(asker), template, 1.0, None))
+        return RobometerJudge(Asked(access.interview(ARCHITECTURES), template, 1.0, None))
     from densegym.reward_models.progress.judges.robometer_net import load
 
     template = Template.shipped("robometer-head", options.prompt)
     head = load(access, ARCHITECTURES, template, options.processor)
     return RobometerJudge(Headed(head))
+
+
+build = builder("robometer", RobometerOptions, _judge)
+"""Builds ``progress/robometer``."""

@@ -18,14 +18,8 @@ from torch import Tensor, nn
 from densegym.errors import ProgressBackendError
 from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.vlm.access import Access
-from densegym.reward_models.progress.vlm.backbone import (
-    last_hidden,
-    load_backbone,
-    qwen3_settings,
-    read_weights,
-)
+from densegym.reward_models.progress.vlm.backbone import Backbone, last_hidden, open_backbone
 from densegym.reward_models.progress.vlm.encoding import Encoder, harmless
-from densegym.reward_models.progress.vlm.loading import placed, read_config, weight_files
 from densegym.reward_models.progress.vlm.template import Part, Template
 
 TOKEN = "<|prog_token|>"
@@ -116,28 +110,20 @@ def load(
     Raises:
         ProgressBackendError: missing, damaged, incomplete, or of another architecture.
     """
-    assert access.checkpoint is not None
-    path = Path(access.checkpoint)
-    config = read_config(path, architectures)
-    weights = read_weights(weight_files(path))
-    place, kind = placed(access.device, access.dtype)
-    own = dict(config.get("vlm_config") or config)
-    settings = qwen3_settings(path, own)
-    backbone, heads = load_backbone(path, settings, weights, _HEAD, kind, ("lm_head.",))
-    width = int(own["text_config"]["hidden_size"])
-    progress = _head(path, heads, "progress_head.", width).to(place, backbone.dtype)
-    success = _head(path, heads, "success_head.", width).to(place, backbone.dtype)
-    encoder = Encoder.of(Path(processor) if processor else path, {"model_type": "robometer"}, place)
-    _add_tokens(encoder, backbone)
-    return RobometerHead(backbone.to(place), progress, success, encoder, template, access.batch)
+    opened = open_backbone(access, architectures, _HEAD, ("lm_head.",))
+    progress, success = (_head(opened, name) for name in ("progress_head", "success_head"))
+    path = Path(processor) if processor else opened.path
+    encoder = Encoder.of(path, {"model_type": "robometer"}, opened.device)
+    _add_tokens(encoder, opened.model)
+    return RobometerHead(opened.model, progress, success, encoder, template, access.batch)
 
 
-def _head(path: Path, weights: Mapping[str, Tensor], prefix: str, width: int) -> nn.Module:
+def _head(opened: Backbone, name: str) -> nn.Module:
     """Return a head: linear, layer norm, GELU, dropout, linear, and a logistic unit if single."""
-    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    if "4.weight" not in own:
-        raise ProgressBackendError(f"{path} has no {prefix[:-1]}: it is no Robometer checkpoint")
-    outputs = own["4.weight"].shape[0]
+    last = opened.heads.get(f"{name}.4.weight")
+    if last is None:
+        raise ProgressBackendError(f"{opened.path} has no {name}: it is no Robometer checkpoint")
+    width, outputs = int(opened.config["text_config"]["hidden_size"]), last.shape[0]
     layers: list[nn.Module] = [
         nn.Linear(width, width // 2),
         nn.LayerNorm(width // 2),
@@ -145,14 +131,9 @@ def _head(path: Path, weights: Mapping[str, Tensor], prefix: str, width: int) ->
         nn.Dropout(0.0),
         nn.Linear(width // 2, outputs),
     ]
-    if prefix == "progress_head." and outputs == 1:
+    if name == "progress_head" and outputs == 1:
         layers.append(nn.Sigmoid())
-    head = nn.Sequential(*layers)
-    try:
-        head.load_state_dict(own)
-    except RuntimeError as error:
-        raise ProgressBackendError(f"{path}: {prefix[:-1]} has another shape: {error}") from error
-    return head.eval()
+    return opened.fit(nn.Sequential(*layers), f"{name}.")
 
 
 def _add_tokens(encoder: Encoder, backbone: Any) -> None:

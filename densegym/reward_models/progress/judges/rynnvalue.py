@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from densegym.errors import RewardError
 from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.judges.heads import Asked, Headed, Source, SourceJudge
-from densegym.reward_models.progress.judges.options import Fusing, assemble
-from densegym.reward_models.progress.potential import ProgressPotential
+from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.template import Template
-from densegym.reward_models.types import Pictures, TaskCard
+from densegym.reward_models.types import Pictures
 
 SIZE = 256
 LONGEST_S = 512.0  # the head's range
@@ -73,25 +71,10 @@ class RynnvalueJudge(SourceJudge):
         return [min(1.0, max(0.0, 1.0 - left / whole)) for left in seconds]
 
 
-def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
-    """Build ``progress/rynnvalue``.
-
-    Args:
-        task: not read.
-        seed: not read; the model answers at temperature 0.
-        **options: of ``Access``, ``RynnvalueOptions`` and ``Fusing``.
-
-    Raises:
-        RewardError: no model is named, or the checkpoint is unusable.
-    """
-    return assemble("rynnvalue", options, RynnvalueOptions, _judge, fusion="forward")
-
-
-def _judge(access: Access, options: RynnvalueOptions, fusing: Fusing) -> RynnvalueJudge:
+def _judge(access: Access, options: RynnvalueOptions, seed: int) -> RynnvalueJudge:
     if access.checkpoint is None:
         template = Template.shipped("rynnvalue", options.prompt)
-        interview = access.interview(access.asker(ARCHITECTURES))
-        source: Source = Asked(interview, template, LONGEST_S, None)
+        source: Source = Asked(access.interview(ARCHITECTURES), template, LONGEST_S, None)
     else:
         from densegym.reward_models.progress.judges.rynnvalue_net import load
 
@@ -99,3 +82,7 @@ def _judge(access: Access, options: RynnvalueOptions, fusing: Fusing) -> Rynnval
         described = (options.robot, options.camera)
         source = Headed(load(access, ARCHITECTURES, template, described))
     return RynnvalueJudge(source, options.horizon_s)
+
+
+build = builder("rynnvalue", RynnvalueOptions, _judge)
+"""Builds ``progress/rynnvalue``."""

@@ -22,13 +22,8 @@ from torch import Tensor, nn
 from densegym.errors import ProgressBackendError
 from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.vlm.access import Access
-from densegym.reward_models.progress.vlm.backbone import (
-    load_backbone,
-    qwen3_settings,
-    read_weights,
-)
+from densegym.reward_models.progress.vlm.backbone import Backbone, open_backbone
 from densegym.reward_models.progress.vlm.encoding import Encoder, harmless
-from densegym.reward_models.progress.vlm.loading import placed, read_config, weight_files
 from densegym.reward_models.progress.vlm.template import Part, Template
 
 VALUE, RELATIVE = "<value>", "<relative_value>"
@@ -189,21 +184,15 @@ def load(
     Raises:
         ProgressBackendError: missing, damaged, incomplete, or of another architecture.
     """
-    assert access.checkpoint is not None
-    path = Path(access.checkpoint)
-    config = read_config(path, architectures)
-    weights = read_weights(weight_files(path))
-    place, kind = placed(access.device, access.dtype)
-    settings = qwen3_settings(path, config)
-    backbone, own = load_backbone(path, settings, weights, _HEAD, kind)
-    repeats = tuple(int(config.get(f"{k}_token_repeat", 1)) for k in ("value", "relative_value"))
-    heads = _heads(path, config, own, int(config["text_config"]["hidden_size"]) * repeats[0])
+    opened = open_backbone(access, architectures, _HEAD)
+    config = opened.config
+    value, relative = (int(config.get(f"{k}_token_repeat", 1)) for k in ("value", "relative_value"))
     return RynnvalueHead(
-        backbone.to(place),
-        heads.to(place, backbone.dtype),
-        _bins(path, config["value_tokenizer_config"]).to(place),
-        (repeats[0], repeats[1]),
-        Encoder.of(path, config, place),
+        opened.model,
+        _heads(opened, int(config["text_config"]["hidden_size"]) * value),
+        _bins(opened.path, config["value_tokenizer_config"]).to(opened.device),
+        (value, relative),
+        Encoder.of(opened.path, config, opened.device),
         template,
         described,
     )
@@ -222,25 +211,15 @@ def _bins(path: Path, settings: Mapping[str, Any]) -> Tensor:
     return torch.linspace(first, last, int(settings["bins"]))
 
 
-def _heads(
-    path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], width: int
-) -> nn.ModuleList:
+def _heads(opened: Backbone, width: int) -> nn.ModuleList:
+    config, path = opened.config, opened.path
     settings = config.get("value_head_config")
     if not settings:
         raise ProgressBackendError(f"{path} has no value head: it is no RynnValue checkpoint")
     bins = int(config["value_tokenizer_config"]["bins"])
     count = int(config.get("num_value_heads", 1))
     heads = nn.ModuleList(_head(path, settings, width, bins) for _ in range(count))
-    own = {
-        key.removeprefix("value_heads."): value
-        for key, value in weights.items()
-        if key.startswith("value_heads.")
-    }
-    try:
-        heads.load_state_dict(own)
-    except RuntimeError as error:
-        raise ProgressBackendError(f"{path}: the value heads do not fit: {error}") from error
-    return heads.eval()
+    return opened.fit(heads, "value_heads.")
 
 
 def _head(path: Path, settings: Mapping[str, Any], width: int, bins: int) -> nn.Module:

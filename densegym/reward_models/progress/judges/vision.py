@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.films import read_film
 from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, check_images
 from densegym.reward_models.progress.vlm import replies
@@ -34,7 +35,12 @@ class LookingJudge(BaseJudge):
         how: pictures are resized.
         goal: picture of the finished task, best of another attempt; a file, or a film whose last
             picture counts.
+
+    Attributes:
+        fusion: how its hops become a potential, unless the user says otherwise.
     """
+
+    fusion: Fusion
 
     def __init__(self, pictures: Pictures, *, size: int, how: Fit, goal: str | None = None) -> None:
         self.pictures, self._size, self._how = pictures, size, how

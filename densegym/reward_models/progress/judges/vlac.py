@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from densegym.errors import RewardError
+from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.films import read_film
 from densegym.reward_models.progress.judge import Seen, Verdict
-from densegym.reward_models.progress.judges.options import Fusing, assemble
+from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.judges.vision import (
     LIKELY,
     VisionJudge,
@@ -25,12 +26,11 @@ from densegym.reward_models.progress.judges.vision import (
     verdict,
     yes_form,
 )
-from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Interview
 from densegym.reward_models.progress.vlm.question import Question
 from densegym.reward_models.progress.vlm.template import Part, Template
-from densegym.reward_models.types import Frames, Pictures, TaskCard
+from densegym.reward_models.types import Frames, Pictures
 
 SIZE = 448  # pixels; VLAC stretches pictures to a square of it
 ARCHITECTURES = {"internvl": "InternVL2, converted to transformers' own layout"}
@@ -71,6 +71,7 @@ class VlacJudge(VisionJudge):
     """
 
     name = "vlac"
+    fusion: Fusion = "vlac"
 
     def __init__(self, interview: Interview, options: VlacOptions) -> None:
         pictures = Pictures(size=SIZE, pretty=True)
@@ -145,22 +146,12 @@ class VlacJudge(VisionJudge):
         return [f"<goal> <task> {task} </task>: ", self.goal[0, 0], "\n<goal>\n"]
 
 
-def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
-    """Build ``progress/vlac``.
-
-    Args:
-        task: not read.
-        seed: not read; the model answers at temperature 0.
-        **options: of ``Access``, ``VlacOptions`` and ``Fusing``; hops are fused by VLAC's rule.
-
-    Raises:
-        RewardError: no model is named, or the checkpoint is unusable.
-    """
-    return assemble("vlac", options, VlacOptions, _judge, fusion="vlac")
+def _judge(access: Access, options: VlacOptions, seed: int) -> VlacJudge:
+    return VlacJudge(access.interview(ARCHITECTURES), options)
 
 
-def _judge(access: Access, options: VlacOptions, fusing: Fusing) -> VlacJudge:
-    return VlacJudge(access.interview(access.asker(ARCHITECTURES)), options)
+build = builder("vlac", VlacOptions, _judge)
+"""Builds ``progress/vlac``."""
 
 
 def _spread(reference: str | None) -> Frames | None:

@@ -66,8 +66,8 @@ class Access:
                 f"{self.deadline_s}, n_parallel={self.n_parallel}, batch={self.batch}"
             )
 
-    def asker(self, architectures: Mapping[str, str], **pixels: int) -> Asker:
-        """Return who answers.
+    def interview(self, architectures: Mapping[str, str], **pixels: int) -> Interview:
+        """Return the interview of whoever answers.
 
         Args:
             architectures: what a checkpoint may be: its model type, and what that is in words.
@@ -76,6 +76,9 @@ class Access:
         Raises:
             ProgressBackendError: the checkpoint is missing, damaged, or of another architecture.
         """
+        return Interview(self._asker(architectures, pixels), ReplyCache(self.cache))
+
+    def _asker(self, architectures: Mapping[str, str], pixels: Mapping[str, int]) -> Asker:
         if self.checkpoint is None:
             return self._endpoint()
         from densegym.reward_models.progress.vlm.generation import CheckpointAsker
@@ -97,10 +100,6 @@ class Access:
             budget_calls=self.budget_calls,
         )
         return VisionEndpoint(config)
-
-    def interview(self, asker: Asker) -> Interview:
-        """Return the interview of whoever answers."""
-        return Interview(asker, ReplyCache(self.cache))
 
 
 def take(cls: type[C], options: dict[str, Any]) -> C:

@@ -22,9 +22,8 @@ from densegym.reward_models.features import blank_steps, feature_names
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.model import FunctionReward
 from densegym.reward_models.sandbox.allowlist import inspect_source
-from densegym.reward_models.sandbox.process import Worker
 from densegym.reward_models.sandbox.status import Status
-from tests.reward_models.authored.scripted_context import ScriptedContext, make_bank
+from tests.reward_models.authored.scripted_context import scripted
 from tests.toys import CARD
 
 NINE = np.array([0.0, 0.1, -0.1, 0.9, -0.9, 1.0, -1.0, 1.1, -1.1])
@@ -53,17 +52,6 @@ FINE, STOP = json.dumps({"problems": []}), json.dumps({"problems": ["the sign is
 
 def fenced(code: str) -> str:
     return f"First, think.\n```python\n{code}\n```\nThat is all."
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker() as hired:
-        yield hired
-
-
-@pytest.fixture(scope="module")
-def bank():
-    return make_bank()
 
 
 def run(source: str, features, memory=None):
@@ -136,7 +124,7 @@ def test_memory_is_handed_from_step_to_step():
 
 
 def test_a_memory_program_passes_every_check(worker, bank):
-    context = ScriptedContext([fenced(MEMORY), FINE], bank, worker=worker)
+    context = scripted([fenced(MEMORY), FINE], bank, worker=worker)
     AutoMC().propose(context)
     assert [row.status for row in context.trained] == [Status.OK]
     assert designed(context.trained[0].source) == MEMORY.strip()
@@ -170,7 +158,7 @@ def test_what_cannot_be_composed_is_said(code, problem):
 
 def test_the_critic_is_heard_at_most_three_times(worker, bank):
     replies = [fenced(DESIGN), STOP, fenced(DESIGN), STOP, fenced(DESIGN), STOP, fenced(DESIGN)]
-    context = ScriptedContext(replies, bank, worker=worker)
+    context = scripted(replies, bank, worker=worker)
     AutoMC().propose(context)
     asked = [item["purpose"] for item in context.asked]
     assert asked == ["designer", *["critic", "revision"] * 3]
@@ -181,9 +169,9 @@ def test_the_critic_is_heard_at_most_three_times(worker, bank):
 
 def test_the_critic_is_told_what_failed_and_the_design_is_repaired(worker, bank):
     replies = [fenced(BROKEN), FINE, STOP, fenced(DESIGN), FINE]
-    context = ScriptedContext(replies, bank, worker=worker)
+    context = scripted(replies, bank, worker=worker)
     AutoMC().propose(context)
-    first, second = (row for row, _ in context.submitted)
+    first, second = context.submitted
     assert not first.status.passed
     assert second.status is Status.OK
     assert first.feedback in context.asked[2]["text"]
@@ -191,16 +179,16 @@ def test_the_critic_is_told_what_failed_and_the_design_is_repaired(worker, bank)
 
 def test_a_critic_that_sees_no_problem_waves_no_error_through(worker, bank):
     replies = [fenced(BROKEN), FINE, FINE, fenced(DESIGN), FINE]
-    context = ScriptedContext(replies, bank, worker=worker)
+    context = scripted(replies, bank, worker=worker)
     AutoMC().propose(context)
-    first, second = (row for row, _ in context.submitted)
+    first, second = context.submitted
     assert second.status is Status.OK
     assert first.feedback in context.asked[3]["messages"][-1]["content"]
 
 
 def test_what_is_never_composed_is_kept_but_not_trained(worker, bank):
     alone = "def compute_reward(height):\n    return 100.0 * height, {'h': 100.0 * height}"
-    context = ScriptedContext([fenced(alone)], bank, worker=worker, rounds=0)
+    context = scripted([fenced(alone)], bank, worker=worker, rounds=0)
     AutoMC().propose(context)
     assert len(context.submitted) == 1
     assert context.trained == []
@@ -208,13 +196,13 @@ def test_what_is_never_composed_is_kept_but_not_trained(worker, bank):
 
 def test_a_reply_that_never_comes_costs_one_candidate_only(worker, bank):
     replies = [None, fenced(DESIGN), None]
-    context = ScriptedContext(replies, bank, worker=worker, candidates=2)
+    context = scripted(replies, bank, worker=worker, candidates=2)
     AutoMC().propose(context)
     assert len(context.trained) == 1
 
 
 def test_the_analyzer_reads_failed_episodes_of_the_winner(worker, bank):
-    first = ScriptedContext([fenced(DESIGN), FINE], bank, worker=worker)
+    first = scripted([fenced(DESIGN), FINE], bank, worker=worker)
     AutoMC().propose(first)
     rung = {"F_mean": 0.2, "F_std": 0.1, "success": 0.2, "length": 30.0, "training_success": 0.1}
     rung |= {"episodes": 20, "env_steps": 1000, "fraction": 1.0, "seed": 1}
@@ -222,7 +210,7 @@ def test_the_analyzer_reads_failed_episodes_of_the_winner(worker, bank):
     own = next(item for item in bank.trajectories if not item.success)
     more = bank.joined([dataclasses.replace(own, source=f"policy:{winner.id}")])
     found = json.dumps({"cause": "it hovers", "request": "pay the climb"})
-    context = ScriptedContext([found, fenced(DESIGN), FINE], more, worker=worker, rows=[winner])
+    context = scripted([found, fenced(DESIGN), FINE], more, worker=worker, rows=[winner])
     context.feedback = "it looks shy"
     AutoMC().propose(context)
     analyzer, designer = context.asked[0], context.asked[1]
@@ -238,7 +226,7 @@ def test_the_analyzer_reads_failed_episodes_of_the_winner(worker, bank):
 
 def test_a_reply_that_was_cut_off_is_no_code(worker, bank):
     cut = Reply(text=fenced(DESIGN), finish="length")
-    context = ScriptedContext([cut], bank, worker=worker, rounds=0)
+    context = scripted([cut], bank, worker=worker, rounds=0)
     AutoMC().propose(context)
     assert len(context.submitted) == 1
     assert context.trained == []
@@ -246,9 +234,9 @@ def test_a_reply_that_was_cut_off_is_no_code(worker, bank):
 
 def test_an_unknown_option_is_refused(worker, bank):
     with pytest.raises(UnknownNameError, match="rounds"):
-        AutoMC().propose(ScriptedContext([], bank, worker=worker, round=1))
+        AutoMC().propose(scripted([], bank, worker=worker, round=1))
 
 
 def test_rounds_must_be_a_count(worker, bank):
     with pytest.raises(RewardError, match="rounds"):
-        AutoMC().propose(ScriptedContext([], bank, worker=worker, rounds="many"))
+        AutoMC().propose(scripted([], bank, worker=worker, rounds="many"))

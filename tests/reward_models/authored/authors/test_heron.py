@@ -21,9 +21,8 @@ from densegym.reward_models.authored.screening.bank import Bank
 from densegym.reward_models.authored.screening.scoring import score_bank
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
-from densegym.reward_models.sandbox.process import Worker
 from densegym.reward_models.sandbox.status import Status
-from tests.reward_models.authored.scripted_context import ScriptedContext, make_bank
+from tests.reward_models.authored.scripted_context import make_bank, scripted
 from tests.toys import CARD
 
 CODE = """def factors(height, told, push):
@@ -40,18 +39,12 @@ def answer(code: str = CODE, ranking=RANKING) -> str:
 
 
 @pytest.fixture(scope="module")
-def worker():
-    with Worker() as hired:
-        yield hired
-
-
-@pytest.fixture(scope="module")
 def bank():
     return make_bank(episodes=60)
 
 
 def propose(replies, bank, worker, **changes):
-    context = ScriptedContext(replies, bank, worker=worker, **changes)
+    context = scripted(replies, bank, worker=worker, **changes)
     Heron().propose(context)
     return context
 
@@ -176,7 +169,7 @@ def test_eight_factors_fit_into_a_program():
 def test_ranked_factors_become_a_reward_that_orders_the_bank(bank, worker):
     context = propose([answer()], bank, worker)
     (row,) = context.trained
-    factors = context.submitted[0][0]
+    factors = context.submitted[0]
     assert row.parents == (factors.id,)
     assert factors.author["train"] is False
     assert "# Most important first: +high, -noise, -effort" in row.source
@@ -228,7 +221,7 @@ def test_a_factor_that_fails_on_a_step_nobody_verified_is_given_back(bank, worke
     )
     rooted = CODE.replace("np.tanh(told)", "np.sqrt(500.0 - told)")
     context = propose([answer(rooted), answer()], rare, worker)
-    assert context.submitted[0][0].status is Status.OK
+    assert context.submitted[0].status is Status.OK
     assert "noise is NaN" in context.asked[1]["messages"][-1]["content"]
 
 
@@ -272,7 +265,7 @@ def test_the_next_iteration_sees_factors_order_and_outcome(bank, worker):
     first = propose([answer()], bank, worker)
     rung = {"F_mean": 0.2, "F_std": 0.1, "success": 0.2, "length": 30.0, "training_success": 0.1}
     rung |= {"episodes": 20, "env_steps": 1000, "fraction": 1.0, "seed": 1}
-    factors, winner = (row for row, _ in first.submitted)
+    factors, winner = first.submitted
     context = propose([answer()], bank, worker, rows=[factors, winner.with_(rungs=(rung,))])
     turns = context.asked[0]["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]

@@ -28,9 +28,8 @@ from densegym.reward_models.authored.programs.runner import open_runner
 from densegym.reward_models.authored.screening.bank import Bank, Trajectory
 from densegym.reward_models.features import blank_steps, feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
-from densegym.reward_models.sandbox.process import Worker
 from densegym.reward_models.sandbox.status import Status
-from tests.reward_models.authored.scripted_context import ScriptedContext, make_bank
+from tests.reward_models.authored.scripted_context import make_bank, scripted
 
 CARDS = {world.card.id: world.card for world in worlds()}
 CARD = CARDS["DenseGym/ButtonPress-v0"]
@@ -39,12 +38,6 @@ OPEN = "start of description\nBe {CHOICE: [at, off]} it by [NUM: 0.1] m.\nend of
 CODED = json.dumps(
     {"hand_to_object": {"weight": 2, "target": 0}, "object_to_goal_y": {"weight": "3.5"}}
 )
-
-
-@pytest.fixture(scope="module")
-def worker():
-    with Worker() as hired:
-        yield hired
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +52,7 @@ def bank():
 
 
 def propose(replies, bank, worker, **changes):
-    context = ScriptedContext(replies, bank, worker=worker, card=CARD, **changes)
+    context = scripted(replies, bank, worker=worker, card=CARD, **changes)
     L2R().propose(context)
     return context
 
@@ -248,6 +241,6 @@ def test_the_same_replies_leave_the_same_programs(bank, worker):
 
 
 def test_a_family_without_a_library_is_refused(worker):
-    context = ScriptedContext([], make_bank(), worker=worker)
+    context = scripted([], make_bank(), worker=worker)
     with pytest.raises(RewardError, match="metaworld"):
         L2R().propose(context)

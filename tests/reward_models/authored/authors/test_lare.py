@@ -9,9 +9,8 @@ import pytest
 from densegym.errors import RewardError
 from densegym.reward_models.authored.authors.lare import LaRe
 from densegym.reward_models.llm.types import Reply
-from densegym.reward_models.sandbox.process import Worker
 from densegym.reward_models.sandbox.status import Status
-from tests.reward_models.authored.scripted_context import ScriptedContext, make_bank
+from tests.reward_models.authored.scripted_context import scripted
 
 GOOD = 'def factors(height, told):\n    return {"height": height, "told": np.tanh(told)}'
 WIDE = 'def factors(position):\n    return {"place": position}'
@@ -25,19 +24,8 @@ def answer(code: str) -> str:
     return json.dumps({"understand": "u", "analyze": "a", "functions": code})
 
 
-@pytest.fixture(scope="module")
-def worker():
-    with Worker() as hired:
-        yield hired
-
-
-@pytest.fixture(scope="module")
-def bank():
-    return make_bank()
-
-
 def propose(replies, bank, worker, **options):
-    context = ScriptedContext(replies, bank, worker=worker, candidates=6, **options)
+    context = scripted(replies, bank, worker=worker, candidates=6, **options)
     LaRe().propose(context)
     return context
 
@@ -45,10 +33,10 @@ def propose(replies, bank, worker, **options):
 def test_five_candidates_are_merged_into_one_that_passes(bank, worker):
     candidates = [answer(code) for code in (GOOD, WIDE, NAN, STILL, TWINS)]
     context = propose([*candidates, answer(GOOD)], bank, worker)
-    ((row, told),) = context.submitted
+    (row,) = context.submitted
     assert row.status is Status.OK
     assert row.author["train"] is False
-    assert told["prompt_hash"]
+    assert row.author["prompt_hash"]
     sampling, merging = context.asked
     assert (sampling["samples"], sampling["temperature"]) == (5, 1.0)
     assert (merging["samples"], merging["temperature"]) == (1, 0.3)
@@ -59,9 +47,9 @@ def test_five_candidates_are_merged_into_one_that_passes(bank, worker):
 
 def test_a_wrong_shape_is_repaired(bank, worker):
     context = propose([answer(WIDE), answer(GOOD)], bank, worker, n=1)
-    assert [row.status for row, _ in context.submitted] == [Status.BAD_SHAPE, Status.OK]
+    assert [row.status for row in context.submitted] == [Status.BAD_SHAPE, Status.OK]
     assert [item["purpose"] for item in context.asked] == ["factors", "repair"]  # n=1: no merge
-    assert context.submitted[0][0].feedback in context.asked[1]["text"]
+    assert context.submitted[0].feedback in context.asked[1]["text"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +58,7 @@ def test_a_wrong_shape_is_repaired(bank, worker):
 def test_what_no_decoder_can_use_is_given_back(code, bank, worker):
     context = propose([answer(code), answer(GOOD)], bank, worker, n=1)
     assert len(context.submitted) == 2
-    assert context.submitted[-1][0].status is Status.OK
+    assert context.submitted[-1].status is Status.OK
 
 
 def test_five_repairs_and_only_the_newest_fault_in_the_dialogue(bank, worker):
@@ -86,10 +74,10 @@ def test_five_repairs_and_only_the_newest_fault_in_the_dialogue(bank, worker):
 
 def test_answers_that_are_no_json_still_count(bank, worker):
     context = propose([f"Here:\n```python\n{GOOD}\n```"], bank, worker, n=1)
-    assert context.submitted[0][0].status is Status.OK
+    assert context.submitted[0].status is Status.OK
     context = propose(["I cannot.", answer(GOOD)], bank, worker, n=1)
-    assert context.submitted[0][0].status is Status.PARSE_ERROR
-    assert context.submitted[1][0].status is Status.OK
+    assert context.submitted[0].status is Status.PARSE_ERROR
+    assert context.submitted[1].status is Status.OK
 
 
 def test_what_was_cut_off_is_asked_for_again(bank, worker):

@@ -9,10 +9,10 @@ import pytest
 
 from densegym.reward_models.authored.authors import find_author
 from densegym.reward_models.authored.search.candidate import Row
+from densegym.reward_models.authored.search.context import Desk
 from densegym.reward_models.authored.search.evaluation import Outcome
 from densegym.reward_models.authored.search.ledger import Ledger
 from densegym.reward_models.authored.search.search import Search, SearchConfig
-from densegym.reward_models.authored.search.workbench import Desk
 from densegym.reward_models.authored.writing.prompts import prompt_hash
 from densegym.reward_models.llm.types import Reply
 from tests.reward_models.authored.fake_context import (

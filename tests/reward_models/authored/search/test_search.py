@@ -10,6 +10,7 @@ import pytest
 
 from densegym.errors import DenseGymError, ResultsError
 from densegym.reward_models.authored.screening.bank import Bank, Trajectory
+from densegym.reward_models.authored.search.context import Desk, Judgement
 from densegym.reward_models.authored.search.evaluation import Outcome
 from densegym.reward_models.authored.search.ledger import Ledger
 from densegym.reward_models.authored.search.search import (
@@ -18,7 +19,6 @@ from densegym.reward_models.authored.search.search import (
     Search,
     SearchConfig,
 )
-from densegym.reward_models.authored.search.workbench import Desk, Judgement
 from densegym.reward_models.llm.scripted import ScriptedClient
 from densegym.reward_models.llm.types import BudgetExceeded, Reply
 from densegym.reward_models.sandbox.status import Status

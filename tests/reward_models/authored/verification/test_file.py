@@ -36,16 +36,19 @@ def spec(path, text=None):
     return {"model": "authored/file", "path": str(path)}
 
 
-def test_a_file_pays_through_the_engine(tmp_path):
-    engine = build_engine(spec(tmp_path / "mine.py", SOURCE), 2, task=CARD)
-    obs = np.arange(6.0).reshape(2, 3)
+def paid(engine, obs):
     engine.begin(engine.slots, obs, [{}, {}])
     flags = np.zeros(2, bool)
-    paid = engine.advance(
+    return engine.advance(
         slot=engine.slots, action=np.zeros((2, 2)), next_obs=obs, env_reward=np.ones(2),
         terminated=flags, truncated=flags, info=[{}, {}],
     ).reward  # fmt: skip
-    np.testing.assert_allclose(paid, np.tanh(obs[:, 2]))
+
+
+def test_a_file_pays_through_the_engine(tmp_path):
+    engine = build_engine(spec(tmp_path / "mine.py", SOURCE), 2, task=CARD)
+    obs = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_allclose(paid(engine, obs), np.tanh(obs[:, 2]))
     assert engine.keys[-1] == "reward/part/high"
 
 
@@ -135,13 +138,7 @@ def test_only_the_signs_of_two_terms_may_be_paid(tmp_path):
     asked = {**spec(tmp_path / "mine.py", TWO_TERMS), "sign_constrained": True}
     engine = build_engine(asked, 2, task=CARD)
     obs = np.array([[0.0, 0.0, -2.0], [0.0, 0.0, 5.0]])
-    engine.begin(engine.slots, obs, [{}, {}])
-    flags = np.zeros(2, bool)
-    paid = engine.advance(
-        slot=engine.slots, action=np.zeros((2, 2)), next_obs=obs, env_reward=np.ones(2),
-        terminated=flags, truncated=flags, info=[{}, {}],
-    ).reward  # fmt: skip
-    np.testing.assert_allclose(paid, [-0.1, 1.1])
+    np.testing.assert_allclose(paid(engine, obs), [-0.1, 1.1])
 
 
 @pytest.mark.parametrize(

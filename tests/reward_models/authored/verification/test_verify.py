@@ -42,12 +42,6 @@ FACTORS = "def factors(height, told):\n    return {'height': height, 'told': np.
 
 
 @pytest.fixture(scope="module")
-def worker():
-    with Worker() as shared:
-        yield shared
-
-
-@pytest.fixture(scope="module")
 def samples():
     rng = np.random.default_rng(0)
     obs = rng.normal(size=(601, 3))

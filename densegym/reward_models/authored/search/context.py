@@ -1,4 +1,4 @@
-"""The author's workbench: asks the language model, judges a program the moment it is submitted."""
+"""What an author is given: a language model to ask, and checks of a program once submitted."""
 
 from __future__ import annotations
 
@@ -66,10 +66,17 @@ class Desk:
     on_failed: Callable[[LLMError], None] = lambda error: None
 
 
-class Workbench:
-    """Implements ``author.Context`` for one iteration; arguments as its attributes.
+class Context:
+    """What the search lends to an author for one iteration.
 
     Args:
+        card: the task, with its feature table.
+        iteration: 0-based, within its restart.
+        candidates: how many passing candidates the iteration should yield (K).
+        rows: rows of all earlier iterations in order of submission, with their fitness.
+        bank: labelled trajectories of the task, for quantiles and examples.
+        rng: seeded from the search's seed and the iteration.
+        options: author options from the search configuration.
         kind: of the author, for the ledger.
         temperature: of replies, unless the author says otherwise.
         ledger: where submissions go.
@@ -77,6 +84,9 @@ class Workbench:
         prefix: of the ids of this iteration.
         restart: 0-based; replies of different restarts are independent.
         on_row: told after every submission.
+
+    Attributes:
+        feedback: what a person said about the last iteration, or "".
     """
 
     def __init__(
@@ -114,10 +124,13 @@ class Workbench:
         schema: Mapping[str, Any] | None = None,
         purpose: str = "",
     ) -> list[Reply | None]:
-        """Return independent replies in order; None where one failed for good.
+        """Return ``samples`` independent replies in order; None where one failed for good.
+
+        Failures are ledgered. Temperature None takes the search's.
 
         Raises:
-            LLMError: there is no language model, or no further reply can be had from it.
+            LLMError: there is no language model, or every further reply would fail: no budget,
+                wrong key, endpoint down.
         """
         if self._desk.client is None:
             raise LLMError("this author asks a language model; give --model, --mailbox or --replay")
@@ -149,7 +162,18 @@ class Workbench:
         train: bool = True,
         prompt_hash: str = "",
     ) -> Row:
-        """Judge a program, write it to the ledger, and return its row.
+        """Check and screen a program now, write it to the ledger, and return its row.
+
+        Passing rows with ``train`` take part in the iteration's training. The row's
+        ``feedback`` says what was wrong with a failing one.
+
+        Args:
+            source: the program's text.
+            parents: ids of the candidates it was made from.
+            reply: the reply it was taken from; brings its model, key and price.
+            note: what kind of move it was, e.g. ``"repair"``.
+            train: whether it may take part in training.
+            prompt_hash: of the prompt templates.
 
         Raises:
             ResultsError: the ledger holds another program under this id: it belongs to another

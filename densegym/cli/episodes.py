@@ -1,0 +1,120 @@
+"""The verbs on episodes: ``play`` a trained policy, ``relabel`` what was stored.
+
+Both say what a reward sees, or would have paid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from densegym.cli.bench import parse_seeds
+from densegym.cli.options import CONSOLE, Drawn, JsonLine, Reward
+from densegym.cli.progress import episode_bar, step_bar
+from densegym.envs import tasks
+from densegym.errors import require
+from densegym.reward_models import episodes as files
+from densegym.reward_models.spec import build_engine, from_text, label
+
+_LANES = 16
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command()(play)
+    app.command()(relabel)
+
+
+def play(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    seeds: Annotated[str, typer.Option(help="Comma-separated; an episode each.")] = "0",
+    reward: Annotated[
+        str | None, typer.Option(help="Let another reward judge the episode: a name, or JSON.")
+    ] = None,
+    drawn: Drawn = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; the run's own media by default.")
+    ] = None,
+) -> None:
+    """Play a trained run and film it, with what its reward saw drawn below.
+
+    Writes a film (mp4) and a strip of pictures (png) of every episode.
+    Drawn are the potential, hops and abstentions of a progress reward and
+    how sure it is that the task is done, or what other rewards paid, and
+    the true success. densegym report shows those in the run's own folder.
+
+    Examples:
+      densegym play results/train/DenseGym.ButtonPress-v0/progress.local/ppo/seed-0
+
+      densegym play results/train/.../seed-0 --seeds 0,1,2 --drawn
+
+      densegym play results/train/.../seed-0 --reward progress/local --out films
+    """
+    spec = None if reward is None else from_text(reward)
+    chosen = parse_seeds(seeds)
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.films.play import play as carry_out
+
+    with step_bar() as tell:
+        played = carry_out(run, seeds=chosen, reward=spec, drawn=drawn, out=out, tell=tell)
+    for episode in played:
+        seen = episode.footage
+        phi = "" if seen.phi is None else f", highest potential {seen.phi.max():.2f}"
+        CONSOLE.print(f"seed {episode.seed}: {seen.outcome}, paid {seen.paid.sum():.2f}{phi}")
+        for path in episode.files:
+            CONSOLE.print(str(path))
+
+
+def relabel(
+    episodes: Annotated[Path, typer.Argument(help="Episodes: densegym eval RUN --record FILE.")],
+    reward: Reward,
+    out: Annotated[Path | None, typer.Option(help="Where to write the relabelled file.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of rewards that draw numbers.")] = 0,
+    as_json: JsonLine = False,
+) -> None:
+    """Recompute the rewards of stored episodes with another reward.
+
+    Rewards of whole episodes are paid as in training. The world's own reward stays as it was.
+
+    Examples:
+      densegym eval results/train/.../seed-0 --episodes 50 --record hopper.npz
+
+      densegym relabel hopper.npz --reward credit/uniform --out hopper-uniform.npz
+    """
+    stored = files.load_episodes(episodes)
+    card = tasks.task_card(stored.task)
+    spec = from_text(reward)
+    name = label(spec, task=card)
+    engine = build_engine(spec, min(_LANES, len(stored.episodes)), task=card, seed=seed)
+    engine.show()
+    with episode_bar(len(stored.episodes)) as tell:
+        paid = files.relabel(engine, stored.episodes, on_episode=tell)
+    changed = [
+        dataclasses.replace(episode, dense_reward=dense)
+        for episode, dense in zip(stored.episodes, paid, strict=True)
+    ]
+    rows = {stored.reward: files.summary(stored.episodes), name: files.summary(changed)}
+    CONSOLE.print(_table(stored.task, len(changed), rows))
+    if out is not None:
+        files.save_episodes(out, files.Stored(stored.task, name, changed))
+        CONSOLE.print(f"wrote {out}")
+    if as_json:
+        finite = {k: v if math.isfinite(v) else None for k, v in rows[name].items()}
+        print(json.dumps({"env": stored.task, "reward": name, **finite}))
+
+
+def _table(task: str, count: int, rows: dict[str, dict[str, float]]) -> Table:
+    table = Table(title=f"{count} episodes of {task}")
+    table.add_column("reward")
+    keys = list(next(iter(rows.values())))
+    for key in keys:
+        table.add_column(key, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[key]:.4g}" for key in keys))
+    return table

@@ -1,0 +1,43 @@
+"""What several verbs share: options, the console they print to, files named by the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from densegym.errors import DenseGymError
+
+CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+JsonLine = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+Reward = Annotated[str, typer.Option(help="A reward name, or JSON of a dict or list.")]
+Drawn = Annotated[bool, typer.Option(help="Draw actions instead of taking the likeliest.")]
+
+Model = Annotated[str, typer.Option(help="Model name as the endpoint knows it.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:8000/v1.")
+]
+KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the key.")]
+Mailbox = Annotated[
+    Path | None, typer.Option(help="Write prompts into this folder and wait for replies.")
+]
+MaxTokens = Annotated[int | None, typer.Option(help="Longest reply.")]
+BudgetUsd = Annotated[float | None, typer.Option(help="Stop before spending more.")]
+BudgetTokens = Annotated[int | None, typer.Option(help="Stop before using more.")]
+BudgetCalls = Annotated[int | None, typer.Option(help="Stop before asking more often.")]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        DenseGymError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DenseGymError(f"{path} cannot be read as UTF-8 text: {error}") from error
