@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from densegym.cli.bench import parse_seeds
+from densegym.agents.studies.study import parse_seeds
 from densegym.cli.progress import step_bar
 from densegym.errors import require
 from densegym.reward_models.spec import from_text

@@ -157,20 +157,16 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
 
     ``n_envs=8`` sets a run setting, ``learning_rate=1e-4`` a hyper-parameter of the learner,
     ``policy.net_arch=[64,64]``, ``env.camera=corner2``, ``eval.split=dev`` and
-    ``extra.self_imitation=0.5`` an entry of that section. Values are TOML; anything that is not
-    stays text.
+    ``extra.self_imitation=0.5`` an entry of that section. Values: see ``parse_override``.
     """
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise DenseGymError(f'--set takes key=value, e.g. --set learning_rate=1e-4; given "{text}"')
+    key, value = parse_override(text)
     section, dot, name = key.partition(".")
     if dot and section in _SECTIONS:
-        sections[section][name] = _value(value)
+        sections[section][name] = value
     elif key in _run_keys():
-        sections["run"][key] = _value(value)
+        sections["run"][key] = value
     elif key in find_algorithm(algo).parameters():
-        sections["algorithm"][key] = _value(value)
+        sections["algorithm"][key] = value
     else:
         sections_of = ("policy.<key>", "env.<key>", "eval.<key>")
         known = [*_run_keys(), *find_algorithm(algo).parameters(), *sections_of]
@@ -178,11 +174,19 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
         raise unknown(f"setting of {algo}", key, known)
 
 
-def _value(text: str) -> Any:
+def parse_override(text: str) -> tuple[str, Any]:
+    """Return key and value of ``key=value``. Values are TOML; anything that is not stays text.
+
+    Raises:
+        DenseGymError: there is no key or no equals sign.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise DenseGymError(f'--set takes key=value, e.g. --set learning_rate=1e-4; given "{text}"')
     try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
+        return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return text.strip()
+        return key, value
 
 
 def _run_keys() -> list[str]:
