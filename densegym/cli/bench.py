@@ -3,83 +3,68 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperCommand
 
-from densegym.cli.progress import watch_jobs
+from densegym.agents.studies.registry import find_study, list_studies
+from densegym.agents.studies.study import Monitor, Request, Study, parse_seeds
+from densegym.cli.options import CONSOLE, JsonLine
+from densegym.cli.progress import step_bar, watch_jobs
 from densegym.cli.training import Sets
 from densegym.errors import DenseGymError, require
 
-_CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+_WIDTH = 110  # of tables in a log
 
 
-class Asked(NamedTuple):
-    """What a user asked of a measurement; each takes what it knows.
+class _BenchCommand(TyperCommand):
+    """A command whose help ends with the studies there are."""
 
-    Attributes:
-        folder: where runs are kept.
-        seeds: as typed, or None.
-        steps: of every run, or None.
-        envs: as typed, or None.
-        workers: processes side by side.
-        as_json: whether to end with one line of JSON.
-    """
-
-    folder: Path
-    seeds: str | None
-    steps: int | None
-    envs: str | None
-    workers: int
-    as_json: bool
-
-
-class Measurement(NamedTuple):
-    """A benchmark that is no suite of runs.
-
-    Attributes:
-        title: for people.
-        carry_out: measures and prints.
-    """
-
-    title: str
-    carry_out: Callable[[Asked], None]
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        listed = (escape(_describe(study)) for study in list_studies())
+        self.epilog = "\n\n".join(["Studies, each with the options it takes:", *listed])
+        super().format_help(ctx, formatter)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command."""
-    app.command()(bench)
+    app.command(cls=_BenchCommand)(bench)
     app.command()(report)
 
 
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="A suite, its TOML file, or a measurement; --list shows them.")
+        str, typer.Argument(help="A suite, its TOML file, or a study; --list shows them.")
     ] = "demo",
     out: Annotated[
         Path | None, typer.Option(help="Results folder; results/<suite> by default.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Runs side by side.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side; 2 by default for suites.")
+    ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(help="Comma-separated seeds, or for fidelity and hacking how many."),
+        typer.Option(help="Comma-separated seeds; how many, for studies with --seeds N."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps of every run instead of the suite's.")
     ] = None,
     envs: Annotated[
-        str | None, typer.Option(help="Comma-separated Gymnasium ids, for fidelity.")
+        str | None, typer.Option(help="Comma-separated environment ids, for studies.")
     ] = None,
     settings: Sets = None,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
-    show: Annotated[
-        bool, typer.Option("--list", help="List suites and measurements and stop.")
-    ] = False,
+    as_json: JsonLine = False,
+    show: Annotated[bool, typer.Option("--list", help="List suites and studies and stop.")] = False,
 ) -> None:
-    """Run a benchmark suite; run it again to go on where it stopped.
+    """Run a benchmark suite or a study.
+
+    A suite goes on where it stopped when it is run again. A study exits
+    with 1 where one of its bars does not hold.
 
     Examples:
       densegym bench demo
@@ -88,37 +73,89 @@ def bench(
 
       densegym bench overhead --json
 
-      densegym bench render --json
-
       densegym bench landscape --envs WindowOpen --json
-
-      densegym bench nethack-speed --json
-
-      densegym bench relabel --json
 
       densegym bench fidelity --envs HalfCheetah-v5 --seeds 3 --json
 
-      densegym bench hacking --seeds 3
-
       densegym bench delayed --steps 100000 --seeds 0
+
+      densegym bench caption-stress --set captions=5000 --set kills=1
     """
-    require("stable_baselines3", extra="agents")
     from densegym.agents.bench import suite as suites
 
     if show:
         for name in suites.shipped():
-            _CONSOLE.print(f"{name:16} {suites.load_suite(name).title}")
-        for name, one in MEASUREMENTS.items():
-            _CONSOLE.print(f"{name:16} {one.title}")
+            CONSOLE.print(f"{name:16} {suites.load_suite(name).title}")
+        for study in list_studies():
+            CONSOLE.print(_describe(study))
         return
-    if suite in MEASUREMENTS:
-        folder = out or Path("results") / suite
-        MEASUREMENTS[suite].carry_out(Asked(folder, seeds, steps, envs, workers, as_json))
+    sets = settings or ()
+    if suite.endswith(".toml") or suite in suites.shipped():
+        if envs is not None:
+            raise DenseGymError(f'--envs is for studies; suite "{suite}" names its own')
+        _run_suite(suite, out, workers or 2, seeds, steps, sets, as_json)
         return
-    loaded = suites.load_suite(suite, others=MEASUREMENTS)
+    study = find_study(suite, others=suites.shipped())
+    request = study.request(
+        seeds=seeds, steps=steps, envs=envs, workers=workers, out=out, settings=sets
+    )
+    run_study(study, request, as_json=as_json)
+
+
+def run_study(study: Study, request: Request, *, as_json: bool) -> None:
+    """Run a study with a progress bar and print what it found.
+
+    Raises:
+        typer.Exit: a bar does not hold.
+    """
+    with step_bar() as tell:
+        result = study.run(request, _Terminal(tell))
+    log = Console(width=_WIDTH, highlight=False, soft_wrap=True, markup=False)
+    console = CONSOLE if CONSOLE.is_terminal else log
+    for shown in result.report():
+        console.print(shown)
+    for bar in result.bars():
+        console.print(f"{'holds ' if bar.holds else 'MISSED'}  {bar.text}")
+    if as_json:
+        print(json.dumps(result.as_json()))
+    if not result.bars_hold:
+        raise typer.Exit(1)
+
+
+class _Terminal(Monitor):
+    """Shows progress as a bar and lines as they come."""
+
+    def __init__(self, tell: Any) -> None:
+        self._tell = tell
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        self._tell(what, done, total)
+
+    def line(self, text: str) -> None:
+        print(text, flush=True)  # a bar makes room for what is printed, not for another console
+
+
+def _describe(study: Study) -> str:
+    options = ", ".join(study.options())
+    return f"{study.name:16} {study.title}" + (f" ({options})" if options else "")
+
+
+def _run_suite(
+    name: str,
+    out: Path | None,
+    workers: int,
+    seeds: str | None,
+    steps: int | None,
+    settings: Sequence[str],
+    as_json: bool,
+) -> None:
+    require("stable_baselines3", extra="agents")
+    from densegym.agents.bench import suite as suites
+
+    loaded = suites.load_suite(name)
     root = out or Path("results") / loaded.name
     chosen = parse_seeds(seeds) if seeds is not None else loaded.seeds
-    jobs = suites.jobs_of(loaded, root, seeds=chosen, steps=steps, overrides=settings or ())
+    jobs = suites.jobs_of(loaded, root, seeds=chosen, steps=steps, overrides=settings)
     with watch_jobs(loaded.title) as show_states:
         states = suites.run_jobs(jobs, workers=workers, on_change=show_states)
     _conclude(root, states, chosen, as_json)
@@ -128,119 +165,19 @@ def _conclude(root: Path, states: Any, seeds: tuple[int, ...], as_json: bool) ->
     failed = [state for state in states if state.state == "failed"]
     stopped = [state for state in states if state.state in ("stopped", "waiting")]
     for state in failed:
-        _CONSOLE.print(f"failed: {state.job.title}: {state.why}")
+        CONSOLE.print(f"failed: {state.job.title}: {state.why}")
     if stopped:
-        _CONSOLE.print(f"{len(stopped)} runs are not finished; the same command goes on.")
+        CONSOLE.print(f"{len(stopped)} runs are not finished; the same command goes on.")
     if any(state.state in ("finished", "kept") for state in states):
         _print_report(root, None if failed or stopped else seeds, as_json)
     if failed or stopped:
         raise typer.Exit(130 if stopped and not failed else 1)
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the numbers of a comma-separated list.
-
-    Raises:
-        DenseGymError: something else; says what was expected.
-    """
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise DenseGymError(f'--seeds takes numbers such as 0,1,2; given "{text}"') from error
-
-
-def _first(text: str | None, count: int) -> tuple[int, ...]:
-    """Return the seeds 0 to N - 1 for a single number N, the listed ones, or the default's."""
-    if text is None:
-        return tuple(range(count))
-    listed = parse_seeds(text)
-    return listed if len(listed) > 1 else tuple(range(listed[0]))
-
-
-def _overhead(asked: Asked) -> None:
-    from densegym.agents.studies.overhead import measure
-
-    _print_figures(measure, "measuring the cost of rewards per step, about a minute", asked)
-
-
-def _render(asked: Asked) -> None:
-    from densegym.agents.studies.render_speed import measure
-
-    _print_figures(measure, "drawing a Meta-World task, a few seconds", asked)
-
-
-def _landscape(asked: Asked) -> None:
-    from densegym.cli.landscape_bench import landscape
-
-    landscape(envs=asked.envs, seeds=_first(asked.seeds, 2), as_json=asked.as_json)
-
-
-def _nethack_speed(asked: Asked) -> None:
-    require("nle", extra="nethack")
-    from densegym.envs.nethack.speed import measure
-
-    _print_figures(measure, "measuring NetHack steps, about two minutes", asked)
-
-
-def _print_figures(measure: Callable[[], Mapping[str, Any]], doing: str, asked: Asked) -> None:
-    with _CONSOLE.status(doing):
-        figures = measure()
-    for name, value in figures.items():
-        _CONSOLE.print(f"{name:40} {value}")
-    if asked.as_json:
-        print(json.dumps(figures))
-
-
-def _fidelity(asked: Asked) -> None:
-    from densegym.cli.credit_bench import fidelity
-
-    seeds = _first(asked.seeds, 5)
-    fidelity(envs=asked.envs, seeds=seeds, workers=asked.workers, as_json=asked.as_json)
-
-
-def _hacking(asked: Asked) -> None:
-    from densegym.cli.credit_bench import hacking
-
-    hacking(seeds=_first(asked.seeds, 3), as_json=asked.as_json)
-
-
-def _relabel(asked: Asked) -> None:
-    from densegym.cli.hindsight_bench import relabel
-
-    seeds = parse_seeds(asked.seeds or _SMOKE)
-    relabel(seeds=seeds, folder=asked.folder, workers=asked.workers, as_json=asked.as_json)
-
-
-def _delayed(asked: Asked) -> None:
-    from densegym.cli.hindsight_bench import delayed
-
-    seeds = parse_seeds(asked.seeds or _SMOKE)
-    delayed(
-        seeds=seeds,
-        steps=asked.steps,
-        folder=asked.folder,
-        workers=asked.workers,
-        as_json=asked.as_json,
-    )
-
-
-_SMOKE = "0,1,2"
-MEASUREMENTS: Mapping[str, Measurement] = {
-    "overhead": Measurement("what rewards cost per step", _overhead),
-    "render": Measurement("pictures per second", _render),
-    "landscape": Measurement("whether climbing a judge's potential leads there", _landscape),
-    "nethack-speed": Measurement("steps of NetHack and MiniHack per CPU second", _nethack_speed),
-    "relabel": Measurement("plumbing and cost of credits, for PPO and SAC", _relabel),
-    "delayed": Measurement("redistributors on delayed HalfCheetah", _delayed),
-    "fidelity": Measurement("credits against the dense rewards they never saw", _fidelity),
-    "hacking": Measurement("which process rewards are farmed on a probe", _hacking),
-}
-
-
 def report(
     results: Annotated[Path, typer.Argument(help="A results folder.")] = Path("results/demo"),
     seeds: Annotated[str | None, typer.Option(help="Seeds every row must have.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    as_json: JsonLine = False,
 ) -> None:
     """Print the table of a results folder; write it with curves as Markdown, CSV, LaTeX and HTML.
 
@@ -259,10 +196,10 @@ def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> N
     terminal = Console()
     for table in to_text(made.rows):
         (terminal if terminal.is_terminal else Console(width=110)).print(table)
-    _CONSOLE.print(made.caption)
+    CONSOLE.print(made.caption)
     for path in made.unfinished:
-        _CONSOLE.print(f"not finished: {path}")
+        CONSOLE.print(f"not finished: {path}")
     for path in [*made.files, *sorted(root.rglob("media/*"))]:
-        _CONSOLE.print(f"wrote {path}")
+        CONSOLE.print(f"wrote {path}")
     if as_json:
         print((root / "table.json").read_text(encoding="utf-8").replace("\n", ""))

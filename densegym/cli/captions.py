@@ -14,6 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from densegym.agents.studies.registry import find_study
+from densegym.agents.studies.study import Request
+from densegym.cli.bench import run_study
 from densegym.cli.options import (
     CONSOLE,
     BaseUrl,
@@ -141,23 +144,9 @@ def stress(
     Example:
       densegym captions stress results/stress
     """
-    from densegym.agents.studies.caption_stress import stress as measure
-
-    with episode_bar(captions, "labelling") as tell:
-        counted = measure(
-            folder,
-            captions=captions,
-            failure=failure,
-            kills=kills,
-            workers=workers,
-            on_progress=tell,
-        )
-    for name, value in counted.items():
-        CONSOLE.print(f"{name:16} {value:>12g}")
-    if as_json:
-        print(json.dumps(counted))
-    if counted["lost"] or counted["labelled_twice"]:
-        raise typer.Exit(1)
+    study = find_study("caption-stress")
+    settings = {"captions": captions, "failure": failure, "kills": kills}
+    run_study(study, Request(out=folder, workers=workers, settings=settings), as_json=as_json)
 
 
 @app.command()
@@ -231,7 +220,7 @@ def harvest(
     Example:
       densegym captions harvest DenseGym/MiniHack-KeyRoom-S5-v0 --out captions.txt
     """
-    from densegym.agents.studies.caption_harvest import harvest as play
+    from densegym.agents.studies.captions.harvest import harvest as play
 
     task_card(env)  # an unknown id is refused with the closest one
     with episode_bar(steps, "playing") as tell:
@@ -259,7 +248,7 @@ def judge(
     Example:
       densegym captions judge DenseGym/MiniHack-KeyRoom-S5-v0 --annotator random
     """
-    from densegym.agents.studies.caption_harvest import score_judge
+    from densegym.agents.studies.captions.harvest import score_judge
 
     task_card(env)
     options: dict[str, Any] = {"annotator": annotator}

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from densegym.cli.bench import parse_seeds
+from densegym.agents.studies.study import parse_seeds
 from densegym.cli.options import CONSOLE, Drawn, JsonLine, Reward
 from densegym.cli.progress import episode_bar, step_bar
 from densegym.envs import tasks

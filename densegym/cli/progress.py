@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ def _bars(*columns: Any) -> Progress:
         TextColumn("{task.fields[note]}"),
         *times,
         console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),  # lines for a file must not end up on the terminal
     )
 
 
@@ -134,25 +136,20 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def step_bar() -> Iterator[Callable[[str, int, int], None]]:
+def step_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """Show a chain of tasks; the yielded function takes what is done, how far, of how many.
 
-    A terminal gets a bar; a log gets a line whenever a task is done.
+    A terminal gets a bar, without an end where the number is None; a log gets a line whenever a
+    task is done, or begins and has no number.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield (
-            lambda what, done, total: (
-                console.print(f"{what}: {done} of {total}", highlight=False)
-                if done >= total
-                else None
-            )
-        )
+        yield _StepLog(console)
         return
     with _bars(MofNCompleteColumn()) as bars:
         shown: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def tell(what: str, done: int, total: int | None) -> None:
             if what not in shown:
                 for task in shown.values():
                     bars.update(task, visible=False)
@@ -160,3 +157,21 @@ def step_bar() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(shown[what], completed=done, total=total)
 
         yield tell
+        for task in bars.tasks:  # a bar without an end would stay half drawn
+            if task.total is None:
+                bars.update(task.id, visible=False)
+
+
+class _StepLog:
+    """Prints a line whenever a task is done, or begins and has no number; none twice in a row."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: tuple[str, int, int | None] | None = None
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if (what, done, total) == self._last or (total is not None and done < total):
+            return
+        self._last = (what, done, total)
+        line = what if total is None else f"{what}: {done} of {total}"
+        self._console.print(line, highlight=False, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
 import time
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.prompt import Prompt
 from rich.table import Table
 
+from densegym.agents.studies.registry import find_study
 from densegym.cli import shop_agents
 from densegym.cli.options import Json
 from densegym.cli.progress import counting
@@ -220,14 +222,11 @@ def bench(
 
       densegym shop bench --store big-store --searches
     """
-    require("rapidfuzz", extra="shop")
-    from densegym.envs.shop.speed import measure, measure_searches
-
-    found = measure_searches(store) if searches else measure(store, goals=goals)
+    study = find_study("shop-speed")
+    settings = {"store": store, "goals": goals, "searches": searches}
+    result = study.run(dataclasses.replace(study.request(), settings=settings))
     if as_json:
-        print(json.dumps(found, sort_keys=True))
+        print(json.dumps(result.as_json(), sort_keys=True))
         return
-    table = Table("figure", "measured", header_style="bold")
-    for name, value in found.items():
-        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else str(value))
-    _CONSOLE.print(table)
+    for shown in result.report():
+        _CONSOLE.print(shown)

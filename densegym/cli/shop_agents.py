@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from densegym.cli.bench import parse_seeds
+from densegym.agents.studies.study import parse_seeds
 from densegym.cli.options import BaseUrl, BudgetCalls, BudgetUsd, KeyEnv, Mailbox, MaxTokens
 from densegym.cli.progress import step_bar
 from densegym.errors import DenseGymError, require, unknown

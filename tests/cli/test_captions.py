@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from densegym.agents.studies.caption_harvest import harvest, score_judge
+from densegym.agents.studies.captions.harvest import harvest, score_judge
 from densegym.cli.main import app
 from densegym.errors import DenseGymError
 from densegym.reward_models.intrinsic.annotation.agreement import agreement
@@ -55,7 +55,7 @@ def test_labels_through_the_mailbox_of_the_command_line(tmp_path):
     import threading
     import time
 
-    from densegym.agents.studies.caption_server import answer
+    from densegym.agents.studies.captions.server import answer
 
     (tmp_path / "captions.txt").write_text("you kill the newt!\n\nit's a wall.\n")
     box = tmp_path / "box"

@@ -13,7 +13,7 @@ import sys
 import time
 import tomllib
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -88,12 +88,11 @@ class Suite:
     runs: tuple[Mapping[str, Any], ...]
 
 
-def load_suite(name: str, *, others: Iterable[str] = ()) -> Suite:
+def load_suite(name: str) -> Suite:
     """Load a shipped suite by name, or any suite by the path of its TOML file.
 
     Args:
         name: of the suite, or a path.
-        others: names that a user might have meant besides.
 
     Raises:
         UnknownNameError: no such suite or key; names the closest.
@@ -102,7 +101,7 @@ def load_suite(name: str, *, others: Iterable[str] = ()) -> Suite:
     shipped = assets.names("suites", ".toml")
     path = Path(name) if name.endswith(".toml") else assets.path(f"suites/{name}.toml")
     if not path.is_file():
-        raise unknown("suite", name, [*shipped, *others], see="densegym bench --list")
+        raise unknown("suite", name, shipped, see="densegym bench --list")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import torch
+from rich.table import Table
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor
 
 from densegym.agents.relabel import attach
+from densegym.agents.studies.study import Monitor, Request, Result, smoke_label
 from densegym.agents.training.evaluate import Evaluator
 from densegym.agents.training.processes import worker_pool
 from densegym.agents.training.results import write_json
@@ -32,9 +34,12 @@ from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.reward_models.spec import RewardSpec, build_engine
 from densegym.reward_models.types import TaskCard
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 EVAL_SEED = 1_000_003
-_LANES = 8
-_ROWS = 200  # of a PPO rollout, per lane
+LANES = 8
+ROWS = 200  # of a PPO rollout, per lane
 _EVALUATIONS = 10
 _EPISODES = 4
 RAW: RewardSpec = {"model": "delayed", "of": "env"}
@@ -49,6 +54,7 @@ LEARNT: Mapping[str, RewardSpec] = {
     "raw": RAW,
     "dense": "env",
 }
+_ORDER = ("lare", "rrd", "uniform", "raw")  # best first, by the literature
 _CARDS = {
     "HalfCheetah-v5": "DenseGym/HalfCheetahForward-v0",
     "Hopper-v5": "DenseGym/HopperForward-v0",
@@ -99,16 +105,96 @@ class Curve:
         return statistics.fmean(self.returns[-count:])
 
 
+@dataclass(frozen=True, slots=True)
+class Delayed(Result):
+    """Redistributors on a delayed world. Their order is told and no bar.
+
+    Attributes:
+        world: where.
+        steps: environment steps of a run.
+        curves: all runs.
+    """
+
+    world: World
+    steps: int
+    curves: Sequence[Curve]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the late return of every arm, whether the order holds, and the seeds."""
+        seeds = list(dict.fromkeys(curve.seed for curve in self.curves))
+        return {"late": self.late(), "order_holds": self.order_holds(), "seeds": seeds}
+
+    def report(self) -> list[RenderableType]:
+        """Return a table and whether the order holds."""
+        title = f"Delayed {self.world.env}, {self.world.limit} steps, PPO, {self.steps:,} steps"
+        order = " >= ".join(arm for arm in _ORDER if arm in self.late())
+        verb = "holds" if self.order_holds() else "does not hold"
+        return [
+            curve_table(f"{title}, mean of the last five evaluations", self.curves, self.late()),
+            f"the order {order} {verb}",
+        ]
+
+    def late(self) -> dict[str, float]:
+        """Return the mean of the last evaluations of every arm."""
+        return over_seeds(self.curves, Curve.late)
+
+    def order_holds(self) -> bool:
+        """Return whether arms stand in the order of the literature."""
+        late = self.late()
+        order = [late[arm] for arm in _ORDER if arm in late]
+        return all(better >= worse for better, worse in itertools.pairwise(order))
+
+
+def run(request: Request, monitor: Monitor) -> Delayed:
+    """Carry out the study ``delayed``; run again, it goes on in the folder ``out``."""
+    world = World("HalfCheetah-v5", 200)
+    curves = compare(
+        world,
+        LEARNT,
+        seeds=request.seeds,
+        steps=request.steps,
+        folder=request.out,
+        workers=request.workers,
+        on_run=curve_lines(monitor, "PPO", len(LEARNT) * len(request.seeds)),
+    )
+    return Delayed(world, request.steps, curves)
+
+
+def curve_lines(monitor: Monitor, what: str, total: int) -> Callable[[Curve], None]:
+    """Return a function that tells the monitor about every run."""
+    count = monitor.counter(what, total)
+
+    def tell(curve: Curve) -> None:
+        returns = " ".join(f"{value:.0f}" for value in curve.returns)
+        monitor.line(f"{curve.arm} seed {curve.seed}: {returns} ({curve.cpu_s:.0f} CPU s)")
+        count()
+
+    return tell
+
+
+def curve_table(title: str, curves: Sequence[Curve], score: Mapping[str, float]) -> Table:
+    """Return a table of a score of every arm."""
+    table = Table(title=title + smoke_label(len({curve.seed for curve in curves})))
+    for name in ("paid", "return", "seeds", "bootstrap", "CPU s per run"):
+        table.add_column(name, justify="left" if name == "paid" else "right")
+    for arm, value in score.items():
+        runs = [curve for curve in curves if curve.arm == arm]
+        cpu = sum(curve.cpu_s for curve in runs) / len(runs)
+        bootstrap = "yes" if runs[0].bootstraps else "no"
+        table.add_row(arm, f"{value:.1f}", str(len(runs)), bootstrap, f"{cpu:.0f}")
+    return table
+
+
 def build(world: World, reward: RewardSpec, *, algo: str, seed: int) -> BaseAlgorithm:
     """Return a learner in delayed lanes: PPO 8 x 200, or SAC with 64-64 networks."""
     card = find_card(_CARDS.get(world.env)) or TaskCard(id=world.env)
-    lanes = _LANES if algo == "ppo" else 1
+    lanes = LANES if algo == "ppo" else 1
     engine = build_engine(reward, lanes, task=card, seed=seed)
     env = VecMonitor(DenseRewardVecEnv(LaneVecEnv([world.make] * lanes), engine=engine))
     common: dict[str, Any] = {"seed": seed, "device": "cpu", "gamma": 0.99}
     model: BaseAlgorithm
     if algo == "ppo":
-        model = PPO("MlpPolicy", env, n_steps=_ROWS, batch_size=200, n_epochs=10, **common)
+        model = PPO("MlpPolicy", env, n_steps=ROWS, batch_size=200, n_epochs=10, **common)
     else:
         model = SAC(
             "MlpPolicy",
@@ -263,49 +349,3 @@ def over_seeds(
     """Return a number of every arm, summarised over seeds, in the order of the arms."""
     arms = dict.fromkeys(curve.arm for curve in curves)
     return {arm: summarize([of(c) for c in curves if c.arm == arm]) for arm in arms}
-
-
-def cost(reward: RewardSpec, *, rollouts: int = 6) -> float:
-    """Return CPU time inside relabelling over that of the rest of PPO, on HalfCheetah.
-
-    Counted inside one run, because two runs beside other processes differ by more than is counted.
-
-    Args:
-        reward: what is paid in hindsight.
-        rollouts: of 8 x 200 steps, updates included; three more come before.
-    """
-    torch.set_num_threads(1)
-    model: Any = build(World("HalfCheetah-v5", 200), reward, algo="ppo", seed=0)
-    books = model.rollout_buffer.books
-    clock = _Clock()
-    for owner, name in (
-        (books.engine._hindsight, "begin"),
-        (books.engine._hindsight, "finish"),
-        (books, "note"),
-        (books, "rewards"),
-    ):
-        setattr(owner, name, clock.around(getattr(owner, name)))
-    model.learn(3 * _LANES * _ROWS)  # networks are built, episodes gathered
-    clock.inside, started = 0.0, time.process_time()
-    model.learn(rollouts * _LANES * _ROWS, reset_num_timesteps=False)
-    total = time.process_time() - started
-    model.get_env().close()
-    return clock.inside / (total - clock.inside)
-
-
-class _Clock:
-    """Adds up the CPU seconds inside functions."""
-
-    def __init__(self) -> None:
-        self.inside = 0.0
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``function``, timed."""
-
-        def timed(*args: Any) -> Any:
-            started = time.process_time()
-            told = function(*args)
-            self.inside += time.process_time() - started
-            return told
-
-        return timed

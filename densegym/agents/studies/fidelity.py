@@ -10,18 +10,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from rich.table import Table
 
+from densegym.agents.studies.study import Bar, Monitor, Request, Result
 from densegym.agents.training.processes import worker_pool
 from densegym.envs.robot.feature_tables import REACHER, SWIMMER
 from densegym.envs.tasks import find_card
+from densegym.errors import unknown
 from densegym.reward_models.credit.fitting.fitted import FittedCredit
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import Episode, Float, TaskCard
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 STEPS = 200
 HELD_OUT = 20
@@ -98,11 +104,57 @@ class Fidelity:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar that HalfCheetah's means over seeds must clear."""
+class FidelityResult(Result):
+    """Agreement of all credits on all envs.
 
-    text: str
-    holds: bool
+    Attributes:
+        rows: of every env, seed and method.
+    """
+
+    rows: Sequence[Fidelity]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all rows, the bars, and whether they hold."""
+        return as_dict(self.rows)
+
+    def bars(self) -> list[Bar]:
+        """Return the bars of HalfCheetah; none where it was not measured."""
+        return bars(self.rows)
+
+    def report(self) -> list[RenderableType]:
+        """Return correlations by env and method, means over seeds, with fits and cost."""
+        table = Table(title="correlation with the hidden dense reward, held-out episodes")
+        methods = list(dict.fromkeys(row.method for row in self.rows))
+        table.add_column("")
+        for method in methods:
+            table.add_column(method, justify="right")
+        own = {method: [row for row in self.rows if row.method == method] for method in methods}
+        for env in dict.fromkeys(row.env for row in self.rows):
+            means = [np.mean([r.correlation for r in own[m] if r.env == env]) for m in methods]
+            table.add_row(env.removesuffix("-v5"), *(f"{mean:.2f}" for mean in means))
+        table.add_section()
+        fits = {m: [r.explained for r in own[m] if r.explained is not None] for m in methods}
+        told = (f"{np.median(fits[m]):.2f}" if fits[m] else "-" for m in methods)
+        table.add_row("R2 of returns", *told)
+        table.add_row("same side", *(f"{np.mean([r.sign for r in own[m]]):.2f}" for m in methods))
+        table.add_row("episodes", *(str(own[m][0].episodes) for m in methods))
+        table.add_row("CPU s", *(f"{np.mean([r.cpu_s for r in own[m]]):.1f}" for m in methods))
+        return [table]
+
+
+def run(request: Request, monitor: Monitor) -> FidelityResult:
+    """Carry out the study ``fidelity``.
+
+    Raises:
+        UnknownNameError: an env that is not measured.
+    """
+    for env in request.envs:
+        if env not in ENVS:
+            raise unknown("env of fidelity", env, ENVS)
+    on_cell = partial(monitor.progress, "fitting credits")
+    envs = request.envs or ENVS
+    on_cell(0, len(envs) * len(request.seeds))
+    return FidelityResult(measure(envs, request.seeds, processes=request.workers, on_cell=on_cell))
 
 
 def measure(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from rich.table import Table
 from stable_baselines3 import PPO
 
 from densegym.agents.relabel import attach
+from densegym.agents.studies.study import Bar, Monitor, Request, Result, smoke_label
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
 from densegym.envs.wrappers.lanes import LaneVecEnv
@@ -20,6 +22,9 @@ from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.reward_models.model import FunctionReward
 from densegym.reward_models.spec import RewardSpec, build_engine
 from densegym.reward_models.types import Steps
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 PROBE = "DenseGym/HarmlessStep-v0"
 STEPS = 40_000
@@ -71,6 +76,56 @@ class Outcome:
     proxy: float
     length: float
     cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hacking(Result):
+    """What agents do that were paid in different ways.
+
+    Attributes:
+        outcomes: of every arm and seed.
+    """
+
+    outcomes: Sequence[Outcome]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all outcomes, and whether the bars hold."""
+        return {"rows": [asdict(one) for one in self.outcomes], "holds": self.bars_hold}
+
+    def bars(self) -> list[Bar]:
+        """Return the bars: the plain sum is farmed; clip, delta and min-form are not."""
+        plain = self._mean("plain sum", "success")
+        kept = {arm: self._mean(arm, "success") for arm in ("clip", "delta", "min-form")}
+        return [
+            Bar(f"plain sum is farmed: success {plain:.2f} < {EXPLOITED}", plain < EXPLOITED),
+            *(
+                Bar(f"{arm} is not: success {success:.2f} >= {EXPLOITED}", success >= EXPLOITED)
+                for arm, success in kept.items()
+            ),
+        ]
+
+    def report(self) -> list[RenderableType]:
+        """Return one table, means over seeds."""
+        seeds = len({one.seed for one in self.outcomes})
+        smoke = smoke_label(seeds)
+        table = Table(title=f"{PROBE}, PPO, {seeds} seeds{smoke}, likeliest actions")
+        for column in ("paid", "success", "lowest", "proxy", "steps", "CPU s"):
+            table.add_column(column, justify="left" if column == "paid" else "right")
+        for arm in ARMS:
+            success = self._mean(arm, "success")
+            lowest = min(one.success for one in self.outcomes if one.arm == arm)
+            means = (f"{self._mean(arm, name):.1f}" for name in ("proxy", "length", "cpu_s"))
+            table.add_row(arm, f"{success:.2f}", f"{lowest:.2f}", *means)
+        return [table]
+
+    def _mean(self, arm: str, name: str) -> float:
+        return float(np.mean([getattr(one, name) for one in self.outcomes if one.arm == arm]))
+
+
+def run(request: Request, monitor: Monitor) -> Hacking:
+    """Carry out the study ``hacking``."""
+    count = monitor.counter("training on the probe", len(ARMS) * len(request.seeds))
+    return Hacking(measure(request.seeds, steps=request.steps, on_run=count))
 
 
 def measure(

@@ -7,14 +7,17 @@ that an expert still needs from there, and Φ is climbed from point to neighbour
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from rich.table import Table
 
 from densegym.agents.collecting.demos import ROOM, held_out_place, moves_to
+from densegym.agents.studies.study import Monitor, Request, Result
 from densegym.envs.registration import bare_spec
 from densegym.envs.robot.experts import expert_policy
 from densegym.envs.robot.lookahead import steps_to_success
@@ -23,6 +26,7 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.authored.screening.ranking import spearman
 from densegym.reward_models.model import Potential
 from densegym.reward_models.progress.places import HAND, OBJECT
+from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import (
     Bool,
     Float,
@@ -31,7 +35,11 @@ from densegym.reward_models.types import (
     Pictures,
     Starts,
     Steps,
+    TaskCard,
 )
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 LATTICE = (9, 6, 5)  # points along x, y and z of the room
 _SETTLE = 70  # steps that a hand has to get to a point
@@ -39,6 +47,8 @@ _LIMIT = 200  # steps of an expert
 _MOVED = 0.01  # metres; points on the way to which the object was moved more are left out
 _ARRIVED = 0.2  # metres from the object
 _TRIES = 1000  # seeds that are looked at for a placement
+_JUDGES = ("progress/local", "progress/oracle")
+_TRUTH = "an expert's steps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,58 @@ class Survey:
         """(P,) metres from the hand to the object where it stands untouched."""
         away: Float = np.linalg.norm(self.obs[:, HAND] - self.untouched, axis=1)
         return away
+
+
+@dataclass(frozen=True, slots=True)
+class Landscapes(Result):
+    """How well each judge leads the way, means over placements.
+
+    Attributes:
+        rows: ``rank``, ``distance`` and ``climbs`` (see ``measure``) by env id and judge.
+    """
+
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures by env id and judge."""
+        return dict(self.rows)
+
+    def report(self) -> list[RenderableType]:
+        """Return one table."""
+        table = Table("task", "judge", "rank", "distance", "climbs", header_style="bold")
+        for env_id, judges in self.rows.items():
+            for judge, figures in judges.items():
+                table.add_row(env_id, judge, *(f"{value:.2f}" for value in figures.values()))
+        return [table]
+
+
+def run(request: Request, monitor: Monitor) -> Landscapes:
+    """Carry out the study ``landscape``; seeds choose placements.
+
+    Raises:
+        UnknownNameError: an unknown task, or one without a scripted expert.
+        RewardError: ``progress/local`` has no weights for it; says what to type.
+    """
+    ids = (name if "/" in name else f"DenseGym/{name}-v0" for name in request.envs)
+    cards = [task_card(env_id) for env_id in ids]
+    return Landscapes({card.id: _compare(card, request.seeds, monitor) for card in cards})
+
+
+def _compare(card: TaskCard, seeds: Sequence[int], monitor: Monitor) -> dict[str, dict[str, float]]:
+    judges: dict[str, Any] = {judge: build_reward(judge, task=card) for judge in _JUDGES}
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in seeds:
+        what = f"{card.id}, placement {seed}"
+        seen = survey(card.id, seed, partial(monitor.progress, what))
+        for judge, shaped in judges.items():
+            phi = value(shaped.potential, seen, card.goal)
+            found.setdefault(judge, []).append(measure(phi, seen))
+        found.setdefault(_TRUTH, []).append(measure(-seen.left, seen))
+    return {judge: _mean(many) for judge, many in found.items()}
+
+
+def _mean(many: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([one[name] for one in many])) for name in many[0]}
 
 
 def survey(

@@ -18,9 +18,9 @@ from densegym.agents.studies.delayed import (
     World,
     build,
     compare,
-    cost,
     over_seeds,
 )
+from densegym.agents.studies.relabel import cost
 
 PENDULUM = World("InvertedPendulum-v5", 500)
 

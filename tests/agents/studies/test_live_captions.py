@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from densegym.agents.studies.caption_server import CaptionServer
+from densegym.agents.studies.captions.server import CaptionServer
 from densegym.agents.training.config import resolve
 from densegym.agents.training.run import train
 from densegym.errors import Interrupted

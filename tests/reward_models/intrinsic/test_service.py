@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from densegym.agents.studies.caption_server import CaptionServer, answer
-from densegym.agents.studies.caption_stress import stress
+from densegym.agents.studies.captions.server import CaptionServer, answer
+from densegym.agents.studies.captions.stress import stress
 from densegym.errors import DenseGymError, ResultsError, UnknownNameError
 from densegym.reward_models.intrinsic.annotation.comparing import pair_of
 from densegym.reward_models.intrinsic.annotation.grading import Grader, goal_text

@@ -14,14 +14,54 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from densegym.agents.studies.study import Bar, Figures, Monitor, Request
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.intrinsic.annotation.labelling import build_service, llm_config
 from densegym.reward_models.intrinsic.annotation.service import AnnotationService
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 _DOWN_S = 2.0  # how long a killed server stays away
+
+
+@dataclass(frozen=True, slots=True)
+class StressFigures(Figures):
+    """Counts of the annotation service; nothing may be lost or labelled twice."""
+
+    def bars(self) -> list[Bar]:
+        """Return the bars: nothing is lost, nothing labelled twice."""
+        counts = {name: self.figures[name] for name in ("lost", "labelled_twice")}
+        return [
+            Bar(f"{name.replace('_', ' ')}: {count:g} == 0", count == 0)
+            for name, count in counts.items()
+        ]
+
+    def report(self) -> list[RenderableType]:
+        """Return a line for each count."""
+        return [f"{name:16} {value:>12g}" for name, value in self.figures.items()]
+
+
+def run(request: Request, monitor: Monitor) -> StressFigures:
+    """Carry out the study ``caption-stress``; see ``stress`` for its settings and errors."""
+    captions: int = request.settings["captions"]
+
+    def tell(labelled: int) -> None:
+        monitor.progress("labelling", labelled, captions)
+
+    counts = stress(
+        request.out,
+        captions=captions,
+        failure=request.settings["failure"],
+        kills=request.settings["kills"],
+        workers=request.workers,
+        on_progress=tell,
+    )
+    return StressFigures(counts)
 
 
 def stress(
@@ -146,7 +186,7 @@ class _Server:
         """Start it and wait until it answers."""
         options = ["--port", str(self._port), "--failure", str(self._failure)]
         options += ["--log", str(self._log), "--seed", str(self.kills)]
-        command = [sys.executable, "-m", "densegym.agents.studies.caption_server", *options]
+        command = [sys.executable, "-m", "densegym.agents.studies.captions.server", *options]
         self._process: subprocess.Popen[Any] = subprocess.Popen(command)
         for _ in range(300):
             with socket.socket() as probe:

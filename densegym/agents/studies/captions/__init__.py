@@ -1,0 +1,1 @@
+"""Captions of games: the annotation service under failures, captions of random play."""
