@@ -16,10 +16,10 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import LaneStore, all_true
-from densegym.reward_models.deferral import Deferral
-from densegym.reward_models.hindsight import Hindsight
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.pay import Late, Pay, Usage
+from densegym.reward_models.recording.hindsight import Hindsight
+from densegym.reward_models.recording.recorder import RolloutRecorder
 from densegym.reward_models.reward import Reward
 from densegym.reward_models.types import (
     Bool,
@@ -93,7 +93,7 @@ class RewardEngine:
         self._episodic = self.reward.traits.when == "episode"
         self._observations = LaneStore(self.slots) if Need.OBS in needs else None
         self._hindsight = Hindsight(self.reward, task) if self._episodic else None
-        self._deferral: Deferral | None = None
+        self._rollout: RolloutRecorder | None = None
         self._late: list[Late] = []
         self._t: Int = np.zeros(num_envs, dtype=np.int64)
         self._set_terms(self.reward.traits.terms)
@@ -131,7 +131,7 @@ class RewardEngine:
         self.payer = "late"
         self.pay.keep_rows()
         if self.reward.traits.when == "rollout":
-            self._deferral = Deferral()
+            self._rollout = RolloutRecorder()
 
     def begin(
         self, slot: Int, obs: Any, info: Sequence[Info], frame: Frames | None = None
@@ -155,12 +155,12 @@ class RewardEngine:
             self._observations.put(slot, obs)
         if self._hindsight is not None:
             self._hindsight.begin(starts)
-        if self._deferral is None:
+        if self._rollout is None:
             started = time.perf_counter()
             self.reward.begin(starts)
             self.usage.seconds += time.perf_counter() - started
         else:
-            self._deferral.put(starts, self.pay.tick)
+            self._rollout.put(starts, self.pay.tick)
         zeros = np.zeros(len(slot))
         columns = [zeros] * len(self.keys)
         columns[2] = _ones(len(slot))
@@ -198,13 +198,13 @@ class RewardEngine:
             frame=frame,
         )
         parts: Mapping[str, Float] = {}
-        if self._deferral is None:
+        if self._rollout is None:
             started = time.perf_counter()
             scores = self.reward.score(steps)
             self.usage.seconds += time.perf_counter() - started
             paid, spoke, parts = self._paid(scores, steps)
         else:
-            self._deferral.put(steps, self.pay.tick + 1)
+            self._rollout.put(steps, self.pay.tick + 1)
             paid, spoke = np.zeros(len(slot)), _ones(len(slot))
         self.pay.put(slot, env_reward, paid, every)
         said = self._parts(parts, len(slot))
@@ -223,7 +223,7 @@ class RewardEngine:
             provisional: also what stands in for the credits of unfinished episodes.
         """
         known, self._late = self._late, []
-        if self._deferral is not None:
+        if self._rollout is not None:
             known += self._judge_rollout()
         if provisional and self._hindsight is not None:
             started = time.perf_counter()
@@ -233,8 +233,8 @@ class RewardEngine:
         return known
 
     def _judge_rollout(self) -> list[Late]:
-        assert self._deferral is not None
-        events = self._deferral.take()
+        assert self._rollout is not None
+        events = self._rollout.take()
         started = time.perf_counter()
         scores = iter(self.reward.score_many([event for event, _ in events]))
         self.usage.seconds += time.perf_counter() - started

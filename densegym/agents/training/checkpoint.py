@@ -19,7 +19,7 @@ from densegym.errors import ResultsError
 if TYPE_CHECKING:
     from densegym.agents.training.learner import Learner
 
-SCHEMA = 1
+SCHEMA = 2
 _MOMENTS = ("mean", "var", "count")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
+from tests.reward_models.progress.server import VisionServer, slowly
 
 from densegym.agents.films.film import film_learner
 from densegym.agents.training import checkpoint
@@ -29,7 +30,6 @@ from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, Interrupted, ResultsError, RewardError
 from densegym.reward_models.spec import build_engine
-from tests.reward_models.progress.server import VisionServer, slowly
 from tests.small import SMALL
 from tests.toys import CARD, Wander
 
@@ -238,8 +238,8 @@ def test_a_checkpoint_restores_every_parameter(tmp_path: Path) -> None:
         (b"", "no readable checkpoint"),
         (b"PK\x03\x04 truncated", "no readable checkpoint"),
         ({"weights": 1}, "not written by densegym"),
-        ({"schema": 99}, "checkpoint schema 99, this version reads 1"),
-        ({"schema": 1, "fingerprint": "other"}, "another configuration"),
+        ({"schema": 99}, "checkpoint schema 99, this version reads 2"),
+        ({"schema": 2, "fingerprint": "other"}, "another configuration"),
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.model import RewardModel
-from densegym.reward_models.recorder import EpisodeRecorder
+from densegym.reward_models.recording.recorder import EpisodeRecorder
 from densegym.reward_models.types import Episode, Float, Starts, Steps
 
 _RECENT = 100  # finished episodes whose mean rate stands in for unknown credits

@@ -1,4 +1,4 @@
-"""Whole episodes, gathered lane by lane for models that judge them."""
+"""Episodes and rollouts, kept while they are played for rewards that judge them as a whole."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densegym.reward_models.batch import map_leaves
+from densegym.reward_models.model import Event
 from densegym.reward_models.types import Episode, Float, Frames, Info, Starts, Steps
 
 
@@ -84,6 +85,33 @@ class EpisodeRecorder:
         )
 
 
+class RolloutRecorder:
+    """Keeps what a reward would have been told, so that it judges a whole rollout in one go.
+
+    Everything is copied, because hosts reuse their buffers.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[tuple[Event, int]] = []
+
+    def put(self, event: Event, tick: int) -> None:
+        """Keep one batch and its tick."""
+        owned = {
+            "obs": _copied(event.obs),
+            "info": [dict(info) for info in event.info],
+        }
+        if isinstance(event, Steps):
+            owned["action"] = _copied(event.action)
+            owned["next_obs"] = _copied(event.next_obs)
+            owned["env_reward"] = event.env_reward.copy()
+        self._events.append((event._replace(**owned), tick))
+
+    def take(self) -> list[tuple[Event, int]]:
+        """Return what was kept, and keep nothing."""
+        events, self._events = self._events, []
+        return events
+
+
 def _column(trace: _Trace, name: str) -> Any:
     if getattr(trace[0][0], name) is None:
         return None
@@ -103,4 +131,4 @@ def _frames(trace: _Trace) -> Frames:
 
 
 def _copied(batch: Any) -> Any:
-    return None if batch is None else map_leaves(lambda leaf: leaf.copy(), batch)
+    return map_leaves(lambda leaf: None if leaf is None else leaf.copy(), batch)
