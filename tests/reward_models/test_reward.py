@@ -259,7 +259,13 @@ def test_deferral_makes_a_step_reward_one_of_rollouts() -> None:
     terms = [Term(Counting())]
     assert Reward(terms).traits.when == "step"
     assert Reward(terms, deferred=True).traits.when == "rollout"
-    assert Reward([Term(Redistribute())], deferred=True).traits.when == "episode"
+    with pytest.raises(RewardError, match='Leave out "deferred" and "interpolate"'):
+        Reward([Term(Redistribute())], deferred=True)
+    lines = Counting()
+    lines.traits = lines.traits.replace(when="rollout")
+    assert Reward([Term(lines), Term(Counting())]).traits.when == "rollout"
+    with pytest.raises(RewardError, match='Leave out "deferred" and "interpolate"'):
+        Reward([Term(lines), Term(Redistribute())])
     assert not Reward(terms, bootstraps=False).traits.bootstraps
 
 

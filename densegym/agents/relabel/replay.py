@@ -13,6 +13,7 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples, Repla
 from densegym.errors import RewardError
 from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.pay import Late
 from densegym.reward_models.types import Float
 
 _MOST_WAITING = 512  # batches kept back before learning starts
@@ -149,18 +150,23 @@ def _committing(base: type[ReplayBuffer]) -> Any:
         def add(
             self, obs: Any, next_obs: Any, action: Any, reward: Any, done: Any, infos: Any
         ) -> None:
-            worth = {int(late.slot[0]): late.worth for late in self.engine.late()}
+            worth = {int(late.slot[0]): late for late in self.engine.late()}
             self.engine.pay.forget(self.engine.pay.tick + 1)
             for lane, rows in enumerate(self.staged):
                 pick = functools.partial(map_leaves, lambda leaf, k=lane: leaf[k : k + 1].copy())
                 ended = np.asarray(done)[lane : lane + 1]
-                rows.append((*map(pick, (obs, next_obs, action)), ended, [infos[lane]]))
-                if done[lane]:
-                    # Rows of an episode that an early reset dropped lie before those that count.
-                    own = rows[len(rows) - len(worth[lane]) :]
-                    for t, (*seen, ended, info) in enumerate(own):
-                        super().add(*seen, worth[lane][t : t + 1], ended, info)
+                seen = (*map(pick, (obs, next_obs, action)), ended, [infos[lane]])
+                rows.append((self.engine.pay.tick, *seen))
+                if lane in worth:
+                    self.commit(rows, worth[lane])
                     rows.clear()
+
+        def commit(self, rows: list[tuple[Any, ...]], late: Late) -> None:
+            """Store the rows of an ended episode; those that a reset cut off are left out."""
+            known = dict(zip(late.tick.tolist(), late.worth, strict=True))
+            for tick, obs, next_obs, action, ended, info in rows:
+                if tick in known:
+                    super().add(obs, next_obs, action, known[tick][None], ended, info)
 
         def sample(self, batch_size: int, env: Any = None) -> Any:
             if not self.size():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3 import DQN, SAC, HerReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.relabel import attach
 from densegym.envs.wrappers.lanes import LaneVecEnv
@@ -99,6 +100,29 @@ def test_an_episode_that_a_second_call_of_learn_dropped_mixes_with_no_other(repl
     model.learn(2)  # resets the world in the second episode
     seen = by_life(model.replay_buffer.sample(400))
     assert seen == {(1, 1): 2.0, (2, 2): 2.0, (3, 3): 2.0, (1, 6): 6.5, (2, 0): 6.5}
+
+
+@pytest.mark.parametrize("replay", ["patch", "commit"])
+def test_a_step_that_a_callback_kept_from_being_stored_shifts_no_credit(replay):
+    class Stop(BaseCallback):
+        def _on_step(self) -> bool:
+            return self.n_calls != 5
+
+    env = lanes([[(3, "terminated"), (4, "terminated")]], Exactly())
+    model = DQN("MlpPolicy", env, buffer_size=100, learning_starts=10**9, device="cpu")
+    attach(model, replay=replay)
+    model.learn(10, callback=Stop())  # the fifth step, second of its episode, is not stored
+    model.learn(3, reset_num_timesteps=False)
+    stored = by_life(model.replay_buffer.sample(400))
+    first = {(1, 1): 1.0, (2, 2): 2.0, (3, 3): 3.0}
+    assert stored == first | {(1, 4): 4.0, (3, 6): 6.0, (4, 0): 7.0}
+
+
+class Exactly(Redistribute):
+    """Credits every step with what the world paid for it."""
+
+    def finish(self, episodes):
+        return [one.env_reward.copy() for one in episodes]
 
 
 class Doubling(RewardModel):

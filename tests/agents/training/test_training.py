@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
-from tests.reward_models.progress.server import VisionServer, slowly
 
 from densegym.agents.films.film import film_learner
 from densegym.agents.training import checkpoint
@@ -30,6 +29,7 @@ from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import DenseGymError, Interrupted, ResultsError, RewardError
 from densegym.reward_models.spec import build_engine
+from tests.chat_server import ChatServer, slowly
 from tests.small import SMALL
 from tests.toys import CARD, Wander
 
@@ -123,17 +123,17 @@ def test_positive_rewards_train_without_ending_at_success() -> None:
 
 
 def test_a_silent_judge_neither_holds_training_up_nor_pays() -> None:
-    server = VisionServer(slowly(60.0, "+90%"))
-    asked = {"base_url": server.url, "served": "m", "deadline_s": 0.05, "every": 2}
-    engine = build_engine({"model": "progress/vlac", **asked}, 2, task=CARD)
-    lanes = LaneVecEnv([lambda: Wander(render_mode="rgb_array")] * 2)
-    learner = PPO("MlpPolicy", DenseRewardVecEnv(lanes, engine=engine), n_steps=64, device="cpu")
-    began = time.monotonic()
-    try:
-        learner.learn(256)
-    finally:
-        learner.get_env().close()
-        server.close()
+    with ChatServer(slowly(60.0, "+90%")) as server:
+        asked = {"base_url": server.url, "served": "m", "deadline_s": 0.05, "every": 2}
+        engine = build_engine({"model": "progress/vlac", **asked}, 2, task=CARD)
+        lanes = LaneVecEnv([lambda: Wander(render_mode="rgb_array")] * 2)
+        env = DenseRewardVecEnv(lanes, engine=engine)
+        learner = PPO("MlpPolicy", env, n_steps=64, device="cpu")
+        began = time.monotonic()
+        try:
+            learner.learn(256)
+        finally:
+            env.close()
     assert time.monotonic() - began < 30.0
     assert len(server.seen) < 20, "left alone"
     assert engine.usage.abstentions > 10, "pictures that stand still are not asked about"
