@@ -123,11 +123,7 @@ class RewardEngine:
         self.payer = "shown"
 
     def collect(self) -> None:
-        """Let whoever calls ``late`` pay what is known after its step.
-
-        Raises:
-            RewardError: pay of whole episodes and deferred steps in one reward.
-        """
+        """Let whoever calls ``late`` pay what is known after its step."""
         self.payer = "late"
         self.pay.keep_rows()
         if self.reward.traits.when == "rollout":

@@ -38,7 +38,7 @@ class _Declared(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if _Declared in cls.__bases__:
+        if cls.__module__ == __name__:  # what this module offers to derive from
             return
         own = vars(cls)
         declared = hasattr(cls, "traits") or any(
@@ -55,8 +55,9 @@ class _Declared(ABC):
         for one, many in cls._pairs:
             inherited = next((base for base in cls.__mro__[1:] if many in vars(base)), _Declared)
             if one in own and many not in own and inherited not in (RewardModel, Potential):
+                parent = cls.__mro__[1].__name__
                 raise TypeError(
-                    f"{cls.__name__} overrides {one} of {inherited.__name__}, which also defines "
+                    f"{cls.__name__} overrides {one} of {parent}, which also defines "
                     f"{many}. Override {many} too, so that both answer alike."
                 )
 
@@ -149,6 +150,43 @@ class RewardModel(_Declared):
     def predict(self, obs: Any, action: Any, next_obs: Any) -> Float:
         """Return (B,) credits of single transitions; asked of models that declare ``markov``."""
         raise NotImplementedError(f"{self.name} declares markov, but defines no predict")
+
+
+class CombinedModel(RewardModel):
+    """Judges a batch by what its children say of it; subclasses define ``combine``.
+
+    Children are asked about whole rollouts where the combination is, so none of them is judged
+    otherwise inside a combination than alone.
+    """
+
+    children: tuple[RewardModel, ...]
+
+    @abstractmethod
+    def combine(self, steps: Steps, said: Sequence[Scores]) -> Scores:
+        """Return the scores of a batch from the children's, in their order."""
+
+    def started(self, starts: Starts) -> None:
+        """Reset what the combination itself remembers of rows that start an episode."""
+
+    def begin(self, starts: Starts) -> None:
+        """Begin every child."""
+        super().begin(starts)
+        self.started(starts)
+
+    def score(self, steps: Steps) -> Scores:
+        """Ask every child, then combine."""
+        return self.combine(steps, [child.score(steps) for child in self.children])
+
+    def score_many(self, events: Sequence[Event]) -> list[Scores]:
+        """Ask every child about the whole rollout, then combine step by step."""
+        judged = [iter(child.score_many(events)) for child in self.children]
+        scores = []
+        for event in events:
+            if isinstance(event, Starts):
+                self.started(event)
+            else:
+                scores.append(self.combine(event, [next(said) for said in judged]))
+        return scores
 
 
 class Potential(_Declared):

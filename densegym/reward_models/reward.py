@@ -6,7 +6,7 @@ itself, so that a gate or a pipeline may hold a whole sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,13 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import all_finite, all_true
-from densegym.reward_models.model import Event, LaneValues, RewardModel, distinct, short_name
+from densegym.reward_models.model import (
+    CombinedModel,
+    LaneValues,
+    RewardModel,
+    distinct,
+    short_name,
+)
 from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Bool, Episode, Float, Mode, Scores, Starts, Steps
 
@@ -88,7 +94,7 @@ class Term:
         return reward if self.scale == 1.0 else reward * self.scale
 
 
-class Reward(RewardModel):
+class Reward(CombinedModel):
     """A sum of terms; a row is valid only if every term spoke.
 
     With one term, parts are called as its model calls them; with several ``<term>.<part>``, or
@@ -118,7 +124,7 @@ class Reward(RewardModel):
         self.terms = tuple(terms)
         self.name = " + ".join(term.model.name for term in self.terms)
         self.children = tuple(
-            model for term in self.terms for model in (term.model, term.gate) if model is not None
+            model for term in self.terms for model in (term.gate, term.model) if model is not None
         )
         self.adds_world = all(term.mode != "replace" for term in self.terms)
         self._labels = distinct([short_name(term.model.name) for term in self.terms])
@@ -148,60 +154,31 @@ class Reward(RewardModel):
         own = {"mode": model.traits.mode, "scale": model.traits.scale}
         return cls([Term(model, **{**own, **settings})])
 
-    def begin(self, starts: Starts) -> None:
-        """Close the gates and begin every model."""
-        super().begin(starts)
-        self._reset(starts)
+    def started(self, starts: Starts) -> None:
+        """Close the gates."""
+        for values in (*self._open, *self._last):
+            values.reset(starts.slot)
 
-    def score(self, steps: Steps) -> Scores:
+    def combine(self, steps: Steps, said: Sequence[Scores]) -> Scores:
         """Return what the terms pay together.
 
         Raises:
             RewardError: a model returned a wrong shape or a non-finite reward, or abstained under
                 ``fallback="raise"``.
         """
-        if len(self.terms) == 1 and self.terms[0].gate is None:
-            return self._share(0, self.terms[0].model.score(steps), None, steps)
-        return self._joined(steps, self._judged(lambda model: model.score(steps)))
-
-    def score_many(self, events: Sequence[Event]) -> list[Scores]:
-        """Return what the terms pay for a whole rollout, each model asked once."""
-        judged = [
-            tuple(iter(()) if one is None else iter(one) for one in pair)
-            for pair in self._judged(lambda model: model.score_many(events))
-        ]
-        scores = []
-        for event in events:
-            if isinstance(event, Starts):
-                self._reset(event)
-            else:
-                pairs = [(next(said), next(gate, None)) for said, gate in judged]
-                scores.append(self._joined(event, pairs))
-        return scores
-
-    def _judged(self, ask: Callable[[RewardModel], Any]) -> list[tuple[Any, Any]]:
-        """Return what every term's gate and model say, the gate asked first."""
-        pairs = []
-        for term in self.terms:
-            gate = None if term.gate is None else ask(term.gate)
-            pairs.append((ask(term.model), gate))
-        return pairs
-
-    def _reset(self, starts: Starts) -> None:
-        for values in (*self._open, *self._last):
-            values.reset(starts.slot)
-
-    def _joined(self, steps: Steps, pairs: Sequence[tuple[Scores, Scores | None]]) -> Scores:
-        shares = [self._share(i, said, gate, steps) for i, (said, gate) in enumerate(pairs)]
-        if len(shares) == 1:
-            return shares[0]
-        rows = len(steps.slot)
+        if len(said) == 1:
+            return self._share(0, said[0], None, steps)
+        answers, rows = iter(said), len(steps.slot)
         total, valid = np.zeros(rows), all_true(rows)
         parts: dict[str, Float] = {}
-        for label, share in zip(self._labels, shares, strict=True):
+        for index, (term, label) in enumerate(zip(self.terms, self._labels, strict=True)):
+            gate = None if term.gate is None else next(answers)
+            share = self._share(index, next(answers), gate, steps)
+            if len(self.terms) == 1:
+                return share
             total = total + share.reward
             valid = valid if share.valid is valid else valid & share.valid
-            parts |= {f"{label}.{term}": part for term, part in share.parts.items()} or {
+            parts |= {f"{label}.{name}": part for name, part in share.parts.items()} or {
                 label: share.reward
             }
         return Scores(total, valid, parts)

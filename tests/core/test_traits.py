@@ -113,6 +113,8 @@ RULES = {
 
 
 def leaf_for(how: str, traits: Traits = RICH) -> Any:
+    if how in OF_EPISODES:
+        traits = traits.replace(when="step")
     return LeafPotential(traits) if how in OF_POTENTIALS else Leaf(traits)
 
 
@@ -193,14 +195,18 @@ def test_parts_that_cannot_be_paid_together_are_refused() -> None:
         Reward([Term(Leaf(Traits(gamma=0.9))), Term(Leaf(Traits(gamma=0.8)))])
     with pytest.raises(RewardError, match="disagree on gamma"):
         Reward([Term(Leaf(Traits(gamma=0.9)), gate=Leaf(Traits(gamma=0.8)))])
+    at_step = RICH.replace(when="step")
     with pytest.raises(RewardError, match="disagree on pictures"):
-        CreditPipeline([Leaf(RICH), Leaf(RICH.replace(pictures=Pictures(("side",))))])
+        CreditPipeline([Leaf(at_step), Leaf(at_step.replace(pictures=Pictures(("side",))))])
     late = Leaf(Traits(when="episode"))
     for gated, gate in ((late, plain()), (plain(), late)):
         with pytest.raises(RewardError, match="gate acts at step time"):
             Term(gated, gate=gate)
     with pytest.raises(RewardError, match="causal channels act at step time"):
         CausalChannels([Channel(plain()), Channel(late)])
+    for how in OF_EPISODES:
+        with pytest.raises(RewardError, match="one by one; leave out"):
+            COMBINED[how](Leaf(RICH))
     with pytest.raises(RewardError, match="pay the world twice"):
         Term(plain(), mode="add", fallback="env")
 

@@ -144,7 +144,7 @@ def test_costs_of_children_add_up_and_other_numbers_say_whose_they_are() -> None
         "costly-2.seen": 2.0,
         "door.seen": 4.0,
     }
-    assert walk(model) == [model, one, two, gate]
+    assert walk(model) == [model, one, gate, two]
     model.close()
     assert one.closed
     assert two.closed

@@ -123,7 +123,7 @@ class ProgressPotential(Potential):
         cap: keep Φ below 0.9 until the judge says the task is done; ignored by judges that
             abstain on ``done``.
         smooth: share of the old Φ kept at every picture, in [0, 1).
-        interpolate: where a rollout is judged at once (``replay``), let Φ go straight from one
+        interpolate: where a rollout is judged at once (``values``), let Φ go straight from one
             picture to the next instead of jumping at the next one. The sum over an episode is the
             same; who did it is told more exactly. Step by step the next picture is unknown, and Φ
             is held.

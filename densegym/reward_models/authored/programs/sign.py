@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.model import RewardModel
+from densegym.reward_models.model import CombinedModel, RewardModel
 from densegym.reward_models.traits import Promises, Traits
 from densegym.reward_models.types import Bool, Float, Scores, Steps
 
@@ -14,7 +16,7 @@ DENSE_SCALE = 0.1
 SPARSE_SCALE = 1.0
 
 
-class SignConstrained(RewardModel):
+class SignConstrained(CombinedModel):
     """Pays dense_scale · sgn(dense) + sparse_scale · sgn(sparse), with sgn(0) = 0.
 
     With the default scales a reward is one of 0, ±0.1, ±0.9, ±1.0, ±1.1, so no author has to
@@ -30,7 +32,6 @@ class SignConstrained(RewardModel):
     """
 
     traits: Traits
-    children: tuple[RewardModel]
 
     def __init__(
         self,
@@ -51,13 +52,13 @@ class SignConstrained(RewardModel):
         most = sum(abs(scale) for scale in self.scales.values())
         self.traits = model.traits.replace(terms=TERMS, promises=Promises(bounds=(-most, most)))
 
-    def score(self, steps: Steps) -> Scores:
+    def combine(self, steps: Steps, said: Sequence[Scores]) -> Scores:
         """Return the constrained score; rows on which the model abstains stay abstentions.
 
         Raises:
             RewardError: a term is NaN on a row on which the model does not abstain.
         """
-        scores = self.children[0].score(steps)
+        (scores,) = said
         parts = {
             term: scale * self._sign(term, scores.parts[term], scores.valid)
             for term, scale in self.scales.items()

@@ -16,7 +16,7 @@ import numpy as np
 from densegym.errors import RewardError
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.credit.pipelines.joined import JoinedCredit
-from densegym.reward_models.model import LaneValues, RewardModel
+from densegym.reward_models.model import CombinedModel, LaneValues, RewardModel
 from densegym.reward_models.reward import worth
 from densegym.reward_models.traits import Promises, Traits
 from densegym.reward_models.types import Episode, Float, Scores, Starts, Steps, TaskCard
@@ -41,11 +41,10 @@ def _name(channels: Sequence[Channel]) -> str:
     return "credit/channels: " + " > ".join(channel.model.name for channel in channels)
 
 
-class CausalChannels(RewardModel):
+class CausalChannels(CombinedModel):
     """Ordered channels at step time: milestones in the order they must be met."""
 
     traits: Traits
-    children: tuple[RewardModel, ...]
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         late = [c.model.name for c in channels if c.model.traits.when == "episode"]
@@ -61,19 +60,19 @@ class CausalChannels(RewardModel):
         self.traits = first.joined(*others).replace(terms=terms, promises=Promises())
         self._sums = [LaneValues() for _ in channels]
 
-    def begin(self, starts: Starts) -> None:
-        """Begin every channel at a sum of 0."""
-        super().begin(starts)
+    def started(self, starts: Starts) -> None:
+        """Let every channel's sum be 0."""
         for total in self._sums:
             total.reset(starts.slot)
 
-    def score(self, steps: Steps) -> Scores:
+    def combine(self, steps: Steps, said: Sequence[Scores]) -> Scores:
         """Pay each channel where the higher ones have met their thresholds by now."""
         paid = np.zeros(len(steps.slot))
         met = all_true(len(steps.slot))
         parts: dict[str, Float] = {}
-        for index, (channel, total) in enumerate(zip(self.channels, self._sums, strict=True)):
-            own = worth(channel.model, channel.model.score(steps))
+        each = zip(self.channels, self._sums, said, strict=True)
+        for index, (channel, total, scores) in enumerate(each):
+            own = worth(channel.model, scores)
             total.values[steps.slot] += own
             share = channel.weight * np.where(met, own, 0.0)
             parts[f"channel-{index + 1}"] = share

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from densegym.errors import RewardError
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.reward import worth
@@ -62,12 +63,19 @@ class JoinedCredit(RewardModel):
         models: at least one.
         name: of the whole.
         promises: of the whole.
+
+    Raises:
+        RewardError: a model that is judged by rollouts.
     """
 
     traits: Traits
     children: tuple[RewardModel, ...]
 
     def __init__(self, models: Sequence[RewardModel], name: str, promises: Promises) -> None:
+        if any(model.traits.when == "rollout" for model in models):
+            raise RewardError(
+                f'{name} judges the steps of its rewards one by one; leave out "interpolate".'
+            )
         self.children, self.name = tuple(models), name
         self._pay = [_EpisodePay(model) for model in models]
         first, *others = (model.traits for model in models)

@@ -9,12 +9,12 @@ import numpy as np
 
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.model import RewardModel, distinct, short_name
+from densegym.reward_models.model import CombinedModel, RewardModel, distinct, short_name
 from densegym.reward_models.traits import Promises, Traits
 from densegym.reward_models.types import Scores, Steps, TaskCard
 
 
-class Product(RewardModel):
+class Product(CombinedModel):
     """Multiplies the rewards of its parts; a row is valid only if every part spoke.
 
     Args:
@@ -23,7 +23,6 @@ class Product(RewardModel):
 
     name = "intrinsic/product-v1"
     traits: Traits
-    children: tuple[RewardModel, ...]
 
     def __init__(self, models: Sequence[RewardModel]) -> None:
         self.children = tuple(models)
@@ -33,12 +32,11 @@ class Product(RewardModel):
             mode="add", scale=0.1, terms=tuple(self._labels), promises=Promises()
         )
 
-    def score(self, steps: Steps) -> Scores:
+    def combine(self, steps: Steps, said: Sequence[Scores]) -> Scores:
         """Return the product; the terms are its factors."""
         total, valid = np.ones(len(steps.slot)), all_true(len(steps.slot))
         parts = {}
-        for label, model in zip(self._labels, self.children, strict=True):
-            scores = model.score(steps)
+        for label, scores in zip(self._labels, said, strict=True):
             parts[label] = scores.reward
             total = total * scores.reward
             if scores.valid is not valid:

@@ -214,7 +214,7 @@ def build(
         curve: of Φ; see ``ProgressPotential``.
         cap: hold Φ below 0.9 until the done head is sure.
         smooth: share of the old Φ kept at every picture.
-        interpolate: Φ goes straight from one picture to the next; needs ``"deferred": true``.
+        interpolate: Φ goes straight from one picture to the next; where training judges rollouts.
         harvest: learn failures of the policy in training; settings as in ``Harvest``.
         seed: of harvests.
 
