@@ -2,7 +2,8 @@
 
 Installed packages offer worlds through the entry-point group ``densegym.worlds``: each entry point
 names a ``World``, several of them, or a function that returns either. They are loaded on the first
-id that nobody else has, or when worlds are listed.
+id that nobody else has, or when worlds are listed; ``gym.make`` knows them from then on, and
+``densegym.make`` from the beginning.
 """
 
 from __future__ import annotations
