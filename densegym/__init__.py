@@ -3,20 +3,30 @@
 Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and no torch is loaded.
 """
 
-from densegym.envs.registration import make, make_vec, register_all
+from densegym.agents.training.algorithms import register_algorithm
+from densegym.envs.registration import make, make_vec, register_all, register_world
+from densegym.envs.world import Capabilities, World
 from densegym.reward_models.model import Potential, RewardModel, reward
 from densegym.reward_models.registry import register_reward
 from densegym.reward_models.traits import Traits
+from densegym.reward_models.types import Feature, Places, TaskCard
 
 __version__ = "0.1.0"
 __all__ = [
+    "Capabilities",
+    "Feature",
+    "Places",
     "Potential",
     "RewardModel",
+    "TaskCard",
     "Traits",
+    "World",
     "__version__",
     "make",
     "make_vec",
+    "register_algorithm",
     "register_reward",
+    "register_world",
     "reward",
 ]
 

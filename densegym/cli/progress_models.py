@@ -48,7 +48,7 @@ def collect(
     with bank_bar("collecting episodes") as tell:
         found = collecting.collect(env, episodes=episodes, seed=seed, on_episode=tell)
     world = gym.make(bare_spec(env))
-    for kind in files.KINDS:
+    for kind in reversed(found.rejected):  # experts last: without them a set counts as missing
         kept = [demo for demo in found.demos if demo.kind == kind]
         name = files.save(kept, env, kind, env=world, cameras=found.cameras)
         held = sum(demo.held_out for demo in kept)

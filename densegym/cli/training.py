@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from densegym.agents.training.algorithms import algorithm_names, find_algorithm
 from densegym.cli.options import CONSOLE, Drawn, Reward
 from densegym.cli.progress import run_bar
 from densegym.envs import tasks
@@ -31,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
 def train(
     env: Annotated[str, typer.Argument(help="Environment id, e.g. DenseGym/ButtonPress-v0.")],
     reward: Reward = "env",
-    algo: Annotated[str, typer.Option(help="ppo, a2c, recurrent-ppo, dqn, sac, td3, tqc.")] = "ppo",
+    algo: Annotated[str, typer.Option(help=f"{', '.join(algorithm_names())}.")] = "ppo",
     steps: Annotated[
         int | None, typer.Option(help="Environment steps; the preset's if left out.")
     ] = None,
@@ -56,7 +57,8 @@ def train(
     """
     card = tasks.task_card(env)
     spec = from_text(reward)
-    name = label(spec, task=card)  # unknown rewards are refused before anything heavy loads
+    name = label(spec, task=card)  # unknown names are refused before anything heavy loads
+    find_algorithm(algo)
     require("stable_baselines3", extra="agents")
     from densegym.agents.films.film import film_learner
     from densegym.agents.training.config import resolve

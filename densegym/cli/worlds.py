@@ -13,6 +13,8 @@ from rich.text import Text
 
 from densegym.cli.options import Json
 from densegym.envs import tasks
+from densegym.envs.world import OFFERS, World
+from densegym.errors import unknown
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.registry import reward_entries
 from densegym.reward_models.types import TaskCard
@@ -29,6 +31,10 @@ def envs(
     which: Annotated[
         str, typer.Argument(help="An id for its task card, or part of an id or family.")
     ] = "",
+    offers: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only worlds that offer it: {', '.join(OFFERS)}."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List environments, or show one task card.
@@ -38,19 +44,26 @@ def envs(
 
       densegym envs locomotion
 
+      densegym envs --offers expert
+
       densegym envs DenseGym/ButtonPress-v0
     """
-    cards = [world.card for world in tasks.worlds()]
+    for name in offers or ():
+        if name not in OFFERS:
+            raise unknown("capability", name, OFFERS)
+    rows = {row.card.id: row for row in tasks.worlds()}
+    wanted = set(offers or ())
+    cards = [row.card for row in rows.values() if wanted <= set(row.capabilities.offered())]
     exact = [card for card in cards if card.id == which]
     found = exact or [
         card for card in cards if which.lower() in card.id.lower() or which.lower() in card.family
     ]
     if not found:
-        tasks.task_card(which)  # raises, and names the closest id
+        raise unknown("environment", which, [card.id for card in cards], see="densegym envs")
     if as_json:
         print(json.dumps([dataclasses.asdict(card) for card in found], indent=2))
     elif exact:
-        _show_card(exact[0])
+        _show_card(rows[exact[0].id])
     else:
         _show_cards(found)
 
@@ -63,11 +76,13 @@ def _show_cards(cards: list[TaskCard]) -> None:
     Console().print(table)
 
 
-def _show_card(card: TaskCard) -> None:
-    console = Console(highlight=False)
+def _show_card(world: World) -> None:
+    console, card = Console(highlight=False), world.card
     console.print(f"[bold]{card.id}[/bold]  ({card.family})")
     for label in ("goal", "success", "expert", "provenance"):
         console.print(f"{label:>11}: {getattr(card, label) or 'none'}", markup=False)
+    offers = ", ".join(world.capabilities.offered()) or "none"
+    console.print(f"{'offers':>11}: {offers}", markup=False)
     table = Table("feature", "shape", "unit", "frame", "meaning", header_style="bold")
     for item in card.features:
         shape = "x".join(map(str, item.shape)) or "scalar"

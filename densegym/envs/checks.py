@@ -1,20 +1,27 @@
-"""``check_dense_env``: the contract of a DenseGym environment, for third parties to call."""
+"""What a DenseGym environment and its row in the table must be, for third parties to call."""
 
 from __future__ import annotations
 
+import keyword
+import math
+import re
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from densegym.envs.world import World
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import map_leaves
+from densegym.reward_models.types import Feature
 
+_ID = re.compile(r"([\w:-]+/)?[\w:.-]+-v\d+")
+_LAZY = re.compile(r"[\w.]+:\w+")
 _EVERY_STEP = ("reward/env", "reward/dense", "reward/valid", "return/env", "return/dense")
 
 
 def check_dense_env(env: gym.Env[Any, Any], *, steps: int = 50, seed: int = 0) -> None:
-    """Check that an environment with a reward skin keeps the contract.
+    """Check that an environment with a reward wrapper keeps the contract.
 
     Checked: flat float info on reset and every step, ``is_success`` from the world, running
     returns that add up, observations inside their space and not overwritten later, equal seeds
@@ -87,3 +94,73 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, tuple):
         return all(_equal(a, b) for a, b in zip(one, other, strict=True))
     return bool(np.array_equal(one, other))
+
+
+def check_world(world: World) -> None:
+    """Check that a row of the table of worlds is well formed; its env is not made.
+
+    Raises:
+        DenseGymError: says what was given, what was expected and what to type.
+    """
+    env_id, entry = world.card.id, world.entry_point
+    if not _ID.fullmatch(env_id):
+        raise DenseGymError(
+            f'a world\'s id ends in its version, such as "Acme/Push-v0"; given "{env_id}". '
+            f'Write "{re.sub("[^a-zA-Z0-9_/.:-]", "-", env_id).removesuffix("-v")}-v0".'
+        )
+    if not callable(entry) and not (isinstance(entry, str) and _LAZY.fullmatch(entry)):
+        raise DenseGymError(
+            f'the entry_point of {env_id} is a class or its "module:Class"; given {entry!r}'
+        )
+    names: set[str] = set()
+    for feature in world.card.features:
+        if fault := _feature_fault(feature, names):
+            raise DenseGymError(f"{env_id}: {fault}")
+        names.add(feature.name)
+    arm = (world.card.places, world.capabilities.workspace)
+    if world.capabilities.reach and None in arm:
+        raise DenseGymError(
+            f"{env_id} offers reach, which needs the gripper's columns and room: give the card "
+            "places=Places(...) and the capabilities workspace=((x, y, z), (x, y, z))"
+        )
+    given = world.capabilities
+    for target in (given.expert, given.lookahead, given.reach, *given.exploits.values()):
+        if isinstance(target, str) and not _LAZY.fullmatch(target):
+            raise DenseGymError(
+                f'{env_id}: a capability is a function or its "module:attr"; given "{target}"'
+            )
+
+
+def _feature_fault(feature: Any, names: set[str]) -> str:
+    """Return what is wrong with a row of a feature table, or nothing."""
+    if not isinstance(feature, Feature):
+        return f"features are densegym.Feature(name, shape, unit, frame, meaning); given {feature}"
+    said, words = f'feature "{feature.name}"', ("obs", "action", "info")
+    if not feature.name.isidentifier() or keyword.iskeyword(feature.name):
+        return f"{said} must be a parameter's name in Python, such as hand_position"
+    if feature.name == "terminated" or feature.name in names:
+        return f"{said} is named twice, or like the clock; every name stands for one thing"
+    if feature.source not in words:
+        return f'{said} is read from one of {", ".join(words)}; given source="{feature.source}"'
+    if feature.source == "info" and not feature.key:
+        return f'{said} is read from info, so name its entry: key="{feature.name}"'
+    columns = (0, 1) if feature.columns is None else feature.columns
+    if not _whole(feature.shape, least=1) or not _whole(columns, least=0) or len(columns) != 2:
+        return (
+            f"{said} has a tuple of positive whole numbers as shape, () for a scalar, and a pair "
+            f"as columns; given shape={feature.shape!r}, columns={feature.columns!r}"
+        )
+    if feature.columns is None:
+        return ""
+    start, stop = columns
+    if len(feature.shape) > 1 or stop - start != math.prod(feature.shape):
+        wanted = (start, start + math.prod(feature.shape))
+        return f"{said} of shape {feature.shape} takes columns {wanted}; given {feature.columns}"
+    return ""
+
+
+def _whole(numbers: Any, *, least: int) -> bool:
+    """Return whether this is a tuple of whole numbers, none of them too small."""
+    if not isinstance(numbers, tuple):
+        return False
+    return all(isinstance(number, int) and number >= least for number in numbers)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode
 
 from densegym.envs import tasks
@@ -14,36 +16,70 @@ from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.probes import cards as probe_cards
 from densegym.envs.robot import cards as robot_cards
 from densegym.envs.shop import cards as shop_cards
-from densegym.envs.tasks import World
+from densegym.envs.world import Capabilities, World
 from densegym.envs.wrappers.frames import frame_wrapper
 from densegym.envs.wrappers.vector import DenseRewardVector
+from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec, build_engine
+from densegym.reward_models.types import TaskCard
 
 
-def _wrapper(seed: int = 0) -> WrapperSpec:
-    """Return the reward wrapper, applied outside ``TimeLimit``, where truncation can be seen."""
-    kwargs = {"reward": None, "seed": seed}
-    return WrapperSpec("DenseReward", "densegym.envs.wrappers.single:DenseReward", kwargs)
+def register_world(
+    world: World | str,
+    entry_point: str | Callable[..., Any] | None = None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    max_episode_steps: int | None = None,
+    capabilities: Capabilities | None = None,
+    **card: Any,
+) -> None:
+    """Register an environment, so that everything in DenseGym finds it by its id.
 
+    Args:
+        world: its id, which ends in a version, e.g. ``"Acme/Push-v0"``; or a whole ``World``, which
+            takes no other argument.
+        entry_point: ``"module:Class"``, imported on first use, or the class.
+        kwargs: constructor arguments, JSON-friendly.
+        max_episode_steps: time limit, or None where the world keeps its own clock.
+        capabilities: what it offers besides steps, such as a scripted expert.
+        **card: fields of its ``TaskCard``: ``family``, ``goal``, ``success``, ``features``, ...
 
-def register_world(world: World) -> None:
-    """Register a world with Gymnasium, its reward wrapper outside ``TimeLimit``."""
-    tasks.add_world(world)
-    gym.register(
-        world.card.id,
-        entry_point=world.entry_point,
-        kwargs=dict(world.kwargs),
-        max_episode_steps=world.max_episode_steps,
-        additional_wrappers=(_wrapper(),),
-        vector_entry_point=world.vector_entry_point,
-    )
+    Raises:
+        DenseGymError: the row is malformed, or its id is taken by another.
+        UnknownNameError: a task card has no such field.
+
+    Example:
+        >>> import densegym
+        >>> densegym.register_world("Acme/Push-v0", "acme.envs:Push", goal="Push the box.")
+        >>> densegym.envs.tasks.task_card("Acme/Push-v0").goal
+        'Push the box.'
+    """
+    if isinstance(world, str):
+        if entry_point is None:
+            raise DenseGymError(
+                f'"{world}" needs an entry_point: '
+                f'densegym.register_world("{world}", "module:Class", goal="...")'
+            )
+        fields = [item.name for item in dataclasses.fields(TaskCard)]
+        for name in card:
+            if name not in fields:
+                raise unknown("field of a task card", name, fields)
+        world = World(
+            card=TaskCard(id=world, **card),
+            entry_point=entry_point,
+            kwargs=kwargs or {},
+            max_episode_steps=max_episode_steps,
+            capabilities=capabilities or Capabilities(),
+        )
+    elif card or any((entry_point, kwargs, max_episode_steps, capabilities)):
+        raise DenseGymError("a World says everything itself; give it alone, or an id and the rest")
+    tasks.add_worlds([world])
 
 
 def register_all() -> None:
     """Register every shipped world; runs once, on ``import densegym``."""
     for cards in (robot_cards, nethack_cards, shop_cards, probe_cards):
-        for world in cards.worlds():
-            register_world(world)
+        tasks.add_worlds(cards.worlds(), owner="densegym")
 
 
 def bare_spec(env_id: str) -> EnvSpec:
@@ -54,6 +90,18 @@ def bare_spec(env_id: str) -> EnvSpec:
     """
     tasks.task_card(env_id)
     return dataclasses.replace(gym.spec(env_id), additional_wrappers=())
+
+
+def accepts(env_id: str, argument: str) -> bool:
+    """Return whether a world's constructor names an argument; imports the world."""
+    entry = bare_spec(env_id).entry_point
+    creator = load_env_creator(entry) if isinstance(entry, str) else entry
+    return creator is not None and argument in inspect.signature(creator).parameters
+
+
+def goes_on(env_id: str) -> dict[str, Any]:
+    """Return the constructor arguments under which episodes go on after success."""
+    return {"terminate_on_success": False} if accepts(env_id, "terminate_on_success") else {}
 
 
 def make(
@@ -69,9 +117,13 @@ def make(
     """
     tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
     spec = gym.spec(env_id)
-    if seed is not None:
-        spec = dataclasses.replace(spec, additional_wrappers=(_wrapper(seed),))
-    env = gym.make(spec, reward=reward, **kwargs)
+    inside = accepts(env_id, "reward")
+    if seed is not None or not inside:
+        outer = tasks.reward_wrapper(None if inside else reward, seed or 0)
+        spec = dataclasses.replace(spec, additional_wrappers=(outer,))
+    if inside:
+        kwargs["reward"] = reward
+    env = gym.make(spec, **kwargs)
     if seed is not None:
         env.reset(seed=seed)
     return env

@@ -1,56 +1,73 @@
-"""Worlds: what is registered under which id, with its task card. No simulator is imported here.
+"""The table of worlds: what is registered under which id. No simulator is imported here.
 
-Every world env keeps one contract, checked by ``densegym.envs.checks.check_dense_env``:
-
-- ``step`` pays the world's own outcome only; ``info`` carries flat floats on every step and on
-  reset: ``success_now`` (the rule holds at this step), ``is_success`` (latched over the episode)
-  and, where the card names an expert, ``expert_reward`` (the suite's hand-written dense reward);
-- ``reset(seed=)`` decides the whole episode; observations are fresh copies inside the space;
-- the constructor accepts and ignores ``reward``, which belongs to the skin around it.
+Installed packages offer worlds through the entry-point group ``densegym.worlds``: each entry point
+names a ``World``, several of them, or a function that returns either. They are loaded on the first
+id that nobody else has, or when worlds are listed; ``gym.make`` knows them from then on, and
+``densegym.make`` from the beginning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Iterable
+from importlib.metadata import entry_points
 from typing import Any
 
-from densegym.errors import unknown
+import gymnasium as gym
+from gymnasium.envs.registration import WrapperSpec
+
+from densegym.envs.checks import check_world
+from densegym.envs.world import World
+from densegym.errors import DenseGymError, unknown
+from densegym.plugins import load_plugins
+from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """One registered environment.
-
-    Attributes:
-        card: what reward authors and users are told.
-        entry_point: ``"module:Class"``, imported on first use.
-        kwargs: constructor arguments, JSON-friendly.
-        max_episode_steps: time limit, or None where the world keeps its own clock.
-        vector_entry_point: ``"module:Class"`` of a vector environment of its own, or None.
-        lanes_entry_point: ``"module:function"`` that makes an SB3 vector environment of its own
-            from ``num_envs`` and constructor arguments, or returns None where plain ones must do.
-    """
-
-    card: TaskCard
-    entry_point: str
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    max_episode_steps: int | None = None
-    vector_entry_point: str | None = None
-    lanes_entry_point: str | None = None
-
-
+ENTRY_POINT_GROUP = "densegym.worlds"
 _WORLDS: dict[str, World] = {}
+_loaded: set[str] = set()
 
 
-def add_world(world: World) -> None:
-    """Add a world to the table; ``registration.register_world`` also tells Gymnasium."""
-    _WORLDS[world.card.id] = world
+def add_worlds(rows: Iterable[World], *, owner: str = "user") -> None:
+    """Register all of several worlds with Gymnasium and here, or none where one is refused.
+
+    A world that is registered already, in every field the same, is left as it is.
+
+    Raises:
+        DenseGymError: a row is malformed, or its id is taken.
+    """
+    added: dict[str, World] = {}
+    for world in rows:
+        check_world(world)
+        env_id = world.card.id
+        known = added.get(env_id) or _WORLDS.get(env_id)
+        if known == world:
+            continue
+        if known is not None or env_id in gym.registry:
+            holder = "another package" if known is None else known.owner
+            raise DenseGymError(
+                f'the id "{env_id}" is already registered by {holder}; {owner} must choose '
+                "another name or version (tasks.unregister_world forgets one)"
+            )
+        added[env_id] = dataclasses.replace(world, owner=owner)
+    _tell_gymnasium(list(added.values()))
+    _WORLDS.update(added)
+
+
+def unregister_world(env_id: str) -> None:
+    """Forget a registered world; used by tests and notebooks that redefine one.
+
+    Raises:
+        UnknownNameError: no such id; names the closest.
+    """
+    task_card(env_id)
+    del _WORLDS[env_id]
+    gym.registry.pop(env_id, None)
 
 
 def worlds() -> list[World]:
-    """Return every registered world in registration order."""
+    """Return every known world, plug-ins included, in registration order."""
+    _load_plugins()
     return list(_WORLDS.values())
 
 
@@ -60,17 +77,64 @@ def task_card(env_id: str) -> TaskCard:
     Raises:
         UnknownNameError: no such id; names the closest.
     """
-    if env_id not in _WORLDS:
+    world = find_world(env_id)
+    if world is None:
         raise unknown("environment", env_id, _WORLDS, see="densegym envs")
-    return _WORLDS[env_id].card
+    return world.card
 
 
 def find_world(env_id: str | None) -> World | None:
     """Return a registered world, or None for ids of other packages."""
-    return _WORLDS.get(env_id) if env_id is not None else None
+    if env_id is None:
+        return None
+    if env_id not in _WORLDS:
+        _load_plugins()
+    return _WORLDS.get(env_id)
 
 
 def find_card(env_id: str | None) -> TaskCard | None:
     """Return the card of a registered task, or None for ids of other packages."""
     world = find_world(env_id)
     return None if world is None else world.card
+
+
+def reward_wrapper(reward: RewardSpec = None, seed: int = 0) -> WrapperSpec:
+    """Return the reward wrapper, applied outside ``TimeLimit``, where truncation can be seen."""
+    kwargs = {"reward": reward, "seed": seed}
+    return WrapperSpec("DenseReward", "densegym.envs.wrappers.single:DenseReward", kwargs)
+
+
+def _tell_gymnasium(added: list[World]) -> None:
+    """Register worlds with Gymnasium, or none of them where one is refused there."""
+    done: list[str] = []
+    try:
+        for world in added:
+            gym.register(
+                world.card.id,
+                entry_point=world.entry_point,
+                kwargs=dict(world.kwargs),
+                max_episode_steps=world.max_episode_steps,
+                additional_wrappers=(reward_wrapper(),),
+                vector_entry_point=world.vector_entry_point,
+            )
+            done.append(world.card.id)
+    except BaseException:
+        for env_id in done:
+            gym.registry.pop(env_id)
+        raise
+
+
+def _load_plugins() -> None:
+    if "plugins" not in _loaded:
+        _loaded.add("plugins")
+        load_plugins(entry_points(group=ENTRY_POINT_GROUP), "worlds", _add_offered)
+
+
+def _add_offered(name: str, owner: str, offered: Any) -> None:
+    """Register what an entry point names: a world, several, or a function that returns either."""
+    found = offered() if callable(offered) else offered
+    rows = [found] if isinstance(found, World) else list(found)
+    for row in rows:
+        if not isinstance(row, World):
+            raise DenseGymError(f'"{name}" offers {row!r}, which is no densegym.World')
+    add_worlds(rows, owner=owner)

@@ -7,11 +7,11 @@ finds them by that name. Nothing heavy is imported there. A plug-in's entry poin
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from densegym.plugins import resolve
 from densegym.reward_models.types import Factory, Mode, TaskCard
 
 
@@ -49,10 +49,7 @@ class RewardEntry:
 
     def factory(self) -> Factory:
         """Return the factory, importing it if it is named by string."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        factory: Factory = getattr(importlib.import_module(module), attribute)
+        factory: Factory = resolve(self.target)
         return factory
 
     def possible(self, task: TaskCard) -> bool:

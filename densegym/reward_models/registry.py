@@ -7,12 +7,13 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
+from typing import Any
 
 from densegym import reward_models
 from densegym.errors import RewardError, unknown
+from densegym.plugins import load_plugins
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.types import Factory
 
@@ -119,18 +120,15 @@ def _shipped() -> Iterator[RewardEntry]:
             yield from module.CATALOGUE if hasattr(module, "CATALOGUE") else module.catalogue()
 
 
-def _plugins() -> Iterator[RewardEntry]:
-    """Yield what installed packages offer: a factory under the entry point's name, or a row."""
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        owner = point.dist.name if point.dist is not None else "an unknown distribution"
-        try:
-            target = point.load()
-        except Exception as error:  # a broken plug-in must not break every other reward
-            warnings.warn(
-                f'reward "{point.name}" of {owner} could not be loaded: {error!r}', stacklevel=4
-            )
-            continue
+def _plugins() -> list[RewardEntry]:
+    """Return what installed packages offer: a factory under the entry point's name, or a row."""
+    found: list[RewardEntry] = []
+
+    def accept(name: str, owner: str, target: Any) -> None:
         if isinstance(target, RewardEntry):
-            yield dataclasses.replace(target, name=point.name, owner=owner)
+            found.append(dataclasses.replace(target, name=name, owner=owner))
         else:
-            yield RewardEntry(point.name, target, owner=owner)
+            found.append(RewardEntry(name, target, owner=owner))
+
+    load_plugins(entry_points(group=ENTRY_POINT_GROUP), "reward", accept)
+    return found

@@ -191,6 +191,21 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a flat observation holds (x, y, z) in metres: half-open ranges of three columns.
+
+    Attributes:
+        gripper: of the hand; the defaults are Meta-World's.
+        object: of what is to be moved.
+        goal: of where it belongs.
+    """
+
+    gripper: tuple[int, int] = (0, 3)
+    object: tuple[int, int] = (4, 7)
+    goal: tuple[int, int] = (36, 39)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCard:
     """What a reward author is told about a task, and what decides success.
 
@@ -205,11 +220,13 @@ class TaskCard:
         cameras: what progress judges look through, by name; empty means the world's one picture.
         hidden: bodies left out of the pictures of judges, because they only cost time.
         measures: keys of the last ``info`` of an episode that tables show beside the return.
+        places: columns of gripper, object and goal, or None where there are none.
         gives: what rewards may ask of the world: ``"numbers"`` (nothing observed or done is text),
             ``"pictures"`` (it renders), ``"position"`` (NetHack's, in ``blstats``), ``"captions"``,
-            ``"milestones"`` and ``"progression"`` (in ``info``), ``"places"`` (Meta-World's columns
-            of gripper, object and goal), ``"scripted expert"`` (demonstrations can be collected).
-            Of a world that nobody described, numbers and pictures are assumed.
+            ``"milestones"`` and ``"progression"`` (in ``info``), ``"places"`` (told by the field of
+            that name), ``"scripted expert"`` (demonstrations can be collected). A registered
+            ``World`` adds the last two by itself; of a world that nobody described, numbers and
+            pictures are assumed.
     """
 
     id: str
@@ -222,4 +239,5 @@ class TaskCard:
     cameras: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
+    places: Places | None = None
     gives: tuple[str, ...] = ("numbers", "pictures")

@@ -6,7 +6,7 @@ import pytest
 
 import densegym  # noqa: F401  registers the worlds
 from densegym.envs.registration import bare_spec
-from densegym.envs.robot.experts import expert_policy
+from densegym.envs.robot import expert_policy
 from densegym.envs.robot.lookahead import steps_to_success
 
 

@@ -164,7 +164,7 @@ def test_wrong_options_say_what_to_type(kwargs: dict[str, Any], says: str) -> No
 
 def test_tasks_without_a_scripted_expert_say_so() -> None:
     with pytest.raises(UnknownNameError, match="scripted expert"):
-        expert_policy("DenseGym/HopperForward-v0")
+        expert_policy("DenseGym/HopperBackflip-v0")
 
 
 def test_the_weld_repair_writes_rows_of_any_width(monkeypatch: pytest.MonkeyPatch) -> None:

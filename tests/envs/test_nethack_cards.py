@@ -11,7 +11,7 @@ from nle import nethack
 
 from densegym.envs.nethack.cards import worlds
 from densegym.envs.nethack.layer import NetHackEnv
-from densegym.envs.tasks import World
+from densegym.envs.world import World
 
 WORLDS = worlds()
 

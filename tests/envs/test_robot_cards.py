@@ -11,7 +11,8 @@ import pytest
 
 from densegym.envs.robot import cards, expert_policy
 from densegym.envs.robot.metaworld import MetaWorldEnv
-from densegym.envs.tasks import World, task_card
+from densegym.envs.tasks import task_card
+from densegym.envs.world import World
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.features import feature_names, reader
 from densegym.reward_models.types import Feature, Steps

@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_for_sb3
 
 from densegym.envs.robot import cards
-from densegym.envs.tasks import World
+from densegym.envs.world import World
 
 WORLDS = cards.worlds()
 OTHERS = [world for world in WORLDS if world.card.family != "metaworld"]

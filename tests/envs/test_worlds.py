@@ -15,10 +15,9 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import densegym
-from densegym.envs import registration
 from densegym.envs.checks import check_dense_env
 from densegym.envs.registration import bare_spec
-from densegym.envs.tasks import World, task_card, worlds
+from densegym.envs.tasks import task_card, worlds
 from densegym.errors import DenseGymError, MissingExtraError, UnknownNameError
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.features import feature_names, reader
@@ -153,23 +152,6 @@ def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(MissingExtraError, match=rf"pip install 'densegym\[{extra}\]'"):
             gym.make(env_id)
         monkeypatch.undo()
-
-
-def test_third_party_worlds_register_like_ours() -> None:
-    from tests.toys import CARD
-
-    world = World(card=CARD, entry_point="tests.toys:Wander", kwargs={"ending": 0.0})
-    registration.register_world(world)
-    try:
-        # Wander takes no `reward`, so the skin is put on by hand, as for any other env.
-        env = registration.make_vec(CARD.id, 2, reward="expert")
-        env.reset(seed=0)
-        assert env.step(env.action_space.sample())[1].shape == (2,)
-    finally:
-        gym.registry.pop(CARD.id)
-        from densegym.envs import tasks
-
-        tasks._WORLDS.pop(CARD.id)
 
 
 def test_the_check_catches_worlds_that_break_the_contract() -> None:

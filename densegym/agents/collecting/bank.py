@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densegym.agents.collecting import behaviours
-from densegym.agents.collecting.behaviours import Behaviour, Scripted
+from densegym.agents.collecting.behaviours import Scripted
 from densegym.agents.collecting.recording import Player
 from densegym.agents.training.evaluate import Policy
 from densegym.agents.training.provenance import installed_versions
 from densegym.cache import cache_folder
-from densegym.envs.robot.fitness import STEP_SECONDS, evaluation_kwargs
+from densegym.envs.registration import goes_on
+from densegym.envs.robot.fitness import evaluation_kwargs
 from densegym.envs.tasks import find_world, task_card
+from densegym.envs.world import Behaviour, Capabilities
 from densegym.errors import DenseGymError
+from densegym.plugins import resolve, version_of
 from densegym.reward_models.authored.screening.bank import SCHEMA, Bank, Trajectory, load_bank
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.types import Float
@@ -29,11 +32,8 @@ GAMMA = 0.99
 NOISE = (0.1, 0.3, 0.6, 1.0)  # shares of random actions mixed into an expert
 _SIMULATORS = ("gymnasium", "gymnasium-robotics", "metaworld", "mujoco")
 _SEED_STRIDE = 10_007  # between the streams of two behaviours
-_METAWORLD_STEPS = 120  # experts need at most 114
-_METAWORLD_HORIZON = 500  # steps, upstream's own
-_METAWORLD_LARGEST = 10.0  # a step, by construction of the version 2 rewards
 _WITNESSES = ("expert", "random", "idle", "exploit:stops-half-way")
-_GAIT_STEPS = {0.008: 400, 0.05: 200}  # by seconds a step; 3.2 s and 10 s
+_EXPLOIT_PARTS = 15
 
 
 class Share(NamedTuple):
@@ -97,9 +97,9 @@ def collect_bank(
     """Collect the bank of a task; equal arguments give equal banks.
 
     Random, sticky and no actions for every task; where a scripted expert is known also the
-    expert, the expert with a share of random actions, and for Meta-World an expert that stops
-    half way and one that goes to and fro. Episodes end at success as in the world's own
-    evaluation; those of forward skills go on, because their F is a velocity.
+    expert, the expert with a share of random actions, and the exploits that the world offers, such
+    as an expert that stops half way. Episodes end at success as in the world's own evaluation;
+    those of forward skills go on, because their F is a velocity.
 
     Args:
         env_id: environment id.
@@ -178,7 +178,10 @@ def bank_path(env_id: str, *, episodes: int = EPISODES, seed: int = 0) -> Path:
         "features": feature_names(card),
         "versions": {name: versions.get(name) for name in _SIMULATORS},
     }
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    world = find_world(env_id)
+    if world is not None and world.owner != "densegym":
+        key["world"] = [str(world.entry_point), dict(world.kwargs), version_of(world.owner)]
+    digest = hashlib.sha256(json.dumps(key, default=str).encode()).hexdigest()[:12]
     name = env_id.replace("/", "-")
     return cache_folder() / "banks" / f"{name}-{digest}.npz"
 
@@ -188,15 +191,7 @@ def bank_steps(env_id: str) -> int | None:
 
     None keeps the world's own.
     """
-    world = find_world(env_id)
-    if world is None:
-        return None
-    if world.card.family == "metaworld":
-        return _METAWORLD_STEPS
-    if world.card.family == "locomotion":
-        robot = next(name for name in STEP_SECONDS if world.kwargs["skill"].startswith(name))
-        return _GAIT_STEPS[STEP_SECONDS[robot]]
-    return None
+    return _capabilities(env_id).bank_steps
 
 
 class Paid(NamedTuple):
@@ -232,13 +227,13 @@ def play_expert(env_id: str, *, episodes: int = 6, seed: int = 0) -> Paid:
             f"audit a program instead: densegym author audit FILE --task {env_id}"
         )
     wanted = [share for share in shares if share.source in _WITNESSES]
-    bounded = card.family == "metaworld"
+    limits = _capabilities(env_id)
     found, rewards = list[Trajectory](), list[Float]()
     with Player(
         env_id,
         lanes=1,
-        env_kwargs={"terminate_on_success": False},
-        max_episode_steps=_METAWORLD_HORIZON if bounded else None,
+        env_kwargs=goes_on(env_id),
+        max_episode_steps=limits.audit_steps,
     ) as player:
         for i, share in enumerate(wanted):
             stream = seed + (i + 1) * _SEED_STRIDE
@@ -246,7 +241,7 @@ def play_expert(env_id: str, *, episodes: int = 6, seed: int = 0) -> Paid:
                 found.append(player.label(tape, source=share.source, noise=share.noise))
                 rewards.append(np.array([info["expert_reward"] for info in tape.info[1:]]))
     bank = Bank(task=env_id, gamma=GAMMA, trajectories=tuple(found))
-    return Paid(bank, rewards, _METAWORLD_LARGEST if bounded else None)
+    return Paid(bank, rewards, limits.largest_expert_reward)
 
 
 def _shares(env_id: str) -> list[Share]:
@@ -261,12 +256,15 @@ def _shares(env_id: str) -> list[Share]:
         return shares
     shares.append(Share("expert", expert, 30, 0.0))
     shares += [Share("noise", behaviours.noisy(expert, space, share), 20, share) for share in NOISE]
-    if task_card(env_id).family == "metaworld":
-        shares += [
-            Share("exploit:stops-half-way", behaviours.stops_half_way(expert), 15),
-            Share("exploit:oscillates", behaviours.oscillates(expert), 15),
-        ]
+    exploits = _capabilities(env_id).exploits
+    for name, target in exploits.items():
+        shares.append(Share(f"exploit:{name}", resolve(target)(expert), _EXPLOIT_PARTS))
     return shares
+
+
+def _capabilities(env_id: str) -> Capabilities:
+    world = find_world(env_id)
+    return Capabilities() if world is None else world.capabilities
 
 
 def _apportion(parts: list[int], episodes: int) -> list[int]:

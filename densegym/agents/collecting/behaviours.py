@@ -1,4 +1,4 @@
-"""Scripted behaviours that fill a trajectory bank: from random actions to experts that cheat."""
+"""Scripted behaviours that fill a trajectory bank: from no actions to experts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from densegym.envs.experts import new_expert
 from densegym.envs.registration import bare_spec
-from densegym.envs.robot.experts import expert_policy
-from densegym.envs.robot.gaits import Gait, gaits
 from densegym.envs.tasks import find_world
+from densegym.envs.world import Act, Behaviour
 from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.types import Bool
 
-Act = Callable[[Any], Any]
-"""From one observation to one action, within one episode."""
-Behaviour = Callable[[np.random.Generator], Act]
-"""Begins an episode with its own random numbers."""
 HOLD = 10  # steps for which a sticky random action is kept
-STOP_STEPS = (5, 45)  # a half-way expert acts for so many steps; experts need 27 or more
-SWING_STEPS = (8, 25)  # steps of an oscillator in one direction
 
 
 class Scripted:
@@ -57,12 +51,9 @@ def action_space(env_id: str) -> spaces.Space[Any]:
 def expert_behaviour(env_id: str) -> Behaviour | None:
     """Return the scripted expert of a task, or None where none is known."""
     world = find_world(env_id)
-    if world is not None and world.card.family == "metaworld":
-        act = expert_policy(env_id)
-        return lambda rng: act
-    if env_id in gaits():
-        return lambda rng: Gait(gaits()[env_id])
-    return None
+    if world is None or world.capabilities.expert is None:
+        return None
+    return lambda rng: new_expert(world)
 
 
 def random(space: spaces.Space[Any], hold: int = 1) -> Behaviour:
@@ -99,54 +90,6 @@ def noisy(expert: Behaviour, space: spaces.Space[Any], share: float) -> Behaviou
             return draw() if rng.random() < share else meant
 
         return mixed
-
-    return begin
-
-
-def stops_half_way(expert: Behaviour) -> Behaviour:
-    """Return an expert that stands still after a random number of steps."""
-
-    def begin(rng: np.random.Generator) -> Act:
-        act, left = expert(rng), int(rng.integers(*STOP_STEPS))
-
-        def halting(obs: Any) -> Any:
-            nonlocal left
-            left -= 1
-            meant = act(obs)
-            return meant if left >= 0 else np.zeros_like(meant)
-
-        return halting
-
-    return begin
-
-
-def oscillates(expert: Behaviour) -> Behaviour:
-    """Return an expert that takes its first steps, undoes them, and begins again.
-
-    Meta-World's actions are displacements, so a path is undone by the opposite actions in
-    reverse order; the fingers' effort, the last column, stays that of the first step.
-    """
-
-    def begin(rng: np.random.Generator) -> Act:
-        act, steps, t = expert(rng), int(rng.integers(*SWING_STEPS)), -1
-        taken: list[Any] = []
-
-        def swinging(obs: Any) -> Any:
-            nonlocal t
-            t += 1
-            if t < steps:
-                meant = act(obs)
-                meant[-1] = taken[0][-1] if taken else meant[-1]
-                taken.append(meant)
-                return meant
-            phase = t % (2 * steps)
-            if phase < steps:
-                return taken[phase]
-            undone = -taken[2 * steps - 1 - phase]
-            undone[-1] = taken[0][-1]
-            return undone
-
-        return swinging
 
     return begin
 

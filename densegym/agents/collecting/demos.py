@@ -4,46 +4,34 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 
-from densegym.agents.collecting import behaviours
-from densegym.agents.collecting.behaviours import Act
-from densegym.envs.registration import bare_spec
-from densegym.envs.robot.experts import expert_policy
-from densegym.envs.robot.lookahead import steps_to_success
-from densegym.envs.tasks import task_card, worlds
+from densegym.agents.collecting.demonstrators import NEAR_MISS, WANDER, WRONG_TASK, Demonstrators
+from densegym.envs.experts import capability, new_expert, offering
+from densegym.envs.registration import bare_spec, goes_on
+from densegym.envs.world import World
 from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
-from densegym.reward_models.progress.demos import EXPERT, FAILURES, STALL, Demo
+from densegym.reward_models.progress.demos import EXPERT, FAILURES, RANDOM, STALL, Demo
 from densegym.reward_models.progress.local.labels import ORIGIN
-from densegym.reward_models.progress.places import GOAL, HAND, OBJECT
-from densegym.reward_models.types import Float
+from densegym.reward_models.types import Float, Places
 
-LIMIT = 250  # steps of an expert, which may be slow and displaced
 FAILED_STEPS = 90  # of a failed episode
 AFTER = 6  # pictures kept after the first success
 HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
-STALL_STEPS = (25, 50)  # an expert that stalls acts for so many
-OFFSET = (0.04, 0.20)  # metres by which a near miss is off
-_PACE, _NOISE = (0.6, 1.0), (0.05, 0.25)
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
-ROOM = np.array([[-0.5, 0.4, 0.05], [0.5, 0.9, 0.5]])  # metres, where the hand can get to
 COUNTED = 6  # steps between states from which the expert's steps are counted
-_BEYOND = 1 / 6  # of the room on every side, from where points are moved to the nearest wall
-_GAIN = 10.0  # of a hand that moves to a point, as the experts'
-WANDER = "wander"
 STRAYS = (*[WANDER] * 4, "")  # what experts take over from in turn; "" is one of the next
-_OTHERS = ("random", "wrong-task", "near-miss")
-_BEGIN = {WANDER: (10, 90)}  # steps after which they do
-_SOON = (5, 60)
+_OTHERS = (RANDOM, WRONG_TASK, NEAR_MISS)
 # Failures to learn from, per one kept for evaluation.
-SHARE = {**dict.fromkeys(FAILURES, 4), "near-miss": 8}
+SHARE = {**dict.fromkeys(FAILURES, 4), NEAR_MISS: 8}
 _ATTEMPTS = 40  # episodes tried per episode wanted
 
 
@@ -81,6 +69,10 @@ def collect(
     still needs from every state (``Demo.left``), which it plays in a copy of the world.
     Placements are split by cells of 2 cm: no cell serves both training and evaluation.
 
+    A kind that a world has no means for is left out: near misses need places in the observation,
+    wrong tasks others of the same suite, wanderers a gripper that can be moved, and steps that are
+    left a world to look ahead in.
+
     Args:
         env_id: a task with a scripted expert.
         episodes: expert episodes for training; there are five times as many recoveries, and 8 / 5
@@ -96,20 +88,20 @@ def collect(
     """
     if episodes < 2:
         raise DenseGymError(f"a model needs at least 2 expert episodes; given {episodes}")
-    card = task_card(env_id)
-    views = cameras or card.cameras
-    limits: dict[str, Any] = {"terminate_on_success": False, "max_episode_steps": LIMIT}
-    world = gym.make(bare_spec(env_id), **limits)
-    env = FrameInInfo(world, cameras=views, size=size, hidden=card.hidden)
-    wanted = list(_wanted(episodes))
-    total, expert = sum(count for _, _, count in wanted), expert_policy(env_id)
+    row = offering(env_id, "demos")
+    views = cameras or row.card.cameras
+    world = make_drawable(row, row.capabilities.demo_steps)
+    env = FrameInInfo(world, cameras=views, size=size, hidden=row.card.hidden)
+    stage = Stage(env, row, Demonstrators(row, world.action_space))
+    wanted = list(_wanted(episodes, stage.cast.failures))
+    total = sum(count for _, _, count in wanted)
     demos: list[Demo] = []
-    rejected = dict.fromkeys((EXPERT, *FAILURES), 0)
+    rejected = dict.fromkeys((EXPERT, *stage.cast.failures), 0)
     try:
         for kind, held_out, count in wanted:
             stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
-            for demo in _collect_kind(env, env_id, kind, held_out, count, stream, rejected):
-                left = None if held_out else _steps_left(world, expert, demo)
+            for demo in _collect_kind(stage, kind, held_out, count, stream, rejected):
+                left = None if held_out else _steps_left(world, row, demo)
                 demos.append(replace(demo, left=left))
                 on_episode(len(demos), total)
     finally:
@@ -117,18 +109,52 @@ def collect(
     return Collected(demos, rejected, tuple(views))
 
 
-def _wanted(episodes: int) -> Iterator[tuple[str, bool, int]]:
+class Stage(NamedTuple):
+    """Where demonstrations are played.
+
+    Attributes:
+        env: makes pictures.
+        row: of the table of worlds.
+        cast: who can act.
+    """
+
+    env: gym.Env[Any, Any]
+    row: World
+    cast: Demonstrators
+
+
+def make_drawable(row: World, steps: int) -> gym.Env[Any, Any]:
+    """Return a world that goes on after success, for so many steps, and can be drawn.
+
+    Raises:
+        DenseGymError: what it observes or how it acts is no flat Box.
+    """
+    spec = bare_spec(row.card.id)
+    limits = {**goes_on(row.card.id), "max_episode_steps": steps}
+    world = gym.make(spec, **limits)
+    for space in (world.observation_space, world.action_space):
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise DenseGymError(
+                f"demonstrations are collected where observations and actions are flat Boxes; "
+                f"{row.card.id} has {space}"
+            )
+    if hasattr(world.unwrapped, "draw"):
+        return world
+    world.close()
+    return gym.make(spec, render_mode="rgb_array", **limits)
+
+
+def _wanted(episodes: int, kinds: Sequence[str]) -> Iterator[tuple[str, bool, int]]:
     yield EXPERT, False, (1 + len(STRAYS)) * episodes
     yield EXPERT, True, HELD_OUT
     failures = max(4, round(episodes * 2 / 5))
-    for kind in FAILURES:
+    for kind in kinds:
         yield kind, False, failures * SHARE[kind]
         yield kind, True, failures
 
 
 def _collect_kind(
-    env: gym.Env[Any, Any],
-    env_id: str,
+    stage: Stage,
     kind: str,
     held_out: bool,
     count: int,
@@ -137,8 +163,8 @@ def _collect_kind(
 ) -> Iterator[Demo]:
     found = 0
     for _ in range(count * _ATTEMPTS):
-        stray = None if held_out else _stray(found, rng)
-        demo = _attempt(env, env_id, kind, held_out, rng, stray)
+        stray = None if held_out else _stray(found, stage.cast.failures, rng)
+        demo = _attempt(stage, kind, held_out, rng, stray)
         if demo is None:
             continue
         if not _of_kind(demo):
@@ -149,42 +175,43 @@ def _collect_kind(
         if found == count:
             return
     raise DenseGymError(
-        f"{env_id}: {found} of {count} {kind} episodes came about in {count * _ATTEMPTS} "
-        f"attempts; {rejected[kind]} had the wrong outcome. Choose another task."
+        f"{stage.row.card.id}: {found} of {count} {kind} episodes came about in "
+        f"{count * _ATTEMPTS} attempts; {rejected[kind]} had the wrong outcome. "
+        "Choose another task."
     )
 
 
-def _stray(count: int, rng: np.random.Generator) -> str | None:
+def _stray(count: int, kinds: Sequence[str], rng: np.random.Generator) -> str | None:
     """Return what the next expert takes over from, after ``count`` others; None: from nothing."""
-    other = str(rng.choice(_OTHERS))
+    other = str(rng.choice([kind for kind in _OTHERS if kind in kinds]))
     return (None, *(stray or other for stray in STRAYS))[count % (1 + len(STRAYS))]
 
 
 def _attempt(
-    env: gym.Env[Any, Any],
-    env_id: str,
+    stage: Stage,
     kind: str,
     held_out: bool,
     rng: np.random.Generator,
     stray: str | None,
 ) -> Demo | None:
     """Play one episode, or return None where the placement belongs to the other side."""
+    env, places = stage.env, stage.row.card.places
     seed = int(rng.integers(2**31))
     obs, info = env.reset(seed=seed)
-    if held_out_place(obs) != held_out:
+    if held_out_place(obs, places) != held_out:
         return None
-    act, begin = _act(env_id, kind, env.action_space, rng, stray)
+    act, begin = stage.cast.act(kind, rng, stray)
     states, pictures, success, actions = [obs], [info["frame"]], [False], []
-    limit, left = (LIMIT if kind == EXPERT else FAILED_STEPS), AFTER
-    for _ in range(limit):
+    longest, left = stage.row.capabilities.demo_steps, AFTER
+    for _ in range(longest if kind == EXPERT else min(FAILED_STEPS, longest)):
         action = np.asarray(act(obs), dtype=np.float32)
-        obs, _, _, _, info = env.step(action)
+        obs, _, terminated, _, info = env.step(action)
         states.append(obs)
         actions.append(action)
         pictures.append(info["frame"])
         success.append(info["success_now"] > 0)
         left -= info["is_success"] > 0
-        if left <= 0 or (kind != EXPERT and success[-1]):
+        if terminated or left <= 0 or (kind != EXPERT and success[-1]):
             break
     return Demo(
         kind=kind,
@@ -195,17 +222,22 @@ def _attempt(
         expert_from=begin,
         held_out=held_out,
         seed=seed,
+        places=places,
     )
 
 
-def _steps_left(world: gym.Env[Any, Any], expert: Act, demo: Demo) -> Float:
+def _steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:
     """Return (T + 1,) steps an expert without noise needs from each state of a replayed episode.
 
     Every sixth state is counted and those between lie on a line. Counting ends where Φ would be 0.
+    None where the world cannot be looked ahead in.
     """
+    count = capability(row, "lookahead")
+    if count is None:
+        return None
     obs, _ = world.reset(seed=demo.seed)
-    inner: Any = world.unwrapped
-    last, limit = len(demo.success) - 1, LIMIT
+    last, longest = len(demo.success) - 1, row.capabilities.demo_steps
+    limit = longest
     counted: dict[int, int] = {}
     for t in range(last + 1):
         if t:
@@ -214,8 +246,8 @@ def _steps_left(world: gym.Env[Any, Any], expert: Act, demo: Demo) -> Float:
         if demo.success[t]:
             counted[t] = 0
         elif t % COUNTED == 0 or t == last:
-            counted[t] = steps_to_success(inner.sawyer, expert, obs, limit)
-            limit = min(LIMIT, math.ceil(counted[0] / (1.0 - ORIGIN)))
+            counted[t] = count(world.unwrapped, new_expert(row), obs, limit)
+            limit = min(longest, math.ceil(counted[0] / (1.0 - ORIGIN)))
     return np.interp(np.arange(last + 1), list(counted), list(counted.values()))
 
 
@@ -229,116 +261,21 @@ def _of_kind(demo: Demo) -> bool:
         return demo.done_at is not None and demo.done_at > demo.expert_from
     if demo.done_at is not None:
         return False
-    if demo.kind == STALL or demo.state is None:
+    if demo.kind == STALL or demo.state is None or demo.places is None:
         return True
-    left = np.linalg.norm(demo.state[:, OBJECT] - demo.state[:, GOAL], axis=1)
+    columns = (demo.places.object, demo.places.goal)
+    moved, goal = (demo.state[:, slice(*place)] for place in columns)
+    left = np.linalg.norm(moved - goal, axis=1)
     return bool(left.min() >= _LEFT * left[0])
 
 
-def held_out_place(obs: Float) -> bool:
-    """Return which side of the split a placement is on: two cells of five are for evaluation."""
-    place = np.concatenate([obs[OBJECT], obs[GOAL]])
+def held_out_place(obs: Float, places: Places | None) -> bool:
+    """Return which side of the split a placement is on: two cells of five are for evaluation.
+
+    Without places in the observation, all of it is the placement.
+    """
+    place = obs
+    if places is not None:
+        place = np.concatenate([obs[slice(*places.object)], obs[slice(*places.goal)]])
     cell = np.floor(place / _CELL).astype(np.int64)
     return zlib.crc32(cell.tobytes()) % 5 < 2
-
-
-def _act(
-    env_id: str, kind: str, space: Any, rng: np.random.Generator, stray: str | None = None
-) -> tuple[Act, int]:
-    """Return how to act in one episode, and the step from which the expert does."""
-    if kind == EXPERT:
-        expert = _human(expert_policy(env_id), space, rng)
-        if stray is None:
-            return expert, 0
-        begin = int(rng.integers(*_BEGIN.get(stray, _SOON)))
-        before, _ = _act(env_id, stray, space, rng)
-        return _takes_over(expert, before, begin), begin
-    if kind == "random":
-        hold = int(rng.choice([0, 1, behaviours.HOLD]))
-        return behaviours.random(space, hold=hold)(rng) if hold else _wanders(space, rng), 0
-    if kind == WANDER:
-        return _wanders(space, rng), 0
-    if kind == STALL:
-        return _stalls(expert_policy(env_id), space, rng), 0
-    if kind == "wrong-task":
-        return _human(expert_policy(_other_task(env_id, rng)), space, rng), 0
-    return _near_miss(_human(expert_policy(env_id), space, rng), rng), 0
-
-
-def _human(expert: Act, space: Any, rng: np.random.Generator) -> Act:
-    """Return an expert of random pace and noise."""
-    pace, noise = rng.uniform(*_PACE), rng.uniform(*_NOISE)
-
-    def act(obs: Any) -> Any:
-        meant = np.array(expert(obs))
-        meant[:3] = pace * meant[:3] + rng.normal(0.0, noise, 3)
-        return np.clip(meant, space.low, space.high)
-
-    return act
-
-
-def _takes_over(expert: Act, stray: Act, begin: int) -> Act:
-    """Return an expert that acts from step ``begin`` on; until then another does."""
-    t = 0
-
-    def act(obs: Any) -> Any:
-        nonlocal t
-        t += 1
-        return stray(obs) if t <= begin else expert(obs)
-
-    return act
-
-
-def _stalls(expert: Act, space: Any, rng: np.random.Generator) -> Act:
-    stray, left = behaviours.random(space)(rng), int(rng.integers(*STALL_STEPS))
-
-    def act(obs: Any) -> Any:
-        nonlocal left
-        left -= 1
-        return expert(obs) if left >= 0 else stray(obs)
-
-    return act
-
-
-def _wanders(space: Any, rng: np.random.Generator) -> Act:
-    """Return a hand that moves to one random point and stays there, often at a wall.
-
-    A policy that has not found the object yet drifts until a wall stops it.
-    """
-    low, high = ROOM
-    beyond = _BEYOND * (high - low)
-    return moves_to(np.clip(rng.uniform(low - beyond, high + beyond), low, high), space)
-
-
-def moves_to(point: Float, space: Any) -> Act:
-    """Return a hand that moves straight to a point (3,) and stays there."""
-
-    def act(obs: Any) -> Any:
-        action = np.zeros(space.shape)
-        action[:3] = _GAIN * (point - obs[HAND])
-        return np.clip(action, space.low, space.high)
-
-    return act
-
-
-def _near_miss(act: Act, rng: np.random.Generator) -> Act:
-    """Return an expert that believes the object (and the goal) to stand beside its place."""
-    direction = rng.normal(size=3)
-    off = rng.uniform(*OFFSET) * direction / np.linalg.norm(direction)
-
-    def missing(obs: Any) -> Any:
-        believed = np.array(obs)
-        believed[OBJECT] += off
-        believed[GOAL] += off
-        return act(believed)
-
-    return missing
-
-
-def _other_task(env_id: str, rng: np.random.Generator) -> str:
-    others = [
-        world.card.id
-        for world in worlds()
-        if world.card.family == "metaworld" and world.card.id != env_id
-    ]
-    return str(rng.choice(others))

@@ -64,7 +64,8 @@ class Player:
     ) -> None:
         spec = bare_spec(env_id)
         tapes: dict[int, Tape] = {}
-        create: Any = load_env_creator(str(spec.entry_point))
+        entry: Any = spec.entry_point
+        create: Any = load_env_creator(entry) if isinstance(entry, str) else entry
 
         def recorded(**kwargs: Any) -> gym.Env[Any, Any]:
             return _Recorder(create(**kwargs), tapes)

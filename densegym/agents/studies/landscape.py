@@ -16,16 +16,15 @@ import gymnasium as gym
 import numpy as np
 from rich.table import Table
 
-from densegym.agents.collecting.demos import ROOM, held_out_place, moves_to
+from densegym.agents.collecting.demos import held_out_place, make_drawable
 from densegym.agents.studies.study import Monitor, Request, Result
-from densegym.envs.registration import bare_spec
-from densegym.envs.robot.experts import expert_policy
-from densegym.envs.robot.lookahead import steps_to_success
+from densegym.envs.experts import capability, new_expert, offering
 from densegym.envs.tasks import task_card
+from densegym.envs.world import Point, World
+from densegym.envs.wrappers.frames import Camera
 from densegym.errors import DenseGymError
 from densegym.reward_models.authored.screening.ranking import spearman
 from densegym.reward_models.model import Potential
-from densegym.reward_models.progress.places import HAND, OBJECT
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import (
     Bool,
@@ -33,6 +32,7 @@ from densegym.reward_models.types import (
     Frames,
     Int,
     Pictures,
+    Places,
     Starts,
     Steps,
     TaskCard,
@@ -59,6 +59,7 @@ class Survey:
         first: (39,) the first observation.
         start: (V, H, W, 3) its pictures.
         obs: (P, 39) observations at the points.
+        hand: (P, 3) metres, where the gripper is there.
         frames: (P, V, H, W, 3) their pictures.
         left: (P,) steps that an expert needs from there.
         free: (P,) whether the object stands where it stands untouched.
@@ -68,6 +69,7 @@ class Survey:
     first: Float
     start: Frames
     obs: Float
+    hand: Float
     frames: Frames
     left: Float
     free: Bool
@@ -76,7 +78,7 @@ class Survey:
     @property
     def distance(self) -> Float:
         """(P,) metres from the hand to the object where it stands untouched."""
-        away: Float = np.linalg.norm(self.obs[:, HAND] - self.untouched, axis=1)
+        away: Float = np.linalg.norm(self.hand - self.untouched, axis=1)
         return away
 
 
@@ -138,7 +140,7 @@ def survey(
     """Put a hand at every point of a lattice in the room, and count an expert's steps from there.
 
     Args:
-        env_id: a Meta-World task.
+        env_id: a task with a scripted expert, steps to count ahead and a gripper to move.
         seed: of the placement, the first from 1,000 times this on that training never sees.
         on_point: told about done and all points.
 
@@ -146,34 +148,46 @@ def survey(
         UnknownNameError: a task without a scripted expert.
         DenseGymError: an object that never stays where it stands.
     """
-    expert, card = expert_policy(env_id), task_card(env_id)
-    env = gym.make(bare_spec(env_id), terminate_on_success=False, max_episode_steps=_SETTLE + 1)
-    world: Any = env.unwrapped
-    request = Pictures(card.cameras)
-    seed, first = _unseen(env, seed * _TRIES)
-    start = world.draw(request, hidden=card.hidden)
+    row = offering(env_id, "expert", "lookahead", "reach")
+    places, workspace = row.card.places, row.capabilities.workspace
+    assert places is not None
+    assert workspace is not None
+    reach, count_ahead = capability(row, "reach"), capability(row, "lookahead")
+    env = make_drawable(row, _SETTLE + 1)
+    camera = Camera(env, Pictures(row.card.cameras), row.card.hidden)
+    seed, first = _unseen(env, seed * _TRIES, places)
+    start = camera.take()
     untouched = first
     for _ in range(_SETTLE):  # some doors swing by themselves
-        untouched, *_ = env.step(np.zeros(4))
-    points = _lattice()
+        untouched, *_ = env.step(np.zeros_like(env.action_space.sample()))
+    points = _lattice(workspace)
     seen: list[tuple[Float, Frames, int]] = []
     for point in points:
         obs, _ = env.reset(seed=seed)
-        act = moves_to(point, env.action_space)
+        act = reach(point, env.action_space)
         for _ in range(_SETTLE):
             obs, *_ = env.step(act(obs))
-        frame = world.draw(request, hidden=card.hidden)
-        seen.append((obs, frame, steps_to_success(world.sawyer, expert, obs, _LIMIT)))
+        left = count_ahead(env.unwrapped, new_expert(row), obs, _LIMIT)
+        seen.append((obs, camera.take(), left))
         on_point(len(seen), len(points))
     env.close()
+    return _surveyed(row, first, start, untouched, seen)
+
+
+def _surveyed(
+    row: World, first: Float, start: Frames, untouched: Float, seen: list[tuple[Float, Frames, int]]
+) -> Survey:
+    """Return what was seen, and at which points the object stood where it stands untouched."""
+    assert row.card.places is not None
+    hand, thing = slice(*row.card.places.gripper), slice(*row.card.places.object)
     obs, frames, left = (np.stack(column) for column in zip(*seen, strict=True))
-    moved = np.linalg.norm(obs[:, OBJECT] - untouched[OBJECT], axis=1)
-    free = moved < _MOVED
+    free = np.linalg.norm(obs[:, thing] - untouched[thing], axis=1) < _MOVED
     if not free.any():
         raise DenseGymError(
-            f"{env_id}: the object never stays where it stands; choose another task"
+            f"{row.card.id}: the object never stays where it stands; choose another task"
         )
-    return Survey(first, start, obs, frames, left.astype(np.float64), free, untouched[OBJECT])
+    steps = left.astype(np.float64)
+    return Survey(first, start, obs, obs[:, hand], frames, steps, free, untouched[thing])
 
 
 def value(potential: Potential, seen: Survey, text: str = "") -> Float:
@@ -207,22 +221,22 @@ def measure(phi: Float, seen: Survey) -> dict[str, float]:
     }
 
 
-def _unseen(env: gym.Env[Any, Any], seed: int) -> tuple[int, Float]:
+def _unseen(env: gym.Env[Any, Any], seed: int, places: Places) -> tuple[int, Float]:
     """Return the first seed from this one on whose placement is held out, and what is seen first.
 
     Where nothing is placed anew, all placements are one, and it serves.
     """
     for tried in range(seed, seed + _TRIES):
         first, _ = env.reset(seed=tried)
-        if held_out_place(first):
+        if held_out_place(first, places):
             return tried, first
     return seed, env.reset(seed=seed)[0]
 
 
-def _lattice() -> Float:
+def _lattice(workspace: tuple[Point, Point]) -> Float:
     """Return the points (P, 3), z fastest."""
     shares = np.meshgrid(*(np.linspace(0.0, 1.0, count) for count in LATTICE), indexing="ij")
-    low, high = ROOM
+    low, high = np.array(workspace)
     points: Float = low + (high - low) * np.stack(shares, axis=-1).reshape(-1, 3)
     return points
 

@@ -1,18 +1,31 @@
-"""The learners: Stable-Baselines3 classes by the name a user types, imported on first use."""
+"""The learners: Stable-Baselines3 classes by the name a user types, imported on first use.
+
+Installed packages offer learners through the entry-point group ``densegym.algorithms``: the entry
+point's name is what a user types, and it names a class in SB3's form, or an ``Algorithm``. A name
+is listed without loading anything.
+"""
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 import inspect
+import re
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
 
 from densegym.errors import DenseGymError, require, unknown
+from densegym.plugins import load_plugins, owner_of, resolve
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
+
+ENTRY_POINT_GROUP = "densegym.algorithms"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +34,19 @@ class Algorithm:
 
     Attributes:
         name: what a user types after ``--algo``.
-        target: ``"module:Class"``.
+        target: ``"module:Class"``, imported on first use, or the class.
         off_policy: whether it learns from a replay buffer.
         recurrent: whether its policy carries a state through the episode.
         actions: the kinds of action space it takes.
+        owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
     """
 
     name: str
-    target: str
+    target: str | type[BaseAlgorithm]
     off_policy: bool = False
     recurrent: bool = False
     actions: tuple[type[spaces.Space[Any]], ...] = (spaces.Box, spaces.Discrete)
+    owner: str = "densegym"
 
     def load(self) -> type[BaseAlgorithm]:
         """Import and return the class.
@@ -39,9 +54,10 @@ class Algorithm:
         Raises:
             MissingExtraError: Stable-Baselines3 is not installed.
         """
-        module, _, name = self.target.partition(":")
-        require(module.split(".")[0], extra="agents")
-        found: type[BaseAlgorithm] = getattr(importlib.import_module(module), name)
+        require("stable_baselines3", extra="agents")
+        if isinstance(self.target, str) and self.owner == "densegym":
+            require(self.target.split(":")[0].split(".")[0], extra="agents")
+        found: type[BaseAlgorithm] = resolve(self.target)
         return found
 
     def parameters(self) -> list[str]:
@@ -57,7 +73,7 @@ class Algorithm:
             DenseGymError: says which learners can.
         """
         if not isinstance(space, self.actions):
-            able = [a.name for a in ALGORITHMS.values() if isinstance(space, a.actions)]
+            able = [a.name for a in algorithms() if isinstance(space, a.actions)]
             raise DenseGymError(
                 f"{self.name} cannot act in {env_id}, whose action space is {space}. "
                 f"Use --algo {' or '.join(able)}."
@@ -81,7 +97,7 @@ def _arguments(algorithm: type[Any]) -> list[str]:
 
 
 _BOX, _DISCRETE = (spaces.Box,), (spaces.Discrete,)
-ALGORITHMS = {
+_ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
         Algorithm("ppo", "stable_baselines3:PPO"),
@@ -94,6 +110,53 @@ ALGORITHMS = {
         Algorithm("tqc", "sb3_contrib:TQC", off_policy=True, actions=_BOX),
     )
 }
+_points: dict[str, EntryPoint] = {}
+_read: set[str] = set()
+
+
+def register_algorithm(
+    name: str,
+    target: str | type[BaseAlgorithm],
+    *,
+    off_policy: bool = False,
+    recurrent: bool = False,
+    actions: tuple[type[spaces.Space[Any]], ...] = (spaces.Box, spaces.Discrete),
+) -> None:
+    """Register a learner; ``--algo <name>`` finds it in this process.
+
+    Args:
+        name: what a user types, e.g. ``"my-ppo"``.
+        target: a class in SB3's form, or its lazy ``"module:Class"``.
+        off_policy: whether it learns from a replay buffer.
+        recurrent: whether its policy carries a state through the episode.
+        actions: the kinds of action space it takes.
+
+    Raises:
+        DenseGymError: the name is malformed, or taken by another learner, offered ones included.
+
+    Example:
+        >>> import densegym
+        >>> densegym.register_algorithm("my-ppo", "my_package:MyPPO")
+    """
+    if name in _offered():
+        find_algorithm(name)
+    _add(Algorithm(name, target, off_policy, recurrent, actions, owner="user"))
+
+
+def unregister_algorithm(name: str) -> None:
+    """Forget a registered learner; used by tests and notebooks that redefine one."""
+    del _ALGORITHMS[find_algorithm(name).name]
+
+
+def algorithm_names() -> list[str]:
+    """Return the names of every known learner; plug-ins are named, not loaded."""
+    return [*_ALGORITHMS, *_offered()]
+
+
+def algorithms() -> list[Algorithm]:
+    """Return every known learner, plug-ins included."""
+    _load(list(_offered()))
+    return list(_ALGORITHMS.values())
 
 
 def find_algorithm(name: str) -> Algorithm:
@@ -102,6 +165,52 @@ def find_algorithm(name: str) -> Algorithm:
     Raises:
         UnknownNameError: no such learner; names the closest.
     """
-    if name not in ALGORITHMS:
-        raise unknown("algorithm", name, ALGORITHMS)
-    return ALGORITHMS[name]
+    if name not in _ALGORITHMS:
+        _load([name])
+    if name not in _ALGORITHMS:
+        raise unknown("algorithm", name, algorithm_names())
+    return _ALGORITHMS[name]
+
+
+def _add(algorithm: Algorithm) -> None:
+    name = algorithm.name
+    if not _NAME.fullmatch(name):
+        raise DenseGymError(f'a learner is named by a-z, 0-9 and "-"; given "{name}"')
+    known = _ALGORITHMS.get(name)
+    if known is not None and known != algorithm:
+        raise DenseGymError(
+            f'the learner "{name}" is already registered by {known.owner}; {algorithm.owner} must '
+            "choose another name"
+        )
+    _ALGORITHMS[name] = algorithm
+
+
+def _offered() -> dict[str, EntryPoint]:
+    """Return the entry points that are not loaded yet; names that are taken are a warning."""
+    if "plugins" not in _read:
+        _read.add("plugins")
+        taken = []
+        for point in entry_points(group=ENTRY_POINT_GROUP):
+            if point.name in _ALGORITHMS or point.name in _points:
+                taken.append(
+                    f'learner "{point.name}" of {owner_of(point)} is left out: it is taken'
+                )
+            else:
+                _points[point.name] = point
+        for message in taken:
+            warnings.warn(message, stacklevel=3)
+    return _points
+
+
+def _load(names: Iterable[str]) -> None:
+    offered = _offered()
+    load_plugins([offered.pop(name) for name in names if name in offered], "learner", _add_offered)
+
+
+def _add_offered(name: str, owner: str, target: Any) -> None:
+    if isinstance(target, Algorithm):
+        _add(dataclasses.replace(target, name=name, owner=owner))
+        return
+    module: Any = require("stable_baselines3.common.off_policy_algorithm", extra="agents")
+    off_policy = issubclass(target, module.OffPolicyAlgorithm)
+    _add(Algorithm(name, target, off_policy, owner=owner))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from densegym import assets
-from densegym.envs.tasks import World
+from densegym.envs.world import World
 from densegym.reward_models.types import Feature, TaskCard
 
 _COUNTERS = (

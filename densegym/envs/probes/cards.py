@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from densegym.envs.tasks import World
+from densegym.envs.world import World
 from densegym.reward_models.types import Feature, TaskCard
 
 _PROCESS = Feature(

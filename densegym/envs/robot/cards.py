@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from densegym import assets
 from densegym.envs.robot import feature_tables
-from densegym.envs.tasks import World
-from densegym.reward_models.types import TaskCard
+from densegym.envs.robot.fitness import STEP_SECONDS
+from densegym.envs.world import Capabilities, World
+from densegym.reward_models.types import Places, TaskCard
 
 _ROBOTICS = "Gymnasium-Robotics 1.4, MIT"
 
@@ -22,6 +23,22 @@ _SAWYER_ARM = (
     "head",
     *(f"right_l{i}" for i in range(7)),
     "right_hand",
+)
+
+
+_ROBOT = "densegym.envs.robot"
+_SAWYER = Capabilities(
+    expert=f"{_ROBOT}.experts:metaworld_expert",
+    exploits={
+        "stops-half-way": f"{_ROBOT}.exploits:stops_half_way",
+        "oscillates": f"{_ROBOT}.exploits:oscillates",
+    },
+    lookahead=f"{_ROBOT}.lookahead:metaworld_lookahead",
+    reach=f"{_ROBOT}.experts:reach",
+    workspace=((-0.5, 0.4, 0.05), (0.5, 0.9, 0.5)),
+    bank_steps=120,  # experts need at most 114
+    audit_steps=500,  # upstream's own limit
+    largest_expert_reward=10.0,  # by construction of the version 2 rewards
 )
 
 
@@ -46,13 +63,14 @@ def _metaworld() -> Iterator[World]:
             expert="Meta-World's hand-written reward, version 2, in [0, 10]",
             cameras=_METAWORLD_CAMERAS,
             hidden=_SAWYER_ARM,
-            gives=("numbers", "pictures", "places", "scripted expert"),
+            places=Places(gripper=(0, 3), object=(4, 7), goal=(36, 39)),
         )
         yield World(
             card=card,
             entry_point="densegym.envs.robot.metaworld:MetaWorldEnv",
             kwargs={"task": upstream},
             max_episode_steps=150,
+            capabilities=_SAWYER,
         )
 
 
@@ -133,6 +151,7 @@ def _adroit() -> Iterator[World]:
         )
 
 
+_GAIT_STEPS = {0.008: 400, 0.05: 200}  # of a bank's episodes, by seconds a step; 3.2 s and 10 s
 _FORWARD = "torso {metres} m ahead of its start, {upright} in 90 % of the steps so far"
 _FLIP = (
     "a full turn completed airborne or with the torso above 0.5 m, then the foot on the floor with "
@@ -205,4 +224,15 @@ def _locomotion() -> Iterator[World]:
             entry_point="densegym.envs.robot.locomotion:LocomotionEnv",
             kwargs={"skill": name},
             max_episode_steps=1000,
+            capabilities=_gait_capabilities(upstream, walks=forward),
         )
+
+
+def _gait_capabilities(upstream: str, *, walks: bool) -> Capabilities:
+    """Return what a locomotion skill offers; gaits fill banks, but are too weak to learn from."""
+    seconds = STEP_SECONDS[upstream.removesuffix("-v5")]
+    return Capabilities(
+        expert=f"{_ROBOT}.experts:gait" if walks else None,
+        demo_steps=0,
+        bank_steps=_GAIT_STEPS[seconds],
+    )

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from densegym.envs.tasks import World, find_world, task_card
+from densegym.envs.tasks import find_world, task_card
+from densegym.envs.world import World
 from densegym.reward_models.types import Info
 
 STEP_SECONDS = {"Hopper": 0.008, "Walker2d": 0.008, "HalfCheetah": 0.05, "Ant": 0.05}
@@ -68,4 +69,5 @@ def evaluation_kwargs(env_id: str) -> Mapping[str, Any]:
 def _runner(world: World | None) -> str | None:
     """Return the robot of a forward skill, or None for any other world."""
     skill = "" if world is None else str(world.kwargs.get("skill", ""))
-    return skill.removesuffix("Forward") if skill.endswith("Forward") else None
+    robot = skill.removesuffix("Forward")
+    return robot if robot in STEP_SECONDS and robot != skill else None

@@ -12,6 +12,11 @@ import numpy as np
 _PLAIN = (bool, int, float, np.ndarray, type(None))
 
 
+def metaworld_lookahead(env: Any, act: Callable[[Any], Any], obs: Any, limit: int) -> int:
+    """Return ``steps_to_success`` of a ``MetaWorldEnv``."""
+    return steps_to_success(env.sawyer, act, obs, limit)
+
+
 def steps_to_success(sawyer: Any, act: Callable[[Any], Any], obs: Any, limit: int) -> int:
     """Return how many steps ``act`` needs from the present state, ``limit`` at most.
 

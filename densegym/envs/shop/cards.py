@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from densegym.envs.shop.session.subgoals import MOST_ATTRIBUTES, MOST_OPTIONS
-from densegym.envs.tasks import World
+from densegym.envs.world import World
 from densegym.reward_models.types import Feature, TaskCard
 
 _MEANINGS = {

@@ -10,17 +10,19 @@ import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from densegym.errors import DenseGymError, require
-from densegym.reward_models.types import Bool, Float, Frames
+from densegym.reward_models.types import Bool, Float, Frames, Places, TaskCard
 
 EXPERT, RANDOM, STALL = "expert", "random", "stall"
 FAILURES = (RANDOM, STALL, "wrong-task", "near-miss")
 KINDS = (EXPERT, *FAILURES)
+_METAWORLD = Places()
+_ALWAYS = (EXPERT, RANDOM, STALL)  # the others need other tasks, or places in the observation
 HARVEST = "harvest"
 """Failed episodes of a policy that is being trained."""
 HELD_OUT, EXPERT_FROM, SUCCESS, SEED = "held_out", "expert_from", "success", "seed"
@@ -42,6 +44,7 @@ class Demo:
         seed: of the placement.
         left: (T + 1,) steps that an expert would need from each state, or None where nobody
             counted them.
+        places: where gripper, object and goal are in ``state``, or None where it tells none.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class Demo:
     held_out: bool = False
     seed: int = -1
     left: Float | None = None
+    places: Places | None = _METAWORLD
 
     @property
     def done_at(self) -> int | None:
@@ -136,8 +140,13 @@ def _columns(demo: Demo, index: int) -> dict[str, Any]:
     }
 
 
-def load(env_id: str, kinds: Sequence[str] = KINDS) -> list[Demo]:
-    """Load the demonstrations of a task.
+def load_for(card: TaskCard) -> list[Demo]:
+    """Load every demonstration of a task, with the places of its card; see ``load``."""
+    return [replace(demo, places=card.places) for demo in load(card.id)]
+
+
+def load(env_id: str, kinds: Sequence[str] = ()) -> list[Demo]:
+    """Load the demonstrations of a task, by default every kind that was collected.
 
     Raises:
         DenseGymError: a kind is missing, or steps left are; says what to type.
@@ -145,18 +154,20 @@ def load(env_id: str, kinds: Sequence[str] = KINDS) -> list[Demo]:
     """
     check(env_id, kinds)
     minari: Any = require("minari", extra="demos")
+    known = minari.list_local_datasets()
     return [
         _demo(env_id, kind, episode)
-        for kind in kinds
+        for kind in kinds or KINDS
+        if dataset_id(env_id, kind) in known
         for episode in minari.load_dataset(dataset_id(env_id, kind))
     ]
 
 
-def check(env_id: str, kinds: Sequence[str] = KINDS) -> None:
+def check(env_id: str, kinds: Sequence[str] = ()) -> None:
     """Raise what ``load`` would where demonstrations are missing, without loading any."""
     minari: Any = require("minari", extra="demos")
     known = minari.list_local_datasets()
-    for kind in kinds:
+    for kind in kinds or _ALWAYS:
         name = dataset_id(env_id, kind)
         if name not in known:
             raise DenseGymError(

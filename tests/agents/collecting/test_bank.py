@@ -15,6 +15,7 @@ from densegym.agents.collecting import bank, behaviours
 from densegym.agents.collecting.bank import bank_path, collect_bank, load_or_collect, play
 from densegym.agents.collecting.behaviours import Scripted
 from densegym.envs.registration import bare_spec
+from densegym.envs.robot import exploits
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, UnknownNameError
 from densegym.reward_models.authored.screening.bank import Bank
@@ -200,15 +201,15 @@ def test_noise_replaces_that_share_of_the_actions() -> None:
 
 def test_the_half_way_expert_stands_still_after_its_stop() -> None:
     meant = acts(counting, 60)
-    stopped = acts(behaviours.stops_half_way(counting), 60)
+    stopped = acts(exploits.stops_half_way(counting), 60)
     step = int(np.flatnonzero((stopped == 0).all(axis=1))[0])
-    assert behaviours.STOP_STEPS[0] <= step < behaviours.STOP_STEPS[1]
+    assert exploits.STOP_STEPS[0] <= step < exploits.STOP_STEPS[1]
     np.testing.assert_array_equal(stopped[:step], meant[:step])
     assert (stopped[step:] == 0).all()
 
 
 def test_the_oscillator_undoes_its_steps() -> None:
-    swung = acts(behaviours.oscillates(counting), 200)
+    swung = acts(exploits.oscillates(counting), 200)
     sums = np.cumsum(swung[:, :3], axis=0)
     half = int(np.flatnonzero(swung[:, 0] < 0)[0])
     np.testing.assert_allclose(sums[2 * half - 1 :: 2 * half], 0.0, atol=1e-5)

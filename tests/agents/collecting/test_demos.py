@@ -9,11 +9,14 @@ import pytest
 
 import densegym  # noqa: F401  registers the worlds
 from densegym.agents.collecting import demos as collecting
+from densegym.agents.collecting.demonstrators import somewhere
 from densegym.agents.training.config import resolve
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.load import load_learner
 from densegym.agents.training.run import train
 from densegym.envs.registration import bare_spec
+from densegym.envs.robot.experts import reach
+from densegym.envs.tasks import find_world
 from densegym.errors import DenseGymError, UnknownNameError
 from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress.local import fit, local_judge
@@ -63,13 +66,14 @@ def test_steps_left_are_counted_where_a_model_learns(collected) -> None:
 
 def test_hands_wander_all_over_the_room_and_often_to_its_walls() -> None:
     space, rng = gym.spaces.Box(-1.0, 1.0, (4,)), np.random.default_rng(0)
-    points = []
+    room_of, points = find_world(ID).capabilities.workspace, []
     for _ in range(200):
-        act, hand = collecting._wanders(space, rng), np.array([0.0, 0.6, 0.2])
+        act = reach(somewhere(np.array(room_of), rng), space)
+        hand = np.array([0.0, 0.6, 0.2])
         for _ in range(60):
             hand = hand + 0.1 * act(hand)[:3]
         points.append(hand)
-    low, high = collecting.ROOM
+    low, high = np.array(room_of)
     room = (np.array(points) - low) / (high - low)
     assert room.min() == pytest.approx(0.0, abs=1e-6)
     assert room.max() == pytest.approx(1.0, abs=1e-6)

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from densegym.agents.studies import landscape
-from densegym.envs.tasks import task_card
+from densegym.envs.tasks import find_world, task_card
 from densegym.errors import UnknownNameError
 from densegym.reward_models.progress.oracle import OraclePotential
 
 ID = "DenseGym/WindowOpen-v0"
+ROOM = find_world(ID).capabilities.workspace
 
 
 def test_climbing_ends_on_summits_and_stays_within_the_lattice() -> None:
-    points = landscape._lattice()
+    points = landscape._lattice(ROOM)
     phi = -np.linalg.norm(points - np.array([0.1, 0.7, 0.2]), axis=1)
     assert set(landscape._climb(phi)) == {np.argmax(phi)}
     corner = np.where(points.sum(axis=1) < 0.1, 1.0 - points.sum(axis=1), phi)
@@ -23,7 +24,7 @@ def test_climbing_ends_on_summits_and_stays_within_the_lattice() -> None:
 
 
 def test_a_summit_at_a_wall_is_found_out() -> None:
-    points = landscape._lattice()
+    points = landscape._lattice(ROOM)
     first = np.zeros(39)
     first[4:7] = 0.0, 0.7, 0.2
     obs = np.zeros((len(points), 39))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.agents.training import config
-from densegym.agents.training.algorithms import ALGORITHMS, find_algorithm
+from densegym.agents.training.algorithms import algorithm_names, find_algorithm
 from densegym.errors import DenseGymError, UnknownNameError
 
 BUTTON = "DenseGym/ButtonPress-v0"
@@ -67,7 +67,7 @@ def test_every_preset_names_only_what_its_learner_takes() -> None:
     from densegym.envs.tasks import worlds
 
     for env in {world.card.family: world.card.id for world in worlds()}.values():
-        for algo in ALGORITHMS:
+        for algo in algorithm_names():
             made = config.resolve(env, algo=algo)
             assert set(made.algorithm) <= set(find_algorithm(algo).parameters())
 

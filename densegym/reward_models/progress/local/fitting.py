@@ -88,7 +88,7 @@ def fit_local(
         DenseGymError: no demonstrations, says what to type; or fewer than ``episodes``; or weights
             for other pictures.
     """
-    demos = files.load(card.id)
+    demos = files.load_for(card)
     torch.set_num_threads(1)
     shown = demos if episodes is None else _few(demos, episodes)
     judge, cost = _judge(
@@ -123,9 +123,9 @@ def fit_local(
 
 def leave_one_out(card: TaskCard, *, updates: int | None = None, seed: int = 0) -> dict[str, float]:
     """Return the mean largest Φ in each kind of failure for a model that never saw that kind."""
-    demos, seen = files.load(card.id), {}
+    demos, seen = files.load_for(card), {}
     torch.set_num_threads(1)
-    for kind in FAILURES:
+    for kind in (kind for kind in FAILURES if any(demo.kind == kind for demo in demos)):
         kept = [demo for demo in demos if demo.kind != kind or demo.held_out]
         judge, _ = _judge(card, kept, updates, seed, lambda done, wanted: None)
         seen[kind] = protocol.evaluate(partial(_potential, judge), demos, card.goal).max_phi[kind]

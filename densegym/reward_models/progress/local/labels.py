@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from densegym.reward_models.progress.demos import EXPERT, Demo
-from densegym.reward_models.progress.places import HAND
 from densegym.reward_models.types import Float, Frames
 
 ORIGIN = 0.4
@@ -49,7 +48,9 @@ def label(demo: Demo) -> Episode:
     else:
         left = np.ones(count)
     phi = np.clip(1.0 - (1.0 - ORIGIN) * left / max(left[0], 1.0), 0.0, 1.0)
-    hand = np.full((count, 3), np.nan) if demo.state is None else demo.state[:, HAND]
+    hand = np.full((count, 3), np.nan)
+    if demo.state is not None and demo.places is not None:
+        hand = demo.state[:, slice(*demo.places.gripper)]
     return Episode(
         pictures=demo.pictures,
         phi=phi,

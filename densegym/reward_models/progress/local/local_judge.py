@@ -243,6 +243,5 @@ def build(
         return ProgressPotential(judge, **options)
     settings = Harvest.read(harvest)
     files.check(task.id)
-    return HarvestingPotential(
-        judge, harvest=settings, demos=partial(files.load, task.id), seed=seed, **options
-    )
+    load = partial(files.load_for, task)
+    return HarvestingPotential(judge, harvest=settings, demos=load, seed=seed, **options)
