@@ -64,13 +64,14 @@ class _Takes:
 
     Attributes:
         context: which of task and seed.
-        groups: frozen dataclasses by the parameter that each annotates.
+        groups: by parameter, the frozen dataclass that annotates it, or an instance of one that
+            is its default.
         options: all of them, in order.
         open: whether it takes options that it does not name.
     """
 
     context: tuple[str, ...]
-    groups: Mapping[str, type[Any]]
+    groups: Mapping[str, Any]
     options: tuple[Option, ...]
     open: bool
 
@@ -88,12 +89,23 @@ def options_table(options: Iterable[Option]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def fields_of(kind: type[Any]) -> tuple[Option, ...]:
-    """Return the fields of a dataclass, explained by its docstring and those it inherits."""
+def fields_of(given: Any) -> tuple[Option, ...]:
+    """Return the fields of a dataclass, explained by its docstring and those it inherits.
+
+    Args:
+        given: the dataclass, or an instance whose values are the defaults.
+    """
+    kind = given if isinstance(given, type) else type(given)
     hints, meanings = get_type_hints(kind), _meanings(kind)
     return tuple(
-        Option(item.name, type_text(hints[item.name]), _default(item), meanings.get(item.name, ""))
+        Option(
+            item.name,
+            type_text(hints[item.name]),
+            _default(item) if kind is given else getattr(given, item.name),
+            meanings.get(item.name, ""),
+        )
         for item in dataclasses.fields(kind)
+        if item.init
     )
 
 
@@ -127,11 +139,11 @@ def build(
             raise _unknown(name, option, [*names, *also])
     missing = [o for o in takes.options if o.required and o.name not in options]
     if missing:
-        told = "; ".join(f'"{o.name}" ({o.type}) {o.meaning}'.rstrip() for o in missing)
+        told = "; ".join(f'"{o.name}" ({o.type}) {o.meaning}'.rstrip(". ") for o in missing)
         example = json.dumps({"model": name, **{o.name: "..." for o in missing}})
         raise RewardError(f'reward "{name}" needs {told}. Write {example}.')
     left = dict(options)
-    groups = {parameter: _take(kind, left) for parameter, kind in takes.groups.items()}
+    groups = {parameter: _take(group, left) for parameter, group in takes.groups.items()}
     return factory(**{key: given[key] for key in takes.context}, **groups, **left)
 
 
@@ -140,15 +152,20 @@ def _unknown(name: str, option: str, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"{error} `densegym rewards {name}` explains them.")
 
 
-def _take(kind: type[Any], options: dict[str, Any]) -> Any:
+def _take(group: Any, options: dict[str, Any]) -> Any:
     """Build a dataclass from the options it has, which are removed from ``options``."""
-    names = [item.name for item in dataclasses.fields(kind)]
-    return kind(**{name: options.pop(name) for name in names if name in options})
+    names = [item.name for item in dataclasses.fields(group) if item.init]
+    chosen = {name: options.pop(name) for name in names if name in options}
+    return group(**chosen) if isinstance(group, type) else dataclasses.replace(group, **chosen)
 
 
 def _read(factory: Factory) -> _Takes:
     parameters, meanings = _parameters(factory), _meanings(factory)
-    groups = {p.name: p.annotation for p in parameters if _is_group(p)}
+    groups = {
+        p.name: p.default if isinstance(p.default, p.annotation) else p.annotation
+        for p in parameters
+        if _is_group(p)
+    }
     return _Takes(
         context=tuple(p.name for p in parameters if p.name in _CONTEXT),
         groups=groups,
@@ -159,7 +176,7 @@ def _read(factory: Factory) -> _Takes:
 
 def _options(
     parameters: Iterable[inspect.Parameter],
-    groups: Mapping[str, type[Any]],
+    groups: Mapping[str, Any],
     meanings: Mapping[str, str],
 ) -> Iterator[Option]:
     for p in parameters:
