@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,27 +14,18 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from densegym.cli.author_view import watch_search
-from densegym.cli.options import (
-    CONSOLE,
-    BaseUrl,
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Json,
-    JsonLine,
-    KeyEnv,
-    Mailbox,
-    MaxTokens,
-    Model,
-    read_text,
-)
+from densegym.cli.fields import Group, Spelling, takes
+from densegym.cli.options import CONSOLE, Json, JsonLine, read_text
 from densegym.cli.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.authored.authors import AUTHORS, find_author
 from densegym.reward_models.authored.search.search import SearchConfig
+from densegym.reward_models.llm.build import LLMConfig
 from densegym.reward_models.types import TaskCard
 
+_ASKED = ("model", "base_url", "key_env", "max_tokens", "mailbox")  # of a language model
+_BUDGET = ("budget_usd", "budget_tokens", "budget_calls")
 Task = Annotated[str, typer.Option("--task", help="Environment id, e.g. DenseGym/DoorUnlock-v0.")]
 app = typer.Typer(
     help="Reward programs: search for them with or without a language model, check, audit.",
@@ -47,49 +39,61 @@ def add_to(root: typer.Typer) -> None:
     root.add_typer(app, name="author")
 
 
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise DenseGymError(f'--rungs takes shares such as 0.1,0.3,1; given "{text}"') from error
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    from densegym.agents.training.config import read_pair
+
+    return dict(read_pair(text, "--option", "islands=4") for text in texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """How a search is carried out.
+
+    Attributes:
+        replay: a recorded search: its name or folder; needs no key.
+        retrain: with --replay: train anew.
+        engine: where candidates are trained: process or ray.
+        address: of a Ray cluster.
+        workers: candidates trained side by side.
+        human: ask you for feedback after iterations.
+        full: also train all candidates in full, to measure halving.
+        out: folder; results/author/... by default.
+        as_json: end with one line of JSON.
+    """
+
+    replay: str | None = None
+    retrain: bool = False
+    engine: str = "process"
+    address: str | None = None
+    workers: int = 2
+    human: bool = False
+    full: bool = False
+    out: Path | None = None
+    as_json: bool = False
+
+
 @app.command()
-def run(
-    task: Annotated[str, typer.Argument(help="Environment id, e.g. DenseGym/DoorUnlock-v0.")] = "",
-    author: Annotated[str, typer.Option(help="Who writes; see `densegym author authors`.")] = "",
-    candidates: Annotated[int | None, typer.Option(help="Passing candidates an iteration.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Iterations.")] = None,
-    restarts: Annotated[int | None, typer.Option(help="Independent repetitions.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Environment steps of a full run.")] = None,
-    rungs: Annotated[
-        str | None, typer.Option(help="Shares of the steps at which halving promotes.")
-    ] = None,
-    final_top: Annotated[int | None, typer.Option(help="How many to confirm.")] = None,
-    final_seeds: Annotated[int | None, typer.Option(help="Fresh seeds of each.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of replies.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of draws and training.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of the training preset.")
-    ] = None,
-    options: Annotated[
-        list[str] | None, typer.Option("--option", help="key=value of the author.")
-    ] = None,
-    model: Model = "",
-    base_url: BaseUrl = None,
-    key_env: KeyEnv = "OPENAI_API_KEY",
-    max_tokens: MaxTokens = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    mailbox: Mailbox = None,
-    replay: Annotated[
-        str | None, typer.Option(help="A recorded search: its name or folder; needs no key.")
-    ] = None,
-    retrain: Annotated[bool, typer.Option(help="With --replay: train anew.")] = False,
-    engine: Annotated[str, typer.Option(help="process or ray.")] = "process",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
-    workers: Annotated[int, typer.Option(help="Candidates trained side by side.")] = 2,
-    human: Annotated[bool, typer.Option(help="Ask you for feedback after iterations.")] = False,
-    full: Annotated[
-        bool, typer.Option(help="Also train all candidates in full, to measure halving.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder; results/author/... by default.")] = None,
-    as_json: JsonLine = False,
-) -> None:
+@takes(
+    config=Group(
+        SearchConfig,
+        spelled={
+            "task": Spelling(""),
+            "fractions": Spelling("--rungs", str, _shares),
+            "settings": Spelling("--set", list[str], tuple),
+            "options": Spelling("--option", list[str], _options),
+        },
+    ),
+    llm=Group(LLMConfig, only=(*_ASKED, *_BUDGET)),
+    how=Group(Running, spelled={"as_json": Spelling("--json")}),
+)
+def run(config: dict[str, Any], llm: dict[str, Any], how: dict[str, Any]) -> None:
     """Search for a reward program; run it again to go on where it stopped.
 
     Examples:
@@ -104,54 +108,42 @@ def run(
       densegym author run --replay eureka-door-unlock
     """
     require("stable_baselines3", extra="agents")
-    from densegym.agents.authoring import search
     from densegym.agents.authoring.folder import find_record, read_config, short_name
-    from densegym.agents.training.config import read_pair
 
-    record = None if replay is None else find_record(replay)
-    given = {
-        "task": task or None,
-        "author": author or None,
-        "candidates": candidates,
-        "iterations": iterations,
-        "restarts": restarts,
-        "steps": steps,
-        "fractions": None if rungs is None else _shares(rungs),
-        "final_top": final_top,
-        "final_seeds": final_seeds,
-        "temperature": temperature,
-        "seed": seed,
-        "settings": None if settings is None else tuple(settings),
-        "options": None
-        if options is None
-        else dict(read_pair(text, "--option", "islands=4") for text in options),
-    }
-    config = _config(given, None if record is None else read_config(record))
-    folder = out or Path("results/author") / f"{short_name(config.task)}-{config.author}"
-    llm = search.language_model(
-        folder=folder,
-        model=model,
-        base_url=base_url,
-        key_env=key_env,
-        mailbox=mailbox,
-        record=record,
-        max_tokens=max_tokens,
-        budget=(budget_usd, budget_tokens, budget_calls),
-    )
+    running = Running(**how)
+    record = None if running.replay is None else find_record(running.replay)
+    merged = _config(config, None if record is None else read_config(record))
+    folder = running.out or Path("results/author") / f"{short_name(merged.task)}-{merged.author}"
+    found = _search(merged, running, folder, record, llm)
+    _conclude(folder, found, None if running.retrain else record, running.as_json)
+
+
+def _search(
+    config: SearchConfig,
+    running: Running,
+    folder: Path,
+    record: Path | None,
+    llm: dict[str, Any],
+) -> Any:
+    from densegym.agents.authoring import search
+
+    asked = {key: llm[key] for key in _ASKED if key in llm}
+    usd, tokens, calls = (llm.get(key) for key in _BUDGET)
     request = search.Request(
         config=config,
         folder=folder,
-        llm=llm,
-        engine=search.Engine(name=engine, workers=workers, address=address),
-        replay=None if retrain else record,
-        feedback=_feedback(folder, ask=human),
-        full=full,
+        llm=search.language_model(
+            folder=folder, record=record, budget=(usd, tokens, calls), **asked
+        ),
+        engine=search.Engine(name=running.engine, workers=running.workers, address=running.address),
+        replay=None if running.retrain else record,
+        feedback=_feedback(folder, ask=running.human),
+        full=running.full,
     )
     with bank_bar() as on_bank:
         bank = search.prepare(config.task, on_bank)
     with watch_search(f"{config.author} on {config.task}") as on_change:
-        found = search.run_search(request, bank, on_change=on_change)
-    _conclude(folder, found, record if not retrain else None, as_json)
+        return search.run_search(request, bank, on_change=on_change)
 
 
 def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> None:
@@ -192,9 +184,8 @@ def _money(summary: dict[str, Any]) -> str:
     return f"{tokens}, {'price unknown' if price is None else f'${price:.2f}'}"
 
 
-def _config(given: dict[str, Any], recorded: SearchConfig | None) -> SearchConfig:
+def _config(stated: dict[str, Any], recorded: SearchConfig | None) -> SearchConfig:
     """Merge what was typed over a recorded search's settings, or over the defaults."""
-    stated = {key: value for key, value in given.items() if value is not None}
     if recorded is not None:
         return dataclasses.replace(recorded, **stated)
     if "task" not in stated:
@@ -204,13 +195,6 @@ def _config(given: dict[str, Any], recorded: SearchConfig | None) -> SearchConfi
     tasks.task_card(stated["task"])
     find_author(stated.get("author", "eureka"))
     return SearchConfig(**stated)
-
-
-def _shares(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise DenseGymError(f'--rungs takes shares such as 0.1,0.3,1; given "{text}"') from error
 
 
 def _feedback(folder: Path, *, ask: bool) -> Callable[[int], str]:

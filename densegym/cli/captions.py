@@ -47,7 +47,11 @@ from densegym.reward_models.intrinsic.annotation.labelling import (
     build_service,
     llm_config,
 )
-from densegym.reward_models.intrinsic.annotation.sources import build_source, shipped_captions
+from densegym.reward_models.intrinsic.annotation.sources import (
+    Labels,
+    build_source,
+    shipped_captions,
+)
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.captions.subgoals import find_plan
 
@@ -183,7 +187,8 @@ def agree(
     """
     captions = shipped_captions()
     sources: dict[str, Mapping[str, float]] = {
-        name: build_source(name).grades for name in ("recorded", "lexicon", "random")
+        name: build_source(Labels(annotator=name)).grades
+        for name in ("recorded", "lexicon", "random")
     }
     sources |= {str(path): CaptionTable(path=path, readonly=True) for path in tables or ()}
     rows = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,9 @@ from densegym.envs import tasks
 from densegym.envs.world import OFFERS, World
 from densegym.errors import unknown
 from densegym.reward_models.catalogue import RewardEntry
-from densegym.reward_models.registry import reward_entries
+from densegym.reward_models.options import Option, options_of
+from densegym.reward_models.registry import find_reward, reward_entries
+from densegym.reward_models.spec import WRAPPING_KEYS
 from densegym.reward_models.types import TaskCard
 
 
@@ -92,20 +95,26 @@ def _show_card(world: World) -> None:
 
 
 def rewards(
+    name: Annotated[str, typer.Argument(help="One reward, to see what can be chosen of it.")] = "",
     task: Annotated[
         str | None, typer.Option(help="Only rewards that fit this environment.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List rewards, shipped, registered and of plug-ins.
+    """List rewards, shipped, registered and of plug-ins, or show one with its options.
 
     Examples:
       densegym rewards
 
       densegym rewards --task DenseGym/ButtonPress-v0
+
+      densegym rewards credit/rrd
     """
     entries = reward_entries()
     card = None if task is None else tasks.task_card(task)
+    if name:
+        _show_reward(find_reward(name), card, as_json)
+        return
     if card is not None:
         entries = [entry for entry in entries if entry.possible(card)]
     unready = [] if card is None else [entry for entry in entries if not entry.ready(card)]
@@ -124,8 +133,50 @@ def rewards(
     console.print(table)
     for entry in unready:
         if card is not None and entry.remedy:
-            remedy = entry.remedy.format(task=card.id) if "{task}" in entry.remedy else entry.remedy
-            console.print(f"{entry.name} is not ready for {card.id}: {remedy}", markup=False)
+            console.print(_not_ready(entry, card), markup=False)
+
+
+def _show_reward(entry: RewardEntry, card: TaskCard | None, as_json: bool) -> None:
+    options = options_of(entry)
+    if as_json:
+        told = {**_as_json(entry), "options": [option.as_dict() for option in options]}
+        print(json.dumps(told, indent=2, default=repr))
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{entry.name}[/bold]  ({entry.owner})")
+    facts = {
+        "summary": entry.summary,
+        "mode": entry.mode,
+        "world gives": ", ".join(entry.asks) or "anything",
+        "tasks": ", ".join(entry.tasks) or "any",
+        "write": json.dumps(entry.example()),
+    }
+    for label, fact in facts.items():
+        console.print(f"{label:>11}: {fact}", markup=False)
+    if options:
+        console.print(_table_of(options))
+    shaping = ("gamma", "truncation")  # of potentials alone
+    also = [key for key in WRAPPING_KEYS if entry.mode == "shape" or key not in shaping]
+    console.print(f"Besides, as every reward: {', '.join(also)}.", markup=False)
+    if card is not None:
+        fits = f"{entry.name} fits {card.id}"
+        console.print(fits if entry.ready(card) else _not_ready(entry, card), markup=False)
+
+
+def _table_of(options: Sequence[Option]) -> Table:
+    table = Table("option", "type", "default", "meaning", header_style="bold")
+    table.columns[0].no_wrap = True
+    for option in options:
+        cells = (option.name, option.type, option.default_text, option.meaning)
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _not_ready(entry: RewardEntry, card: TaskCard) -> str:
+    if not entry.possible(card):
+        return f"{entry.name} does not fit {card.id}"
+    remedy = entry.remedy.format(task=card.id) if "{task}" in entry.remedy else entry.remedy
+    return f"{entry.name} is not ready for {card.id}: {remedy}"
 
 
 def _as_json(entry: RewardEntry) -> dict[str, Any]:

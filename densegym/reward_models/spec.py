@@ -7,7 +7,6 @@ last are JSON-friendly, so an ``EnvSpec`` that carries one round-trips.
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from densegym.errors import RewardError, unknown
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.model import Potential, RewardModel
+from densegym.reward_models.options import build
 from densegym.reward_models.registry import find_reward
 from densegym.reward_models.reward import Reward, Term
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
-from densegym.reward_models.types import Factory, Mode, TaskCard
+from densegym.reward_models.types import Mode, TaskCard
 
 RewardSpec: TypeAlias = "str | Mapping[str, Any] | Sequence[Any] | RewardModel | Potential | None"
 
@@ -37,7 +37,8 @@ _TERM_KEYS = (
 )
 _WHOLE_KEYS = ("hindsight", "deferred", "bootstrap")
 """What says how a whole reward is paid; meaningless inside a gate or a pipeline."""
-_WRAPPING_KEYS = (*_TERM_KEYS, *_WHOLE_KEYS)
+WRAPPING_KEYS = (*_TERM_KEYS, *_WHOLE_KEYS)
+"""What a specification says of any reward, beside its options; see ``parse``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _parse_mapping(spec: Mapping[str, Any]) -> Part:
         raise RewardError(f'a reward dict needs "model"; given keys {sorted(spec)}')
     if not isinstance(spec["model"], str | RewardModel | Potential):
         raise RewardError(f'"model" is a reward name; given {spec["model"]!r}')
-    wrapping = {key: spec[key] for key in _WRAPPING_KEYS if key in spec}
+    wrapping = {key: spec[key] for key in WRAPPING_KEYS if key in spec}
     options = {k: v for k, v in spec.items() if k != "model" and k not in wrapping}
     if wrapping.get("mode") not in (None, *get_args(Mode)):
         raise unknown("reward mode", str(wrapping["mode"]), get_args(Mode))
@@ -225,27 +226,13 @@ def _resolve(part: Part, task: TaskCard) -> RewardEntry:
 def _model(part: Part, task: TaskCard, seed: int) -> RewardModel:
     if isinstance(part.model, str):
         entry = _resolve(part, task)
-        return _as_reward(_call(entry.factory(), entry.name, task, seed, part.options), part)
+        made = build(
+            entry.factory(), entry.name, part.options, task=task, seed=seed, also=WRAPPING_KEYS
+        )
+        return _as_reward(made, part)
     if part.options:
         raise RewardError(f"a reward object takes no options; given {sorted(part.options)}")
     return _as_reward(part.model, part)
-
-
-def _call(
-    factory: Factory, name: str, task: TaskCard, seed: int, options: Mapping[str, Any]
-) -> Any:
-    parameters = inspect.signature(factory).parameters
-    named = [key for key, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    # What a factory takes as **options it may name, with its defaults, in an attribute ``options``.
-    taken = dict.fromkeys([*named, *getattr(factory, "options", {})])
-    if len(named) == len(parameters) or hasattr(factory, "options"):
-        for option in options:
-            if option not in taken or option in ("task", "seed"):
-                known = [key for key in taken if key not in ("task", "seed")]
-                raise unknown(f'option of reward "{name}"', option, [*known, *_WRAPPING_KEYS])
-    given = {"task": task, "seed": seed}
-    passed = {key: value for key, value in given.items() if key in taken}
-    return factory(**passed, **options)
 
 
 def _as_reward(built: Any, part: Part) -> RewardModel:

@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 import densegym
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
+from densegym.reward_models.intrinsic.annotation.sources import Labels
 from densegym.reward_models.intrinsic.captions.oni import build_retrieval
 from densegym.reward_models.spec import build_reward
 from tests.reward_models.intrinsic.worlds import CARD, begin, say
@@ -81,7 +82,7 @@ def test_the_whole_keyboard_breaks_no_reward():
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.text(max_size=200), max_size=4))
 def test_whatever_is_typed_at_a_prompt_is_worth_nothing(lines):
-    model = build_retrieval()
+    model = build_retrieval(labels=Labels())
     begin(model, [0])
     typed = [f"What do you want to call it? {line}" for line in lines]
     assert say(model, [typed]).reward.tolist() == [0.0]

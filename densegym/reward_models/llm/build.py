@@ -21,19 +21,19 @@ class LLMConfig:
 
     Attributes:
         backend: ``openai``, ``mailbox``, or ``replay`` for recorded replies alone.
-        model: as the endpoint names it.
-        base_url: of the endpoint.
+        model: name of the model, as the endpoint knows it.
+        base_url: OpenAI-compatible endpoint, e.g. ``http://localhost:11434/v1``.
         key_env: environment variable that holds the key.
-        mailbox: folder for prompts and replies.
+        mailbox: write prompts into this folder and wait for replies.
         mode: of the transcript.
         transcript: file for recorded replies, or None.
-        budget_usd: most USD.
-        budget_tokens: most tokens.
-        budget_calls: most calls.
+        budget_usd: stop before spending more.
+        budget_tokens: stop before using more.
+        budget_calls: stop before asking more often.
         prices: a price table of the user's.
         n_parallel: calls at a time.
         timeout_s: of a call to an endpoint.
-        max_tokens: of a reply.
+        max_tokens: longest reply.
         max_retries: of a call to an endpoint, by its SDK.
     """
 

@@ -30,6 +30,12 @@ class ExpertReward(RewardModel):
 
     Such rewards are positive at every step, so an agent that ends its episodes by succeeding cuts
     off a stream of pay; training therefore asks for episodes that go on after success.
+
+    Args:
+        task: the task's card.
+
+    Raises:
+        RewardError: the task has no expert.
     """
 
     name = "expert"
@@ -55,6 +61,10 @@ class DelayedReward(RewardModel):
     that dense tasks become test beds for credit assignment. At a time limit everything has been
     paid, so learners must not add the value of the last state, which is that of returns paid for
     the past.
+
+    Args:
+        task: the task's card.
+        of: whose return is paid; None is the expert's where the task has an expert.
     """
 
     name = "delayed"

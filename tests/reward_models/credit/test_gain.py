@@ -14,7 +14,7 @@ from densegym.errors import RewardError
 from densegym.reward_models.credit.redistribution.gain import InformationGainCredit
 from densegym.reward_models.credit.redistribution.siop import SIOPCredit, answer_shares
 from densegym.reward_models.types import Episode
-from tests.reward_models.credit.worlds import PLAIN, played
+from tests.reward_models.credit.worlds import made_credit, played
 
 QUICK = {"updates_per_step": 0.2, "min_episodes": 4}
 LENGTH = 6
@@ -42,7 +42,7 @@ def revealed(count: int, seed: int = 0, products: bool = False) -> tuple[list[Ep
 
 @functools.cache
 def _taught(kind: Any, products: bool, **options: Any) -> Any:
-    model = kind(PLAIN, **{**QUICK, **options})
+    model = made_credit(kind, **{**QUICK, **options})
     for seed in range(10):
         model.finish(revealed(20, seed, products)[0])
     return model
@@ -69,7 +69,7 @@ def test_the_step_that_settles_success_gains_and_sums_telescope(encoder):
 
 
 def test_until_the_reader_is_asked_only_the_outcome_is_paid():
-    model = InformationGainCredit(PLAIN, alpha=2.0)
+    model = made_credit(InformationGainCredit, alpha=2.0)
     for credit, one in zip(model.finish(revealed(3)[0]), revealed(3)[0], strict=True):
         assert credit.tolist() == [0.0] * 5 + [2.0 * one.info[-1]["is_success"]]
     assert model.estimate(revealed(1)[0][0]) is None
@@ -102,7 +102,7 @@ def test_the_step_that_settles_the_answer_gains_whatever_the_answer(products):
 
 
 def test_only_the_latest_episodes_of_a_task_are_compared():
-    model = SIOPCredit(PLAIN, group=4, min_episodes=1000)
+    model = made_credit(SIOPCredit, group=4, min_episodes=1000)
     strangers = [played([1.0], seed=k, info=[{"is_success": 1.0, "goal_id": 7}]) for k in range(9)]
     model.finish(strangers)
     assert model.judge(strangers[:1])[0].tolist() == [0.0]  # one answer, one step, all alike
@@ -118,7 +118,7 @@ def test_only_the_latest_episodes_of_a_task_are_compared():
 
 
 def test_an_episode_without_an_answer_earns_no_share():
-    model = SIOPCredit(PLAIN, min_episodes=1000, evidence=0.0)
+    model = made_credit(SIOPCredit, min_episodes=1000, evidence=0.0)
     bought = [{"asin": ""}, {"asin": "B1", "is_success": 1.0}]
     ran_out = [{"asin": "B1"}, {"asin": "B1", "is_success": 0.0}]
     ends = [played([0.0, 1.0], info=bought), played([0.0, 0.0], info=ran_out, terminated=False)]
@@ -146,7 +146,7 @@ def test_products_of_the_real_shop_are_answers_and_goals_are_tasks():
     whole = {key: np.stack([one[key] for one in obs]) for key in obs[0]}
     paid = np.array(rewards)
     one = Episode(0, whole, np.array(actions), paid, np.zeros(len(paid)), True, infos)
-    model = SIOPCredit(PLAIN, min_episodes=1)
+    model = made_credit(SIOPCredit, min_episodes=1)
     ending = model._stored(one).more.ending
     assert ending.answer == info["asin"] != ""
     assert ending.task == info["goal_id"]
@@ -156,7 +156,7 @@ def test_products_of_the_real_shop_are_answers_and_goals_are_tasks():
 @pytest.mark.parametrize("kind", [InformationGainCredit, SIOPCredit])
 def test_a_state_brings_the_reader_back(kind):
     options = {"group": 16} if kind is SIOPCredit else {"encoder": "gru", "alpha": 0.5}
-    model, again = taught(kind, **options), kind(PLAIN, **{**QUICK, **options}, seed=5)
+    model, again = taught(kind, **options), made_credit(kind, **{**QUICK, **options}, seed=5)
     again.load_state_dict(model.state_dict())
     fresh = revealed(16, seed=77)[0]
     for first, second in zip(model.judge(fresh), again.judge(fresh), strict=True):
@@ -166,10 +166,10 @@ def test_a_state_brings_the_reader_back(kind):
 def test_what_cannot_be_compared_is_refused():
     for kind in (InformationGainCredit, SIOPCredit):
         with pytest.raises(RewardError, match=r'no step told info\["is_success"\]'):
-            kind(PLAIN).finish([played([1.0])])
+            made_credit(kind).finish([played([1.0])])
         with pytest.raises(RewardError, match=r'encoder="gru" or "mlp"'):
-            kind(PLAIN, encoder="lstm")
+            made_credit(kind, encoder="lstm")
     with pytest.raises(RewardError, match="alpha of at least 0"):
-        InformationGainCredit(PLAIN, alpha=-1.0)
+        made_credit(InformationGainCredit, alpha=-1.0)
     with pytest.raises(RewardError, match="group from 2 up"):
-        SIOPCredit(PLAIN, group=1)
+        made_credit(SIOPCredit, group=1)

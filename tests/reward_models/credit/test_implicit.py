@@ -15,7 +15,7 @@ from densegym.reward_models.credit.fitting.policies import acts, acts_of, joined
 from densegym.reward_models.credit.redistribution.implicit import OPRLCredit, PRIMECredit, pair_loss
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import Episode
-from tests.reward_models.credit.worlds import PLAIN, played
+from tests.reward_models.credit.worlds import PLAIN, made_credit, played
 
 BOTH = [OPRLCredit, PRIMECredit]
 QUICK = {"updates_per_step": 0.1, "min_episodes": 4}
@@ -55,7 +55,7 @@ def errands(
 
 @functools.cache
 def _taught(kind: Any, acts: str) -> Any:
-    model = kind(PLAIN, **QUICK)
+    model = made_credit(kind, **QUICK)
     for seed in range(10):
         model.finish(errands(20, acts, seed)[0])
     return model
@@ -81,14 +81,14 @@ def test_outcomes_teach_which_actions_were_good(kind, acts):
 
 
 def test_pairs_are_all_successes_against_all_failures_of_one_task():
-    model = OPRLCredit(PLAIN)
+    model = made_credit(OPRLCredit)
     stored = [model._stored(one) for one in errands(12, tasks=3)[0]]
     endings = [one.more.ending for one in stored]
     for i, first in enumerate(endings):
         for j, second in enumerate(endings):
             expected = first.success and not second.success and first.task == second.task
             assert model.pairs(stored)[i, j] == expected
-    ranked = OPRLCredit(PLAIN, success="return", margin=1.0, task_key=None)
+    ranked = made_credit(OPRLCredit, success="return", margin=1.0, task_key=None)
     three = [ranked._stored(played([total])) for total in (0.0, 1.0, 2.5)]
     assert np.argwhere(ranked.pairs(three)).tolist() == [[2, 0], [2, 1]]
 
@@ -128,16 +128,16 @@ def test_without_a_pair_the_loss_is_zero_and_credits_are_uniform():
     alone = [Episode(e.slot, e.obs, e.action, e.env_reward - 0.1, e.dense_reward, True, e.info)
              for e in failures]  # fmt: skip
     for kind in BOTH:
-        model = kind(PLAIN, **QUICK)
+        model = made_credit(kind, **QUICK)
         for _ in range(2):
             credits = model.finish(alone)
         assert not model.ready
         for credit, one in zip(credits, alone, strict=True):
             np.testing.assert_allclose(credit, max(one.env_reward.mean(), -0.25))
-    strangers = OPRLCredit(PLAIN, **QUICK)  # both outcomes, but every episode of its own task
+    strangers = made_credit(OPRLCredit, **QUICK)  # both outcomes, but every episode of its own task
     strangers.finish(errands(40, tasks=40)[0])
     assert not strangers.ready
-    familiar = OPRLCredit(PLAIN, **QUICK, task_key=None)
+    familiar = made_credit(OPRLCredit, **QUICK, task_key=None)
     familiar.finish(errands(40, tasks=40)[0])
     assert familiar.ready
 
@@ -217,7 +217,7 @@ def test_several_whole_numbers_are_independent():
 
 def test_a_state_brings_both_policies_back():
     model = taught(acts="choice")
-    again = OPRLCredit(PLAIN, **QUICK, seed=7)
+    again = made_credit(OPRLCredit, **QUICK, seed=7)
     again.load_state_dict(model.state_dict())
     fresh, _ = errands(3, "choice", seed=8)
     for first, second in zip(model.judge(fresh), again.judge(fresh), strict=True):
@@ -227,15 +227,15 @@ def test_a_state_brings_both_policies_back():
 
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(RewardError, match=r'no step told info\["is_success"\] for "credit/oprl"'):
-        OPRLCredit(PLAIN).finish([played([1.0])])
+        made_credit(OPRLCredit).finish([played([1.0])])
     with pytest.raises(RewardError, match=r"cannot judge an episode by is_success = \[nan\]"):
-        PRIMECredit(PLAIN).finish([played([1.0], info=[{"is_success": np.nan}])])
+        made_credit(PRIMECredit).finish([played([1.0], info=[{"is_success": np.nan}])])
     with pytest.raises(RewardError, match="text"):
         acts(np.zeros((1, 3)), ["click[buy]"])
     with pytest.raises(RewardError, match="beta above 0"):
-        PRIMECredit(PLAIN, beta=0.0)
+        made_credit(PRIMECredit, beta=0.0)
     with pytest.raises(RewardError, match="margin of at least 0"):
-        OPRLCredit(PLAIN, margin=-1.0)
+        made_credit(OPRLCredit, margin=-1.0)
     with pytest.raises(RewardError, match="12288 numbers"):
         acts(np.zeros((1, 64, 64, 3), dtype=np.uint8), np.zeros(1))
 
@@ -244,9 +244,9 @@ def test_options_are_those_that_a_credit_names_and_reach_it():
     model = build_reward(
         {"model": "credit/oprl", "hidden": 8, "task_key": None}, task=PLAIN, seed=3
     )
-    assert (model.chosen["hidden"], model.chosen["task_key"], model.chosen["seed"]) == (8, None, 3)
+    assert (model.options.hidden, model.options.task_key, model._seed) == (8, None, 3)
     for refused in ("task_key", "seed", "learning_rat"):
         with pytest.raises(UnknownNameError, match=f'option of reward "credit/prime" "{refused}"'):
             build_reward({"model": "credit/prime", refused: 1}, task=PLAIN)
     with pytest.raises(UnknownNameError, match="learning_rate"):
-        PRIMECredit(PLAIN, answer="asin")
+        made_credit(PRIMECredit, answer="asin")

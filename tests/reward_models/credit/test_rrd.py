@@ -9,7 +9,7 @@ from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.inputs import inputs
 from densegym.reward_models.credit.redistribution.rrd import RRDCredit
 from densegym.reward_models.types import Episode
-from tests.reward_models.credit.worlds import PLAIN, drifts
+from tests.reward_models.credit.worlds import drifts, made_credit
 
 
 def correlation(model: RRDCredit, seen: list[Episode]) -> float:
@@ -19,7 +19,7 @@ def correlation(model: RRDCredit, seen: list[Episode]) -> float:
 
 @pytest.mark.parametrize("unbiased", [False, True])
 def test_single_steps_are_learnt_from_returns_alone(unbiased):
-    model = RRDCredit(PLAIN, unbiased=unbiased, updates_per_step=0.25, hidden=64)
+    model = made_credit(RRDCredit, unbiased=unbiased, updates_per_step=0.25, hidden=64)
     model.finish(drifts(80))
     held_out = drifts(20, seed=1)
     assert correlation(model, held_out) > 0.7
@@ -29,7 +29,7 @@ def test_single_steps_are_learnt_from_returns_alone(unbiased):
 
 
 def test_credits_are_uniform_until_enough_episodes_have_ended():
-    model = RRDCredit(PLAIN, min_episodes=5)
+    model = made_credit(RRDCredit, min_episodes=5)
     first = drifts(4)
     for credit, one in zip(model.finish(first), first, strict=True):
         np.testing.assert_allclose(credit, one.env_reward.mean())
@@ -42,7 +42,7 @@ def test_credits_are_uniform_until_enough_episodes_have_ended():
 
 
 def test_predictions_are_those_of_single_steps():
-    model = RRDCredit(PLAIN)
+    model = made_credit(RRDCredit)
     model.finish(drifts(12))
     one = drifts(1, seed=3)[0]
     whole = model.estimate(one)
@@ -56,7 +56,7 @@ def test_one_step_equal_returns_and_short_episodes_are_no_trouble():
     short = drifts(15, length=1)
     flat = [Episode(e.slot, e.obs, e.action, np.ones(1), np.zeros(1), True, e.info) for e in short]
     for unbiased in (False, True):
-        model = RRDCredit(PLAIN, unbiased=unbiased, updates_per_step=1.0)
+        model = made_credit(RRDCredit, unbiased=unbiased, updates_per_step=1.0)
         for credit in [*model.finish(flat), *model.finish(short)]:
             assert credit.shape == (1,)
             assert np.isfinite(credit).all()
@@ -64,7 +64,7 @@ def test_one_step_equal_returns_and_short_episodes_are_no_trouble():
 
 def test_two_seeds_differ_and_one_repeats():
     def said(seed: int) -> np.ndarray:
-        model = RRDCredit(PLAIN, seed=seed)
+        model = made_credit(RRDCredit, seed=seed)
         model.finish(drifts(12))
         return model.estimate(drifts(1, seed=9)[0])
 
@@ -73,11 +73,11 @@ def test_two_seeds_differ_and_one_repeats():
 
 
 def test_a_state_brings_back_the_predictions():
-    model = RRDCredit(PLAIN)
-    empty = RRDCredit(PLAIN)
+    model = made_credit(RRDCredit)
+    empty = made_credit(RRDCredit)
     empty.load_state_dict(model.state_dict())
     model.finish(drifts(12))
-    again = RRDCredit(PLAIN, seed=5)
+    again = made_credit(RRDCredit, seed=5)
     again.load_state_dict(model.state_dict())
     one = drifts(1, seed=9)[0]
     np.testing.assert_array_equal(model.estimate(one), again.estimate(one))

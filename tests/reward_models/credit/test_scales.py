@@ -15,7 +15,7 @@ from densegym.reward_models.credit.fitting.scales import FARTHEST, moments, stan
 from densegym.reward_models.credit.redistribution.rrd import RRDCredit
 from densegym.reward_models.credit.redistribution.sequence import RudderCredit, SPACredit
 from densegym.reward_models.types import Episode
-from tests.reward_models.credit.worlds import PLAIN, played
+from tests.reward_models.credit.worlds import made_credit, played
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
 
@@ -48,7 +48,7 @@ def spoken(count: int, words: range, seed: int) -> list[Episode]:
 @pytest.mark.parametrize("kind", [SPACredit, RudderCredit])
 def test_words_that_come_late_do_not_drown_what_was_learnt(kind):
     options = {"beta": 0.0} if kind is SPACredit else {}
-    model = kind(PLAIN, updates_per_step=1.0, learning_rate=3e-3, hidden=32, **options)
+    model = made_credit(kind, updates_per_step=1.0, learning_rate=3e-3, hidden=32, **options)
     model.finish(spoken(12, range(2), seed=0))
     for seed in range(1, 20):
         model.finish(spoken(8, range(32), seed))
@@ -57,7 +57,7 @@ def test_words_that_come_late_do_not_drown_what_was_learnt(kind):
 
 
 def test_equal_rates_are_nothing_to_fit_and_the_first_other_one_is():
-    model = RRDCredit(PLAIN, updates_per_step=0.5)
+    model = made_credit(RRDCredit, updates_per_step=0.5)
     alike = [played([0.0, 1.0], seed=k) for k in range(30)]
     for credit in model.finish(alike):
         assert credit.tolist() == [0.5, 0.5]

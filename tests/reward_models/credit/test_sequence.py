@@ -19,7 +19,7 @@ from densegym.reward_models.credit.redistribution.sequence import (
     SPACredit,
 )
 from densegym.reward_models.types import TaskCard
-from tests.reward_models.credit.worlds import PLAIN, drifts, played
+from tests.reward_models.credit.worlds import PLAIN, drifts, made_credit, played
 from tests.toys import CARD
 
 QUICK = {"updates_per_step": 0.1, "min_episodes": 4}
@@ -29,9 +29,11 @@ QUICK = {"updates_per_step": 0.1, "min_episodes": 4}
 def test_only_actions_that_were_carried_out_are_grounded(told):
     key, good, bad = told
     infos = [{key: good}, {key: bad}, {key: good}, {}]
-    (credit,) = SPACredit(PLAIN, beta=0.5, max_steps=10).finish([played([0.0] * 4, info=infos)])
+    (credit,) = made_credit(SPACredit, beta=0.5, max_steps=10).finish(
+        [played([0.0] * 4, info=infos)]
+    )
     np.testing.assert_allclose(credit, [0.05, 0.0, 0.05, 0.0])
-    paper = SPACredit(PLAIN, beta=0.5, beta_mode="paper")
+    paper = made_credit(SPACredit, beta=0.5, beta_mode="paper")
     (credit,) = paper.finish([played([0.0] * 4, info=infos)])
     assert credit.tolist() == [0.5, 0.0, 0.5, 0.0]
     assert paper.metrics()["credit/grounding_share"] == 1.0
@@ -42,7 +44,7 @@ def test_credits_stay_uniform_until_held_out_returns_are_explained(kind):
     rng = np.random.default_rng(0)
     noise = [played([0.0, float(rng.normal())], seed=k) for k in range(40)]
     options = {"beta": 0.0} if kind is SPACredit else {}
-    model = kind(PLAIN, **QUICK, **options)
+    model = made_credit(kind, **QUICK, **options)
     for credit, one in zip(model.finish(noise), noise, strict=True):
         assert credit.tolist() == [one.env_reward.mean()] * 2
     assert not model.ready
@@ -52,7 +54,7 @@ def test_credits_stay_uniform_until_held_out_returns_are_explained(kind):
 @pytest.mark.parametrize("kind", [SPACredit, RudderCredit, DiasterCredit])
 def test_steps_are_told_apart_from_returns_alone(kind):
     options = {"beta": 0.0} if kind is SPACredit else {}
-    model = kind(PLAIN, updates_per_step=0.1, learning_rate=3e-3, hidden=32, **options)
+    model = made_credit(kind, updates_per_step=0.1, learning_rate=3e-3, hidden=32, **options)
     model.finish(drifts(80, length=20))
     held_out = drifts(20, seed=1, length=20)
     credits = model.judge(held_out)
@@ -76,7 +78,7 @@ def test_factors_are_shipped_or_read_and_finite():
     with pytest.raises(RewardError, match="must define factors"):
         Factors("def potential(position):\n    return position[:, 0]", card, "mine.py")
     with pytest.raises(RewardError, match="no factor program ships for Toy/Plain-v0"):
-        LaReCredit(PLAIN)
+        made_credit(LaReCredit)
     with pytest.raises(RewardError, match="cannot be read as a factor program"):
         load_factors(PLAIN, "/nowhere/factors.py")
     assert "DenseGym/HalfCheetahForward-v0" in shipped_factors()

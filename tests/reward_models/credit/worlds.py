@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from densegym.reward_models.options import build
 from densegym.reward_models.types import Episode, TaskCard
 
 PLAIN = TaskCard(id="Toy/Plain-v0")
+
+
+def made_credit(kind: Any, *, seed: int = 0, **options: Any) -> Any:
+    """A credit of the plain task, built as a specification builds it."""
+    return build(kind, kind.name, options, task=PLAIN, seed=seed)
 
 
 def played(

@@ -14,7 +14,6 @@ from densegym.reward_models.intrinsic.annotation.sources import (
 )
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable, Provenance
 from densegym.reward_models.intrinsic.captions.first_seen import FirstSeen
-from densegym.reward_models.intrinsic.captions.oni import build_retrieval
 from densegym.reward_models.spec import build_engine, build_reward, label
 from densegym.reward_models.types import Steps
 from tests.reward_models.intrinsic.worlds import CARD, begin, say
@@ -22,6 +21,10 @@ from tests.reward_models.intrinsic.worlds import CARD, begin, say
 OBS = spaces.Box(-1, 1, (2,))
 ACT = spaces.Discrete(3)
 LINES = ("You see here a key named Bob.", "The door opens.", "It's a wall.", "Hark!")
+
+
+def retrieval(**options):
+    return build_reward({"model": "intrinsic/oni-retrieval", "scale": 1.0, **options}, task=CARD)
 
 
 def talk(rng):
@@ -50,7 +53,7 @@ def test_contract(name):
 
 
 def test_labels_are_damped_by_repetition_within_the_episode(table):
-    model = build_retrieval(table=table)
+    model = retrieval(table=table)
     begin(model, [0, 1])
     key, wall = LINES[0], LINES[2]
     paid = [say(model, [[key], [wall]]).reward.tolist() for _ in range(3)]
@@ -60,7 +63,7 @@ def test_labels_are_damped_by_repetition_within_the_episode(table):
 
 
 def test_captions_of_one_step_are_summed_and_silence_is_worth_nothing(table):
-    model = build_retrieval(table=table, graded=True, beta=0.0)
+    model = retrieval(table=table, graded=True, beta=0.0)
     begin(model, [0])
     scores = say(model, [[f"{LINES[0]}  {LINES[1]}", LINES[1]]])
     assert scores.reward[0] == pytest.approx(9 / 9 + 5 / 9)
@@ -69,7 +72,7 @@ def test_captions_of_one_step_are_summed_and_silence_is_worth_nothing(table):
 
 
 def test_what_the_table_does_not_know_is_worth_nothing_and_counted(table):
-    model = build_retrieval(table=table)
+    model = retrieval(table=table)
     begin(model, [0])
     say(model, [["You hear the splashing of a naiad."]])
     say(model, [[LINES[1]]])
@@ -79,7 +82,7 @@ def test_what_the_table_does_not_know_is_worth_nothing_and_counted(table):
 
 def test_a_table_of_another_goal_is_refused(table):
     with pytest.raises(DenseGymError, match="judges by the goal"):
-        build_retrieval(table=table, goal="gold")
+        retrieval(table=table, goal="gold")
 
 
 def test_labels_name_the_annotator_even_by_default():
@@ -112,7 +115,7 @@ def silent_world():
 
 def test_unknown_annotator_names_the_closest():
     with pytest.raises(UnknownNameError, match="lexicon"):
-        build_retrieval(annotator="lexikon")
+        retrieval(annotator="lexikon")
 
 
 def test_first_seen_pays_each_caption_once_an_episode():
@@ -146,7 +149,7 @@ def test_the_score_annotator_grades_by_gain():
 
 
 def test_the_score_annotator_reads_blstats():
-    model = build_retrieval(annotator="score")
+    model = retrieval(annotator="score")
     begin(model, [0], obs={})
     stats = np.zeros((1, 27), dtype=np.int64)
     after = stats.copy()
@@ -162,7 +165,7 @@ def test_the_score_annotator_reads_blstats():
 @settings(max_examples=50)
 @given(st.lists(st.lists(st.sampled_from(LINES), max_size=3), min_size=1, max_size=20))
 def test_an_episode_of_labels_pays_at_most_zeta_of_beta(said):
-    model = build_retrieval(annotator="lexicon")
+    model = retrieval(annotator="lexicon")
     begin(model, [0])
     total = sum(float(say(model, [row]).reward[0]) for row in said)
     positive = {line for row in said for line in row if line in LINES[:2]}

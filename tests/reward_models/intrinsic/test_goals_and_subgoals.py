@@ -10,7 +10,8 @@ from densegym.reward_models.intrinsic.annotation.comparing import Comparer, pair
 from densegym.reward_models.intrinsic.annotation.judging import SubgoalJudge
 from densegym.reward_models.intrinsic.annotation.proposing import propose_goals
 from densegym.reward_models.intrinsic.captions.ellm import GoalSimilarity
-from densegym.reward_models.intrinsic.captions.motif import Preference, build_motif
+from densegym.reward_models.intrinsic.captions.heads import PreferenceOptions
+from densegym.reward_models.intrinsic.captions.motif import Preference
 from densegym.reward_models.intrinsic.captions.vectors import ngrams, word_vectors
 from densegym.reward_models.llm.scripted import ScriptedClient
 from densegym.reward_models.llm.types import LLMError
@@ -158,23 +159,25 @@ def test_motif_learns_once_and_judges_captions_it_never_saw():
     grades = {f"you kill the {b}!": 8.0 for b in BEASTS} | {
         f"you miss the {b}.": 0.0 for b in BEASTS
     }
-    head = Preference(pairs=None, seen=dict.fromkeys(grades, 1), drawn=400, epochs=6)
+    options = PreferenceOptions(drawn=400, epochs=6)
+    head = Preference(options, pairs=None, seen=dict.fromkeys(grades, 1))
     head.update(grades)
     assert head.metrics()["held_out_accuracy"] > 0.9
     before = head.values(list(grades))
     assert before[:10].min() > 0.0 >= before[10:].max()
     head.update({"x": 1.0})
     np.testing.assert_array_equal(before, head.values(list(grades)))
-    again = Preference(pairs=None, seen=grades, drawn=400)
+    again = Preference(PreferenceOptions(drawn=400), pairs=None, seen=grades)
     again.load_state_dict(head.state_dict())
     np.testing.assert_array_equal(before, again.values(list(grades)))
 
 
 def test_motif_takes_recorded_pairs():
-    model = build_motif(pairs="recorded", epochs=4)
+    motif = {"model": "intrinsic/motif", "scale": 1.0, "pairs": "recorded"}
+    model = build_reward({**motif, "epochs": 4}, task=CARD)
     begin(model, [0])
     say(model, [["It's a wall."]])
     assert model.metrics()["held_out_accuracy"] > 0.4
     with pytest.raises(UnknownNameError, match="epochs"):
-        build_motif(epoch=3)
+        build_reward({**motif, "epoch": 3}, task=CARD)
     assert label("intrinsic/motif", task=CARD).endswith('{"annotator": "recorded"}')

@@ -6,6 +6,7 @@ from densegym.errors import DenseGymError, UnknownNameError
 from densegym.reward_models.intrinsic.annotation.sources import RuleSource
 from densegym.reward_models.intrinsic.captions import learned_heads
 from densegym.reward_models.intrinsic.captions.caption_reward import CaptionReward
+from densegym.reward_models.intrinsic.captions.heads import ClassificationOptions, RankingOptions
 from densegym.reward_models.intrinsic.captions.learned_heads import Classification, Ranking, moments
 from densegym.reward_models.intrinsic.text_net import TextNet
 from tests.reward_models.intrinsic.worlds import begin, say
@@ -23,7 +24,7 @@ def source():
 
 
 def test_the_classifier_learns_and_speaks_of_what_nobody_labelled():
-    head = Classification(steps=40)
+    head = Classification(ClassificationOptions(steps=40))
     assert head.values(["you kill the newt!"]).tolist() == [0.0]  # nothing is known yet
     for _ in range(4):
         head.update(GRADES)
@@ -33,7 +34,7 @@ def test_the_classifier_learns_and_speaks_of_what_nobody_labelled():
 
 
 def test_the_ranking_puts_kills_above_misses_and_silences_the_lower_half():
-    head = Ranking(steps=40)
+    head = Ranking(RankingOptions(steps=40))
     for _ in range(4):
         head.update(GRADES)
     occurrences = dict.fromkeys(GRADES, 1)
@@ -49,21 +50,27 @@ def test_equal_seeds_learn_equal_numbers_and_torch_keeps_its_own():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    one, other = Classification(seed=5, steps=3), Classification(seed=5, steps=3)
+    one, other = (Classification(ClassificationOptions(steps=3), seed=5) for _ in range(2))
     one.update(GRADES)
     other.update(GRADES)
     assert torch.equal(torch.rand(2), expected)
     np.testing.assert_array_equal(one._net(list(GRADES)), other._net(list(GRADES)))
 
 
-@pytest.mark.parametrize("kind", [Classification, Ranking])
-def test_a_checkpoint_goes_on_bit_for_bit(kind):
-    model = CaptionReward("a/b-v1", source(), kind(steps=4), update_every=1)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Classification, ClassificationOptions(steps=4)),
+        (Ranking, RankingOptions(steps=4)),
+    ],
+)
+def test_a_checkpoint_goes_on_bit_for_bit(kind, options):
+    model = CaptionReward("a/b-v1", source(), kind(options), update_every=1)
     begin(model, [0])
     lines = [[caption] for caption in GRADES]
     for line in lines[:6]:
         say(model, [line])
-    again = CaptionReward("a/b-v1", source(), kind(steps=4), update_every=1)
+    again = CaptionReward("a/b-v1", source(), kind(options), update_every=1)
     again.load_state_dict(model.state_dict())
     for line in lines[6:]:
         assert say(model, [line]).reward.tolist() == say(again, [line]).reward.tolist()
@@ -88,7 +95,7 @@ def test_the_papers_network_takes_long_captions_and_none():
 
 def test_learning_stops_at_many_labels(monkeypatch):
     monkeypatch.setattr(learned_heads, "_MOST_LABELLED", 5)
-    head = Classification(steps=1)
+    head = Classification(ClassificationOptions(steps=1))
     head.update(GRADES)
     steps = head._net._steps
     head.update(GRADES)
@@ -97,8 +104,8 @@ def test_learning_stops_at_many_labels(monkeypatch):
 
 def test_wrong_options_are_refused():
     with pytest.raises(DenseGymError, match="probability"):
-        Classification(threshold=2.0)
+        Classification(ClassificationOptions(threshold=2.0))
     with pytest.raises(DenseGymError, match="quantile"):
-        Ranking(quantile=1.0)
+        Ranking(RankingOptions(quantile=1.0))
     with pytest.raises(UnknownNameError, match="small"):
-        Classification(size="smal")
+        Classification(ClassificationOptions(size="smal"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from densegym.errors import ProgressBackendError
+from densegym.reward_models.options import build
 from densegym.reward_models.progress.judges import grm, gvl, robometer, rynnvalue, vlac
 from densegym.reward_models.types import TaskCard
 
@@ -34,8 +35,9 @@ def saved(tmp_path_factory):
     return find
 
 
-def judge_of(build, folder, **options):
-    return build(task=CARD, seed=0, checkpoint=str(folder), **options).judge
+def judge_of(factory, folder, **options):
+    read = {"checkpoint": str(folder), **options}
+    return build(factory, "progress/judge", read, task=CARD).judge
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from densegym.errors import DenseGymError, ProgressBackendError, RewardError, UnknownNameError
+from densegym.reward_models.options import build
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.judges import grm, gvl, robometer, rynnvalue, vlac
 from densegym.reward_models.registry import find_reward
@@ -39,9 +40,9 @@ def texts(request):
     return [part["text"] if part["type"] == "text" else "<image>" for part in parts]
 
 
-def judge_of(server, build, **options):
-    made = build(task=CARD, seed=0, base_url=server.url, served="m", **options)
-    return made.judge
+def judge_of(server, factory, **options):
+    reached = {"base_url": server.url, "served": "m", **options}
+    return build(factory, "progress/judge", reached, task=CARD).judge
 
 
 def hop(judge, before=(0, 0), after=(1, 2), text=TEXT):
@@ -197,9 +198,8 @@ def test_silence_without_end_is_an_error(server):
 
 
 def test_an_unreachable_endpoint_abstains(server):
-    judge = vlac.build(
-        task=CARD, seed=0, base_url="http://127.0.0.1:9/v1", served="m", deadline_s=5.0
-    ).judge
+    nowhere = {"base_url": "http://127.0.0.1:9/v1", "served": "m", "deadline_s": 5.0}
+    judge = build(vlac.build, "progress/vlac", nowhere, task=CARD).judge
     assert not hop(judge, [0], [1]).valid.any()
 
 
@@ -270,9 +270,9 @@ def test_wrong_pictures_and_options_are_named(server):
     with pytest.raises(UnknownNameError, match="deadline_s"):
         judge_of(server, vlac.build, deadlines=3)
     with pytest.raises(RewardError, match="checkpoint="):
-        vlac.build(task=CARD, seed=0)
+        build(vlac.build, "progress/vlac", {}, task=CARD)
     with pytest.raises(RewardError, match="served"):
-        vlac.build(task=CARD, seed=0, base_url=server.url)
+        build(vlac.build, "progress/vlac", {"base_url": server.url}, task=CARD)
     with pytest.raises(DenseGymError, match="no film"):
         judge_of(server, grm.build, goal="nowhere.png")
 

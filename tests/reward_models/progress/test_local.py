@@ -308,7 +308,11 @@ def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
     fitted = fitting.fit_local(card, episodes=1, adapt=other, updates=40, out=out)
     assert [demo.kind for demo in seen] == ["expert", "random", "random"]
     assert fitted.evaluation.voc > 0.9
-    assert local_judge.LocalJudge.load(out).card["adapted"] == "other.safetensors"
+    kept = local_judge.LocalJudge.load(out).card
+    assert kept["adapted"] == "other.safetensors"
+    fitted_with = {"updates": 40, "rate": fit.RATE, **fitting.FEW}
+    paid_with = {"fusion": fitting.FUSION, "every": fitting.EVERY, "curve": fitting.CURVE}
+    assert kept["options"] == {**fitted_with, **paid_with}
     with pytest.raises(DenseGymError, match="1 to 6 expert episodes to learn from; given 7"):
         fitting.fit_local(card, episodes=7, out=out)
     narrow = [dataclasses.replace(demo, pictures=demo.pictures[:, :, :48, :48]) for demo in made]

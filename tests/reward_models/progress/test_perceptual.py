@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError, UnknownNameError
+from densegym.reward_models.options import build as assembled
 from densegym.reward_models.progress.judges.perceptual import (
     PerceptualJudge,
     PerceptualOptions,
@@ -59,15 +60,19 @@ def test_values_rise_with_the_steps(features):
     assert hops.value == pytest.approx(value[[7, 12]])
 
 
+def built(**options):
+    return assembled(build, "progress/perceptual", options, task=TaskCard(id="x"))
+
+
 def test_built_from_folders(tmp_path):
     for index, picture in enumerate(film((4, 4, 4))):
         cv2.imwrite(str(tmp_path / f"{index:02d}.png"), picture)
-    made = build(task=TaskCard(id="x"), seed=0, demos=[str(tmp_path)])
+    made = built(demos=[str(tmp_path)])
     assert made.name == "progress/perceptual"
     assert made.fusion == "forward"
     with pytest.raises(RewardError, match="at least 9 pictures"):
-        build(task=TaskCard(id="x"), seed=0)
+        built()
     with pytest.raises(UnknownNameError, match="random-conv"):
-        build(task=TaskCard(id="x"), seed=0, demos=[str(tmp_path)], features="conv")
+        built(demos=[str(tmp_path)], features="conv")
     with pytest.raises(UnknownNameError, match="steps"):
-        build(task=TaskCard(id="x"), seed=0, demos=[str(tmp_path)], step=2)
+        built(demos=[str(tmp_path)], step=2)

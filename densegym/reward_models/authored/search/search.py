@@ -35,21 +35,21 @@ class SearchConfig:
     """What a search is made of.
 
     Attributes:
-        task: environment id.
+        task: environment id, e.g. ``DenseGym/DoorUnlock-v0``.
         author: who writes the programs, as listed by ``densegym author authors``.
         candidates: passing candidates an iteration (K).
-        iterations: N.
+        iterations: rounds of writing and training (N).
         restarts: independent repetitions of all iterations.
         steps: environment steps of a full training run.
-        fractions: share of ``steps`` at which each rung ends.
+        fractions: shares of ``steps`` at which halving promotes.
         eta: one in eta is promoted to the next rung.
         eval_episodes: episodes behind every F.
         final_top: how many of the best are trained again on fresh seeds.
-        final_seeds: runs of each.
+        final_seeds: fresh seeds of each of these.
         temperature: of replies.
-        seed: of the author's draws and of training.
+        seed: seed of the author's draws and of training.
         settings: ``key=value`` overrides of the training preset.
-        options: of the author.
+        options: ``key=value`` settings of the author.
     """
 
     task: str

@@ -6,12 +6,13 @@ import copy
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict, Unpack
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from densegym.errors import RewardError, unknown
+from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.inputs import inputs_of
 from densegym.reward_models.credit.fitting.networks import restore_weights, seeded, weights_of
 from densegym.reward_models.credit.fitting.returns import Of, ReturnCredit
@@ -25,22 +26,36 @@ _JUDGES = 40  # episodes that judge
 _SCALED = 50_000  # latest steps that inputs are standardised by
 
 
-class Learning(TypedDict, total=False):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
     """Options of every fitted credit.
 
     Attributes:
+        of: whose return is spread; None is the expert's where the task has an expert.
         updates_per_step: gradient steps per environment step, taken when episodes end.
         min_episodes: episodes before the network is asked.
         learning_rate: of Adam.
         hidden: width of the network.
-        seed: of weights and draws.
     """
 
-    updates_per_step: float
-    min_episodes: int
-    learning_rate: float
-    hidden: int
-    seed: int
+    of: Of | None = None
+    updates_per_step: float = 0.025
+    min_episodes: int = 10
+    learning_rate: float = 1e-3
+    hidden: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explaining(Learning):
+    """Options of credits that may have to explain returns before they are trusted.
+
+    Attributes:
+        min_explained: share of the variance of held-out returns that the network must explain
+            before it is asked; until then credits are uniform. None holds out nothing and trusts
+            it at once.
+    """
+
+    min_explained: float | None = None
 
 
 class FittedCredit(ReturnCredit):
@@ -52,13 +67,11 @@ class FittedCredit(ReturnCredit):
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        min_explained: share of the variance of held-out returns that the network must explain
-            before it is asked; None holds out nothing and trusts it at once.
-        **options: those of ``options``; see ``Learning``.
+        options: see ``Learning``.
+        seed: of weights and draws.
+        min_explained: see ``Explaining``.
 
     Attributes:
-        options: what ``**options`` may be, with its defaults.
         drawn: episodes per update.
         pays_first: whether episodes are paid by the network as it was before it learned from them.
         by_length: whether they are drawn in proportion to their length.
@@ -68,30 +81,21 @@ class FittedCredit(ReturnCredit):
     drawn = 4
     by_length = False
     pays_first = False
-    options: ClassVar[Mapping[str, Any]] = {
-        "updates_per_step": 0.025,
-        "min_episodes": 10,
-        "learning_rate": 1e-3,
-        "hidden": 64,
-        "seed": 0,
-    }
+    options: Learning
 
     def __init__(
         self,
         task: TaskCard,
-        of: Of | None = None,
+        options: Learning,
         *,
+        seed: int = 0,
         min_explained: float | None = None,
-        **options: Unpack[Learning],
     ) -> None:
-        super().__init__(task, of)
-        for option in options:
-            if option not in self.options:
-                raise unknown(f'option of reward "{self.name}"', option, self.options)
-        self.chosen: dict[str, Any] = {**self.options, **options}
-        self.min_episodes, self.min_explained = self.chosen["min_episodes"], min_explained
-        self._rate, self._lr = self.chosen["updates_per_step"], self.chosen["learning_rate"]
-        self._hidden, self._seed = self.chosen["hidden"], self.chosen["seed"]
+        super().__init__(task, options.of)
+        self.options = options
+        self.min_episodes, self.min_explained = options.min_episodes, min_explained
+        self._rate, self._lr = options.updates_per_step, options.learning_rate
+        self._hidden, self._seed = options.hidden, seed
         if self.min_episodes < 1 or self._rate <= 0:
             raise RewardError(
                 f'"{self.name}" takes min_episodes from 1 up and updates_per_step above 0; given '

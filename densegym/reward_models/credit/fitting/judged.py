@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Unpack, cast
+from dataclasses import dataclass
 
 from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.fitted import FittedCredit, Learning
-from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.store import EpisodeStore
 from densegym.reward_models.credit.outcomes import EndingReader
 from densegym.reward_models.types import TaskCard
 
 
-class Judging(Learning, total=False):
-    """Options of credits fitted to outcomes; a credit takes those that its ``options`` name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging(Learning):
+    """Options of credits fitted to outcomes.
 
     Attributes:
+        of: whose return is compared under ``success="return"``; None is the expert's where the
+            task has an expert.
         success: ``"return"`` or the info key that outcomes are read from.
         threshold: an outcome of at least this is a success.
         recent: episodes that are learned from.
-        task_key: the info key that names a task; where no step tells it, or with None, all
-            episodes are of one.
-        answer: the info key of an episode's answer; None compares success and failure alone.
     """
 
-    success: str
-    threshold: float
-    recent: int
-    task_key: str | None
-    answer: str | None
+    success: str = "is_success"
+    threshold: float = 0.5
+    recent: int = 512
 
 
 class JudgedCredit(FittedCredit):
@@ -37,8 +33,11 @@ class JudgedCredit(FittedCredit):
 
     Args:
         task: the task's card.
-        of: whose return is compared under ``success="return"``.
-        **options: those of ``options``; see ``Judging``.
+        options: see ``Judging``.
+        seed: of weights and draws.
+        task_key: the info key that names a task; where no step tells it, or with None, all
+            episodes are of one.
+        answer: the info key of an episode's answer; None compares success and failure alone.
 
     Raises:
         RewardError: fewer than two recent episodes.
@@ -46,27 +45,28 @@ class JudgedCredit(FittedCredit):
 
     drawn = 8
     pays_first = True
-    options: ClassVar[Mapping[str, Any]] = {
-        **FittedCredit.options,
-        "success": "is_success",
-        "threshold": 0.5,
-        "recent": 512,
-    }
+    options: Judging
 
-    def __init__(self, task: TaskCard, of: Of | None = None, **options: Unpack[Judging]) -> None:
-        # ``chosen`` holds whatever ``options`` names, these among them.
-        super().__init__(task, of, **cast("Learning", options))
-        recent = self.chosen["recent"]
-        if recent < 2:
-            raise RewardError(f'"{self.name}" takes recent from 2 up; given {recent}')
+    def __init__(
+        self,
+        task: TaskCard,
+        options: Judging,
+        *,
+        seed: int = 0,
+        task_key: str | None = None,
+        answer: str | None = None,
+    ) -> None:
+        super().__init__(task, options, seed=seed)
+        if options.recent < 2:
+            raise RewardError(f'"{self.name}" takes recent from 2 up; given {options.recent}')
         self._read = EndingReader(
             asker=f'"{self.name}"',
-            success=self.chosen["success"],
-            threshold=self.chosen["threshold"],
-            task_key=self.chosen.get("task_key"),
-            answer=self.chosen.get("answer"),
+            success=options.success,
+            threshold=options.threshold,
+            task_key=task_key,
+            answer=answer,
         )
-        self._store = EpisodeStore(episodes=recent)
+        self._store = EpisodeStore(episodes=options.recent)
 
     def _differ(self) -> bool:
         return True  # in their outcomes, which need not be their returns

@@ -7,7 +7,8 @@ episode so far and is fitted to how stored episodes ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,6 @@ from densegym.reward_models.credit.fitting.networks import (
     padded,
     reader_of_prefixes,
 )
-from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.store import Stored
 from densegym.reward_models.credit.outcomes import Ending
 from densegym.reward_models.traits import Promises
@@ -47,6 +47,17 @@ class Course(NamedTuple):
     before: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Judging):
+    """Options of credits that read an episode's states in order.
+
+    Attributes:
+        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
+    """
+
+    encoder: Encoder = "gru"
+
+
 class GainCredit(JudgedCredit):
     """What both share: states of episodes, how these ended, and a reader of prefixes.
 
@@ -55,22 +66,24 @@ class GainCredit(JudgedCredit):
 
     Args:
         task: the task's card.
-        of: whose return is compared under ``success="return"``.
-        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
-        **options: see ``Judging``.
+        options: see ``Reading``.
+        seed: of weights and draws.
+        task_key: as of ``JudgedCredit``.
+        answer: likewise.
     """
 
     def __init__(
         self,
         task: TaskCard,
-        of: Of | None = None,
+        options: Reading,
         *,
-        encoder: Encoder = "gru",
-        **options: Unpack[Judging],
+        seed: int = 0,
+        task_key: str | None = None,
+        answer: str | None = None,
     ) -> None:
-        super().__init__(task, of, **options)
-        check_encoder(self.name, encoder)
-        self._encoder: Encoder = encoder
+        super().__init__(task, options, seed=seed, task_key=task_key, answer=answer)
+        check_encoder(self.name, options.encoder)
+        self._encoder: Encoder = options.encoder
 
     def _stored(self, episode: Episode) -> Stored:
         total = float(self.rewards(episode).sum())
@@ -89,6 +102,17 @@ class GainCredit(JudgedCredit):
         return said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InformationGainOptions(Reading):
+    """Options of information gain.
+
+    Attributes:
+        alpha: α, what the last step of a success earns on top.
+    """
+
+    alpha: float = 1.0
+
+
 class InformationGainCredit(GainCredit):
     """Differences of the probability of success: ``reward="credit/information-gain"``.
 
@@ -99,24 +123,15 @@ class InformationGainCredit(GainCredit):
 
     Args:
         task: the task's card.
-        of: whose return is compared under ``success="return"``.
-        alpha: α.
-        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
-        **options: see ``Judging``.
+        options: see ``InformationGainOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/information-gain"
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        alpha: float = 1.0,
-        encoder: Encoder = "gru",
-        **options: Unpack[Judging],
-    ) -> None:
-        super().__init__(task, of, encoder=encoder, **options)
+    def __init__(self, task: TaskCard, options: InformationGainOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed)
+        alpha = options.alpha
         if alpha < 0:
             raise RewardError(f'"{self.name}" takes alpha of at least 0; given {alpha}')
         self.alpha = alpha

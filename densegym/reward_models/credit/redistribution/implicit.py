@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,6 @@ from densegym.reward_models.credit.fitting.policies import (
     policy,
     told_by,
 )
-from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.scales import moments
 from densegym.reward_models.credit.fitting.store import Stored
 from densegym.reward_models.credit.outcomes import Ending
@@ -54,6 +54,20 @@ class _Lesson(NamedTuple):
     ending: Ending
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImplicitOptions(Judging):
+    """Options of implicit rewards.
+
+    Attributes:
+        of: whose return stands in until there is something to compare, and is compared under
+            ``success="return"``; None is the expert's where the task has an expert.
+        hidden: width of both policies' two hidden layers.
+        beta: β, what a unit of the log-ratio is worth; rewards are held within ± 5 β.
+    """
+
+    beta: float = 0.05
+
+
 class ImplicitCredit(JudgedCredit):
     """What OPRL and PRIME share: two policies and their log-ratio; subclasses fit it.
 
@@ -62,9 +76,9 @@ class ImplicitCredit(JudgedCredit):
 
     Args:
         task: the task's card.
-        of: whose return stands in until then, and is compared under ``success="return"``.
-        beta: β.
-        **options: see ``Judging``; both policies have two hidden layers.
+        options: see ``ImplicitOptions``.
+        seed: of weights and draws.
+        task_key: as of ``JudgedCredit``.
     """
 
     traits = JudgedCredit.traits.replace(markov=True)
@@ -72,12 +86,13 @@ class ImplicitCredit(JudgedCredit):
     def __init__(
         self,
         task: TaskCard,
-        of: Of | None = None,
+        options: ImplicitOptions,
         *,
-        beta: float = 0.05,
-        **options: Unpack[Judging],
+        seed: int = 0,
+        task_key: str | None = None,
     ) -> None:
-        super().__init__(task, of, **options)
+        super().__init__(task, options, seed=seed, task_key=task_key)
+        beta = options.beta
         if beta <= 0:
             raise RewardError(f'"{self.name}" takes beta above 0; given {beta}')
         self.beta = beta
@@ -199,6 +214,21 @@ class ImplicitCredit(JudgedCredit):
         super().load_state_dict(state)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OPRLOptions(ImplicitOptions):
+    """Options of implicit rewards of compared episodes.
+
+    Attributes:
+        margin: None pairs successes with failures; a number pairs episodes whose outcomes differ
+            by more than this, whatever the threshold.
+        task_key: the info key that names a task; only episodes of one are paired. Where no step
+            tells it, or with None, all are of one.
+    """
+
+    margin: float | None = None
+    task_key: str | None = "goal_id"
+
+
 class OPRLCredit(ImplicitCredit):
     """Implicit rewards of compared episodes: ``reward="credit/oprl"``.
 
@@ -210,26 +240,15 @@ class OPRLCredit(ImplicitCredit):
 
     Args:
         task: the task's card.
-        of: whose return stands in until there is a pair.
-        beta: β.
-        margin: None pairs successes with failures; a number pairs episodes whose outcomes differ
-            by more than this, whatever the threshold.
-        **options: see ``Judging``; only episodes of one ``task_key`` are paired.
+        options: see ``OPRLOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/oprl"
-    options: ClassVar[Mapping[str, Any]] = {**ImplicitCredit.options, "task_key": "goal_id"}
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        beta: float = 0.05,
-        margin: float | None = None,
-        **options: Unpack[Judging],
-    ) -> None:
-        super().__init__(task, of, beta=beta, **options)
+    def __init__(self, task: TaskCard, options: OPRLOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed, task_key=options.task_key)
+        margin = options.margin
         if margin is not None and margin < 0:
             raise RewardError(f'"{self.name}" takes a margin of at least 0; given {margin}')
         self.margin = margin
@@ -284,12 +303,14 @@ class PRIMECredit(ImplicitCredit):
 
     Args:
         task: the task's card.
-        of: whose return stands in until both outcomes have been seen.
-        beta: β.
-        **options: see ``Judging``.
+        options: see ``ImplicitOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/prime"
+
+    def __init__(self, task: TaskCard, options: ImplicitOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed)
 
     def _draw(self) -> list[Stored]:
         outcomes = {one.more.ending.success for one in self._store}

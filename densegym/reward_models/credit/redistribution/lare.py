@@ -8,8 +8,9 @@ is added: factors are standardised, and those that are not finite are refused by
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +19,8 @@ from densegym.errors import RewardError
 from densegym.reward_models.authored.programs.program import has_header, read_header
 from densegym.reward_models.authored.programs.runner import LocalRunner
 from densegym.reward_models.authored.verification.verify import verify
-from densegym.reward_models.credit.fitting.fitted import Learning
 from densegym.reward_models.credit.fitting.inputs import steps_of
-from densegym.reward_models.credit.fitting.returns import Of
-from densegym.reward_models.credit.redistribution.rrd import RRDCredit
+from densegym.reward_models.credit.redistribution.rrd import RRDCredit, RRDOptions
 from densegym.reward_models.features import feature_names, reader
 from densegym.reward_models.sandbox.allowlist import inspect_source
 from densegym.reward_models.sandbox.status import Status
@@ -70,35 +69,36 @@ class Factors:
         return rows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaReOptions(RRDOptions):
+    """Options of credits decoded from factors.
+
+    Attributes:
+        path: a factor program, such as ``densegym author run --author lare`` writes; None is the
+            shipped one for the task.
+        factors: read factors with this function of ``Steps`` instead.
+    """
+
+    unbiased: bool = True
+    path: str | None = None
+    factors: Callable[[Steps], Any] | None = None
+
+
 class LaReCredit(RRDCredit):
     """Credits decoded from authored factors: ``reward="credit/lare"``.
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        path: a factor program, such as ``densegym author --author lare`` writes; without it the
-            shipped one for the task.
-        factors: read factors with this function of ``Steps`` instead.
-        unbiased: as for RRD.
-        subset: as for RRD.
-        **options: see ``Learning``.
+        options: see ``LaReOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/lare"
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        path: str | None = None,
-        factors: Callable[[Steps], Any] | None = None,
-        unbiased: bool = True,
-        subset: int = 64,
-        **options: Unpack[Learning],
-    ) -> None:
-        super().__init__(task, of, unbiased=unbiased, subset=subset, **options)
-        self._factors: Callable[[Steps], Any] = factors or load_factors(task, path)
+    def __init__(self, task: TaskCard, options: LaReOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed)
+        read = options.factors or load_factors(task, options.path)
+        self._factors: Callable[[Steps], Any] = read
         reads_info = isinstance(self._factors, Factors) and self._factors.reads_info
         self.traits = self.traits.replace(markov=not reads_info)
 

@@ -9,16 +9,16 @@ once per critic update.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Unpack
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from densegym.reward_models.credit.fitting.fitted import FittedCredit, Learning
+from densegym.reward_models.credit.fitting.fitted import Explaining, FittedCredit
 from densegym.reward_models.credit.fitting.inputs import inputs
 from densegym.reward_models.credit.fitting.networks import mlp
-from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.store import Stored
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Float, TaskCard
@@ -53,21 +53,31 @@ class MarkovCredit(FittedCredit):
         return self._ask(inputs)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RDOptions(Explaining):
+    """Options of credits fitted by least squares.
+
+    Attributes:
+        hidden: width of the network's two hidden layers.
+    """
+
+    learning_rate: float = 3e-4
+    hidden: int = 128
+
+
 class RDCredit(MarkovCredit):
     """Credits fitted on every step of each drawn episode: ``reward="credit/rd"``.
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        **options: see ``Learning``; there are two hidden layers.
+        options: see ``RDOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/rd"
-    options: ClassVar[Mapping[str, Any]] = {
-        **MarkovCredit.options,
-        "learning_rate": 3e-4,
-        "hidden": 128,
-    }
+
+    def __init__(self, task: TaskCard, options: RDOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed, min_explained=options.min_explained)
 
     def _build(self, width: int) -> Any:
         return mlp(width, self._hidden)
@@ -78,6 +88,20 @@ class RDCredit(MarkovCredit):
         return torch.square(torch.tensor([self._target(one) for one in drawn]) - means).mean()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RRDOptions(RDOptions):
+    """Options of credits fitted on drawn steps.
+
+    Attributes:
+        unbiased: take the variance of the drawn steps off the loss, so that it estimates that of
+            whole episodes (RRD-L(RD) of the paper).
+        subset: K, steps drawn per episode; with replacement where an episode has fewer.
+    """
+
+    unbiased: bool = False
+    subset: int = 64
+
+
 class RRDCredit(RDCredit):
     """Credits fitted on K drawn steps of each episode: ``reward="credit/rrd"``.
 
@@ -85,27 +109,16 @@ class RRDCredit(RDCredit):
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        unbiased: take the variance of the drawn steps off the loss, so that it estimates that of
-            whole episodes (RRD-L(RD) of the paper).
-        subset: K, steps drawn per episode; with replacement where an episode has fewer.
-        **options: see ``Learning``.
+        options: see ``RRDOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/rrd"
     by_length = True
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        unbiased: bool = False,
-        subset: int = 64,
-        **options: Unpack[Learning],
-    ) -> None:
-        super().__init__(task, of, **options)
-        self.unbiased, self.subset = unbiased, subset
+    def __init__(self, task: TaskCard, options: RRDOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed)
+        self.unbiased, self.subset = options.unbiased, options.subset
 
     def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
         picked, kept = [], []

@@ -7,14 +7,15 @@ the papers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Unpack
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.fitting.fitted import FittedCredit, Learning, conserved
+from densegym.reward_models.credit.fitting.fitted import Explaining, FittedCredit, conserved
 from densegym.reward_models.credit.fitting.networks import (
     Encoder,
     Recurrent,
@@ -23,7 +24,6 @@ from densegym.reward_models.credit.fitting.networks import (
     padded,
     reader_of_prefixes,
 )
-from densegym.reward_models.credit.fitting.returns import Of
 from densegym.reward_models.credit.fitting.scales import moments
 from densegym.reward_models.credit.fitting.store import Stored
 from densegym.reward_models.credit.redistribution.rrd import MarkovCredit
@@ -49,6 +49,30 @@ class SequenceCredit(FittedCredit):
         return said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SPAOptions(Explaining):
+    """Options of contributions that add up to the return.
+
+    Attributes:
+        encoder: ``"gru"`` reads the episode so far, ``"mlp"`` one step, which makes it Markov.
+        alpha: weight of contributions.
+        beta: what all carried-out actions of an episode of ``max_steps`` earn together, or each
+            of them under ``beta_mode="paper"``.
+        beta_mode: ``"share"`` divides β by ``max_steps``; ``"paper"`` pays it at every step, a
+            bonus for long episodes that can outweigh the return.
+        max_steps: T_max of the task; None takes the longest episode seen so far.
+        residual: whether credits are made to add up to the return.
+    """
+
+    encoder: Encoder = "gru"
+    alpha: float = 1.0
+    beta: float = 0.5
+    beta_mode: BetaMode = "share"
+    max_steps: int | None = None
+    residual: bool = True
+    min_explained: float | None = 0.2
+
+
 class SPACredit(SequenceCredit):
     """Contributions that add up to the return, and a share for carried-out actions.
 
@@ -61,47 +85,26 @@ class SPACredit(SequenceCredit):
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        encoder: ``"gru"`` reads the episode so far, ``"mlp"`` one step, which makes it Markov.
-        alpha: weight of contributions.
-        beta: what all carried-out actions of an episode of ``max_steps`` earn together, or each
-            of them under ``beta_mode="paper"``.
-        beta_mode: ``"share"`` divides β by ``max_steps``; ``"paper"`` pays it at every step, a
-            bonus for long episodes that can outweigh the return.
-        max_steps: T_max of the task; None takes the longest episode seen so far.
-        residual: whether credits are made to add up to the return.
-        min_explained: explained variance below which credits are uniform.
-        **options: see ``Learning``.
+        options: see ``SPAOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/spa"
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        encoder: Encoder = "gru",
-        alpha: float = 1.0,
-        beta: float = 0.5,
-        beta_mode: BetaMode = "share",
-        max_steps: int | None = None,
-        residual: bool = True,
-        min_explained: float = 0.2,
-        **options: Unpack[Learning],
-    ) -> None:
-        super().__init__(task, of, min_explained=min_explained, **options)
-        check_encoder(self.name, encoder)
-        if beta_mode not in ("share", "paper"):
+    def __init__(self, task: TaskCard, options: SPAOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed, min_explained=options.min_explained)
+        check_encoder(self.name, options.encoder)
+        if options.beta_mode not in ("share", "paper"):
             raise RewardError(
-                f'"{self.name}" takes beta_mode="share" or "paper"; given {beta_mode!r}'
+                f'"{self.name}" takes beta_mode="share" or "paper"; given {options.beta_mode!r}'
             )
-        self._encoder: Encoder = encoder
-        self._alpha, self._beta, self._beta_mode = alpha, beta, beta_mode
-        self._longest = max_steps or 0
-        self._fixed, self._residual = max_steps is not None, residual
+        self._encoder: Encoder = options.encoder
+        self._alpha, self._beta = options.alpha, options.beta
+        self._beta_mode: BetaMode = options.beta_mode
+        self._longest = options.max_steps or 0
+        self._fixed, self._residual = options.max_steps is not None, options.residual
         self._grounded = self._paid = 0.0
-        exact = residual and alpha == 1.0 and beta == 0.0
+        exact = self._residual and self._alpha == 1.0 and self._beta == 0.0
         promises = Promises("episode", causal=False, conserves="return" if exact else "none")
         self.traits = self.traits.replace(promises=promises)
 
@@ -156,6 +159,18 @@ class SPACredit(SequenceCredit):
         return float(self._unscaled(self._prefixes(one.inputs)).sum())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RudderOptions(Explaining):
+    """Options of differences of predicted returns.
+
+    Attributes:
+        prefix_loss: weight of the loss on all prefixes beside that on whole episodes.
+    """
+
+    prefix_loss: float = 0.1
+    min_explained: float | None = 0.2
+
+
 class RudderCredit(SequenceCredit):
     """Differences of predicted returns: ``reward="credit/rudder"``.
 
@@ -167,10 +182,8 @@ class RudderCredit(SequenceCredit):
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        prefix_loss: weight of the loss on all prefixes beside that on whole episodes.
-        min_explained: explained variance below which credits are uniform.
-        **options: see ``Learning``.
+        options: see ``RudderOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/rudder"
@@ -178,17 +191,9 @@ class RudderCredit(SequenceCredit):
         promises=Promises("episode", causal=False, conserves="return")
     )
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        prefix_loss: float = 0.1,
-        min_explained: float = 0.2,
-        **options: Unpack[Learning],
-    ) -> None:
-        super().__init__(task, of, min_explained=min_explained, **options)
-        self._prefix_loss = prefix_loss
+    def __init__(self, task: TaskCard, options: RudderOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed, min_explained=options.min_explained)
+        self._prefix_loss = options.prefix_loss
 
     def _build(self, width: int) -> Any:
         return Recurrent(width, self._hidden)
@@ -222,6 +227,15 @@ class RudderCredit(SequenceCredit):
         return float(self._values(one.inputs)[-1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiasterOptions(Explaining):
+    """Options of differences of sub-trajectory rewards.
+
+    Attributes:
+        hidden: width of the GRU; the network of one step is four times as wide.
+    """
+
+
 class DiasterCredit(MarkovCredit):
     """Differences of sub-trajectory rewards, handed on to one step: ``reward="credit/diaster"``.
 
@@ -232,13 +246,15 @@ class DiasterCredit(MarkovCredit):
 
     Args:
         task: the task's card.
-        of: whose return is spread.
-        **options: see ``Learning``; the GRU is as wide as ``hidden``, the network of one step four
-            times that.
+        options: see ``DiasterOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/diaster"
     drawn = 8
+
+    def __init__(self, task: TaskCard, options: DiasterOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed, min_explained=options.min_explained)
 
     def _build(self, width: int) -> Any:
         parts = {"whole": Recurrent(width, self._hidden), "step": mlp(width, 4 * self._hidden)}

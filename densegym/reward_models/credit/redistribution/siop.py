@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Unpack
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.inputs import inputs_of
-from densegym.reward_models.credit.fitting.judged import Judging
-from densegym.reward_models.credit.fitting.networks import Encoder, padded
-from densegym.reward_models.credit.fitting.returns import Of
+from densegym.reward_models.credit.fitting.networks import padded
 from densegym.reward_models.credit.fitting.scales import moments, standard
 from densegym.reward_models.credit.fitting.store import Stored
-from densegym.reward_models.credit.redistribution.gain import GainCredit, cross_entropy
+from densegym.reward_models.credit.redistribution.gain import GainCredit, Reading, cross_entropy
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
 _EPSILON = 1e-6
 _REFERENCES = 3  # of one answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SIOPOptions(Reading):
+    """Options of gains towards the answer that was given.
+
+    Attributes:
+        gain_share: λ, of an answer's share; the rest is paid for the ending.
+        evidence: η; 0 leaves an answer's plain share.
+        group: least episodes of a task that are compared, once there are so many; those that end
+            at once all are.
+        task_key: the info key that names a task; where no step tells it, or with None, all
+            episodes are of one.
+        answer: the info key of an episode's answer; None compares success and failure alone.
+    """
+
+    gain_share: float = 0.5
+    evidence: float = 3.0
+    group: int = 8
+    task_key: str | None = "goal_id"
+    answer: str | None = "asin"
 
 
 class SIOPCredit(GainCredit):
@@ -40,41 +60,22 @@ class SIOPCredit(GainCredit):
 
     Args:
         task: the task's card.
-        of: whose return is compared under ``success="return"``.
-        gain_share: λ, of an answer's share; the rest is paid for the ending.
-        evidence: η.
-        group: least episodes of a task that are compared, once there are so many; those that end
-            at once all are.
-        encoder: ``"gru"`` reads the states so far, ``"mlp"`` the latest one.
-        **options: see ``Judging``.
+        options: see ``SIOPOptions``.
+        seed: of weights and draws.
     """
 
     name = "credit/siop"
-    options: ClassVar[Mapping[str, Any]] = {
-        **GainCredit.options,
-        "task_key": "goal_id",
-        "answer": "asin",
-    }
     traits = GainCredit.traits.replace(promises=Promises("episode", causal=False))
 
-    def __init__(
-        self,
-        task: TaskCard,
-        of: Of | None = None,
-        *,
-        gain_share: float = 0.5,
-        evidence: float = 3.0,
-        group: int = 8,
-        encoder: Encoder = "gru",
-        **options: Unpack[Judging],
-    ) -> None:
-        super().__init__(task, of, encoder=encoder, **options)
+    def __init__(self, task: TaskCard, options: SIOPOptions, *, seed: int = 0) -> None:
+        super().__init__(task, options, seed=seed, task_key=options.task_key, answer=options.answer)
+        group, gain_share = options.group, options.gain_share
         if group < 2 or not 0.0 <= gain_share <= 1.0:
             raise RewardError(
                 f'"{self.name}" takes group from 2 up and gain_share from 0 to 1; given {group} '
                 f"and {gain_share}"
             )
-        self.gain_share, self.evidence, self.group = gain_share, evidence, group
+        self.gain_share, self.evidence, self.group = gain_share, options.evidence, group
 
     def estimate(self, prefix: Episode) -> Float | None:
         """Return None: an unfinished episode has no answer yet."""

@@ -9,6 +9,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -176,23 +177,13 @@ def random_grade(caption: str, seed: int) -> float:
     return float(int.from_bytes(digest, "big") % 10)
 
 
-def build_source(
-    annotator: str = "recorded",
-    *,
-    seed: int = 0,
-    goal: str = "progress",
-    table: str | None = None,
-    llm: Mapping[str, Any] | None = None,
-    batch: int = 50,
-    priority: str = "recency",
-    ask: str = "grade",
-) -> LabelSource:
-    """Return the source of a name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Who labels captions.
 
-    Args:
+    Attributes:
         annotator: ``recorded``, ``lexicon``, ``score``, ``random``, or ``endpoint``, which asks a
             language model while the policy learns.
-        seed: of the random one.
         goal: key of the goal, for tables and the language model.
         table: file of the recorded one, the lexicon, or the endpoint's labels, in which
             ``{seed}`` stands for the seed; None is the shipped one, or for the endpoint
@@ -201,38 +192,49 @@ def build_source(
         batch: most captions of one prompt.
         priority: which captions the endpoint is asked first: ``recency``, ``frequency``, ``fifo``.
         ask: what the endpoint is asked: to ``grade`` captions, or to ``compare`` pairs.
+    """
+
+    annotator: str = "recorded"
+    goal: str = "progress"
+    table: str | None = None
+    llm: Mapping[str, Any] | None = None
+    batch: int = 50
+    priority: str = "recency"
+    ask: str = "grade"
+
+
+def build_source(labels: Labels, *, seed: int = 0) -> LabelSource:
+    """Return the source of labels.
+
+    Args:
+        labels: who labels.
+        seed: of the random annotator, and in the names of files.
 
     Raises:
         UnknownNameError: no such annotator.
         DenseGymError: its file does not fit.
     """
-    if (llm is not None) != (annotator == "endpoint"):
+    if (labels.llm is not None) != (labels.annotator == "endpoint"):
         raise DenseGymError(
             'annotator "endpoint" needs "llm", and no other takes it: {"annotator": "endpoint", '
             '"llm": {"model": "qwen3", "base_url": "http://localhost:8000/v1"}}'
         )
-    path = None if table is None else Path(table.replace("{seed}", str(seed)))
+    path = None if labels.table is None else Path(labels.table.replace("{seed}", str(seed)))
     makers: Mapping[str, Callable[[], LabelSource]] = {
-        "recorded": lambda: RecordedSource(path, goal=goal),
+        "recorded": lambda: RecordedSource(path, goal=labels.goal),
         "lexicon": lambda: RuleSource("lexicon", lambda text: lexicon_grade(text, path)),
         "score": ScoreSource,
         "random": lambda: RuleSource("random", lambda text: random_grade(text, seed)),
-        "endpoint": lambda: _live(llm or {}, path, seed, goal, batch, priority, ask),
+        "endpoint": lambda: _live(labels, path, seed),
     }
-    if annotator not in makers:
-        raise unknown("annotator", annotator, makers)
-    return makers[annotator]()
+    if labels.annotator not in makers:
+        raise unknown("annotator", labels.annotator, makers)
+    return makers[labels.annotator]()
 
 
-def _live(
-    llm: Mapping[str, Any],
-    path: Path | None,
-    seed: int,
-    goal: str,
-    batch: int,
-    priority: str,
-    ask: str,
-) -> LabelSource:
+def _live(labels: Labels, path: Path | None, seed: int) -> LabelSource:
     file = path or Path("results") / f"captions-seed-{seed}.jsonl"
-    make = partial(Comparer if ask == "compare" else Grader, goal=goal)
-    return open_live(llm, file, make=make, batch=batch, priority=priority)
+    make = partial(Comparer if labels.ask == "compare" else Grader, goal=labels.goal)
+    return open_live(
+        labels.llm or {}, file, make=make, batch=labels.batch, priority=labels.priority
+    )

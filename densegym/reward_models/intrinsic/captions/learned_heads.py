@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from densegym.errors import DenseGymError
 from densegym.reward_models.intrinsic.annotation.table import HELPFUL
-from densegym.reward_models.intrinsic.text_net import Size, TextNet
+from densegym.reward_models.intrinsic.captions.heads import ClassificationOptions, RankingOptions
+from densegym.reward_models.intrinsic.text_net import TextNet
 from densegym.reward_models.types import Float, Int
 
 _BATCH = 64  # ONI draws 256 from ten times as many captions
@@ -82,26 +83,16 @@ class Classification(_Learned):
     """Values a caption 1 where the network's probability of a positive label exceeds a threshold.
 
     Args:
-        threshold: 0.5 in ONI.
-        steps: gradient steps each time labels arrive; 32 in ONI.
-        size: of the network.
-        lr: learning rate.
+        options: see there.
         seed: of weights and draws.
     """
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.5,
-        steps: int = 32,
-        size: Size = "small",
-        lr: float = 1e-3,
-        seed: int = 0,
-    ) -> None:
-        if not 0.0 <= threshold <= 1.0:
-            raise DenseGymError(f"threshold is a probability; given {threshold}")
-        super().__init__(TextNet(2, size=size, seed=seed, lr=lr), seed, steps)
-        self._threshold = threshold
+    def __init__(self, options: ClassificationOptions, *, seed: int = 0) -> None:
+        if not 0.0 <= options.threshold <= 1.0:
+            raise DenseGymError(f"threshold is a probability; given {options.threshold}")
+        net = TextNet(2, size=options.size, seed=seed, lr=options.lr)
+        super().__init__(net, seed, options.steps)
+        self._threshold = options.threshold
 
     def values(self, captions: Sequence[str]) -> Float:
         """Return 0 or 1 for every caption (B,); 0 before any label arrived."""
@@ -128,26 +119,16 @@ class Ranking(_Learned):
     reward and keeps this unused; here it is what is paid.
 
     Args:
-        quantile: 0.5 in Motif.
-        steps: gradient steps each time labels arrive; 32 in ONI.
-        size: of the network.
-        lr: learning rate.
+        options: see there.
         seed: of weights and draws.
     """
 
-    def __init__(
-        self,
-        *,
-        quantile: float = 0.5,
-        steps: int = 32,
-        size: Size = "small",
-        lr: float = 1e-3,
-        seed: int = 0,
-    ) -> None:
-        if not 0.0 <= quantile < 1.0:
-            raise DenseGymError(f"quantile is in [0, 1); given {quantile}")
-        super().__init__(TextNet(1, size=size, seed=seed, lr=lr, max_norm=10.0), seed, steps)
-        self._quantile = quantile
+    def __init__(self, options: RankingOptions, *, seed: int = 0) -> None:
+        if not 0.0 <= options.quantile < 1.0:
+            raise DenseGymError(f"quantile is in [0, 1); given {options.quantile}")
+        net = TextNet(1, size=options.size, seed=seed, lr=options.lr, max_norm=10.0)
+        super().__init__(net, seed, options.steps)
+        self._quantile = options.quantile
         self._moments = (0.0, 1.0, np.inf)  # mean, std, least z that is paid
         self._next_total = 1
 

@@ -16,16 +16,15 @@ import numpy as np
 from densegym import assets
 from densegym.errors import DenseGymError
 from densegym.reward_models.intrinsic.annotation.comparing import pair_of
-from densegym.reward_models.intrinsic.annotation.sources import RECORDED
+from densegym.reward_models.intrinsic.annotation.sources import RECORDED, Labels, build_source
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.captions.caption_reward import CaptionReward
+from densegym.reward_models.intrinsic.captions.heads import PreferenceOptions, RankingOptions
 from densegym.reward_models.intrinsic.captions.learned_heads import (
     Ranking,
     bradley_terry_step,
     moments,
 )
-from densegym.reward_models.intrinsic.captions.oni import open_source
-from densegym.reward_models.intrinsic.text_net import Size
 from densegym.reward_models.types import Float
 
 PAIRS = "captions/nethack-preferences.jsonl"
@@ -37,30 +36,24 @@ class Preference(Ranking):
     """A ranking that is learned once, from pairs, with moments of recorded play.
 
     Args:
-        pairs: labels by pair, 0 first, 1 second, 0.5 neither; None draws ``drawn`` pairs and
-            reads their preferences off grades.
+        options: see there.
+        pairs: labels by pair, 0 first, 1 second, 0.5 neither; None draws ``options.drawn`` pairs
+            and reads their preferences off grades.
         seen: how often recorded play said each caption, for mean, deviation and quantile.
-        epochs: passes over the pairs; 10 in the paper.
-        drawn: number of pairs to draw.
-        quantile: captions below it in recorded play are worth 0; 0.5 in the paper.
-        size: of the network.
-        lr: learning rate.
         seed: of weights, draws and the split.
     """
 
     def __init__(
         self,
+        options: PreferenceOptions,
         *,
         pairs: Mapping[str, float] | None,
         seen: Mapping[str, int],
-        epochs: int = 10,
-        drawn: int = 4_000,
-        quantile: float = 0.5,
-        size: Size = "small",
-        lr: float = 1e-3,
         seed: int = 0,
     ) -> None:
-        super().__init__(quantile=quantile, size=size, lr=lr, seed=seed)
+        ranking = RankingOptions(quantile=options.quantile, size=options.size, lr=options.lr)
+        super().__init__(ranking, seed=seed)
+        epochs, drawn = options.epochs, options.drawn
         if epochs < 1 or drawn < 1:
             raise DenseGymError(f"epochs and drawn are at least 1; given {epochs} and {drawn}")
         self._pairs, self._seen = pairs, seen
@@ -140,7 +133,12 @@ class Preference(Ranking):
 
 
 def build_motif(
-    *, seed: int = 0, beta: float = 3.0, pairs: str | None = None, **options: Any
+    *,
+    seed: int = 0,
+    beta: float = 3.0,
+    pairs: str | None = None,
+    head: PreferenceOptions,
+    labels: Labels,
 ) -> CaptionReward:
     """Return Motif's reward.
 
@@ -149,21 +147,21 @@ def build_motif(
         beta: exponent of the damping by repetition.
         pairs: table of preferences (``densegym captions label --ask compare``), ``"recorded"``
             for the shipped one, or None to read preferences off the annotator's grades.
-        **options: of the head (``epochs``, ``drawn``, ``quantile``, ``size``, ``lr``), and who
-            labels.
+        head: what learns.
+        labels: who labels.
 
     Raises:
         DenseGymError: the table holds no preferences.
     """
     name = "intrinsic/motif-v1"
-    source, rest = open_source(name, Preference, seed, options)
-    labels = None
+    source, preferred = build_source(labels, seed=seed), None
     if pairs is not None:
-        labels = CaptionTable(
+        preferred = CaptionTable(
             path=assets.path(PAIRS) if pairs == "recorded" else Path(pairs), readonly=True
         )
-        if labels.provenance.kind != "preference":
-            raise DenseGymError(f"{labels.path} holds {labels.provenance.kind}s, not preferences")
+        kind = preferred.provenance.kind
+        if kind != "preference":
+            raise DenseGymError(f"{preferred.path} holds {kind}s, not preferences")
     seen = CaptionTable(path=assets.path(RECORDED), readonly=True).seen
-    head = Preference(pairs=labels, seen=seen, seed=seed, **rest)
-    return CaptionReward(name, source, head, beta=beta)
+    model = Preference(head, pairs=preferred, seen=seen, seed=seed)
+    return CaptionReward(name, source, model, beta=beta)

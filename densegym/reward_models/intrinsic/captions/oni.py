@@ -8,18 +8,17 @@ not once a pair; what it pays is the standardised score.
 
 from __future__ import annotations
 
-from inspect import signature
-from typing import Any
+from dataclasses import replace
 
-from densegym.errors import DenseGymError, unknown
-from densegym.reward_models.intrinsic.annotation.source import LabelSource
-from densegym.reward_models.intrinsic.annotation.sources import build_source
+from densegym.errors import DenseGymError
+from densegym.reward_models.intrinsic.annotation.sources import Labels, build_source
 from densegym.reward_models.intrinsic.captions.caption_reward import CaptionReward
+from densegym.reward_models.intrinsic.captions.heads import ClassificationOptions, RankingOptions
 from densegym.reward_models.intrinsic.captions.retrieval import Retrieval
 
 
 def build_retrieval(
-    *, seed: int = 0, beta: float = 3.0, graded: bool = False, **labels: Any
+    *, seed: int = 0, beta: float = 3.0, graded: bool = False, labels: Labels
 ) -> CaptionReward:
     """Return the reward that pays labels themselves.
 
@@ -27,16 +26,21 @@ def build_retrieval(
         seed: of a random annotator.
         beta: exponent of the damping by repetition.
         graded: pay grades over 9 instead of 0 or 1.
-        **labels: who labels; see ``sources.build_source``.
+        labels: who labels.
     """
     name = "intrinsic/oni-retrieval-v1"
-    source, _ = open_source(name, None, seed, labels)
+    source = build_source(labels, seed=seed)
     head = Retrieval(source, graded=graded)
     return CaptionReward(name, source, head, beta=beta, update_every=0)
 
 
 def build_classification(
-    *, seed: int = 0, beta: float = 3.0, update_every: int = 64, **options: Any
+    *,
+    seed: int = 0,
+    beta: float = 3.0,
+    update_every: int = 64,
+    head: ClassificationOptions,
+    labels: Labels,
 ) -> CaptionReward:
     """Return the reward of a network that classifies captions; it speaks of unlabelled ones too.
 
@@ -44,14 +48,14 @@ def build_classification(
         seed: of weights, draws and a random annotator.
         beta: exponent of the damping by repetition.
         update_every: fewest vector steps between two rounds of learning.
-        **options: of the head (``threshold``, ``steps``, ``size``, ``lr``), and who labels.
+        head: what learns.
+        labels: who labels.
     """
     from densegym.reward_models.intrinsic.captions.learned_heads import Classification
 
     name = "intrinsic/oni-classification-v1"
-    source, rest = open_source(name, Classification, seed, options)
-    head = Classification(seed=seed, **rest)
-    return CaptionReward(name, source, head, beta=beta, update_every=update_every)
+    source, model = build_source(labels, seed=seed), Classification(head, seed=seed)
+    return CaptionReward(name, source, model, beta=beta, update_every=update_every)
 
 
 def build_ranking(
@@ -60,7 +64,8 @@ def build_ranking(
     beta: float = 3.0,
     update_every: int = 64,
     opponents: int = 0,
-    **options: Any,
+    head: RankingOptions,
+    labels: Labels,
 ) -> CaptionReward:
     """Return the reward of a network that ranks captions, learned while the policy learns.
 
@@ -70,7 +75,8 @@ def build_ranking(
         update_every: fewest vector steps between two rounds of learning.
         opponents: with the annotator ``endpoint``, have every new caption compared with so many
             others; 0 has captions graded and reads preferences off the grades.
-        **options: of the head (``quantile``, ``steps``, ``size``, ``lr``), and who labels.
+        head: what learns.
+        labels: who labels.
 
     Raises:
         DenseGymError: opponents are asked for of an annotator that cannot be asked.
@@ -80,33 +86,14 @@ def build_ranking(
 
     name = "intrinsic/oni-ranking-v1"
     if not opponents:
-        source, rest = open_source(name, Ranking, seed, options)
-        head = Ranking(seed=seed, **rest)
-        return CaptionReward(name, source, head, beta=beta, update_every=update_every)
-    if opponents < 0 or options.get("annotator") != "endpoint":
+        source, model = build_source(labels, seed=seed), Ranking(head, seed=seed)
+        return CaptionReward(name, source, model, beta=beta, update_every=update_every)
+    if opponents < 0 or labels.annotator != "endpoint":
         raise DenseGymError(
             f'opponents is a number of comparisons asked of the annotator "endpoint"; given '
-            f"{opponents} with annotator {options.get('annotator', 'recorded')!r}"
+            f"{opponents} with annotator {labels.annotator!r}"
         )
-    live, rest = open_source(name, Ranking, seed, {**options, "ask": "compare"})
+    live = build_source(replace(labels, ask="compare"), seed=seed)
     pairs = PairSource(live, opponents)  # type: ignore[arg-type]  # of "endpoint"
-    head = PairRanking(seed=seed, **rest)
-    return CaptionReward(name, pairs, head, beta=beta, update_every=update_every)
-
-
-def open_source(
-    name: str, head: type | None, seed: int, options: dict[str, Any]
-) -> tuple[LabelSource, dict[str, Any]]:
-    """Return the source that options ask for, and the options that are left for the head.
-
-    Raises:
-        UnknownNameError: an option of neither; names the closest.
-    """
-    of_source = set(signature(build_source).parameters) - {"seed"}
-    of_head = set() if head is None else set(signature(head).parameters) - {"seed"}
-    for option in options:
-        if option not in of_source | of_head:
-            raise unknown(f'option of reward "{name}"', option, of_source | of_head)
-    chosen = {key: value for key, value in options.items() if key in of_source}
-    source = build_source(seed=seed, **chosen)
-    return source, {key: value for key, value in options.items() if key in of_head}
+    compared = PairRanking(head, seed=seed)
+    return CaptionReward(name, pairs, compared, beta=beta, update_every=update_every)

@@ -47,7 +47,12 @@ class Product(CombinedModel):
 def build_product(
     *, task: TaskCard, seed: int = 0, parts: Sequence[Any] = ("intrinsic/e3b", "intrinsic/noveld")
 ) -> Product:
-    """Return the product of several bonuses, each at scale 1 unless its part says another.
+    """Return the product of several bonuses.
+
+    Args:
+        task: the task's card.
+        seed: of every part.
+        parts: two or more specifications, each at scale 1 unless it says another.
 
     Raises:
         DenseGymError: fewer than two parts.

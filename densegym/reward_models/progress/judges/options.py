@@ -1,17 +1,17 @@
-"""Builds a judge's potential from the options a user wrote after ``reward=``."""
+"""Builds a judge's potential: whom it asks, and how its hops become Φ."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.judge import Judge
 from densegym.reward_models.progress.judges.vision import LookingJudge
 from densegym.reward_models.progress.potential import ProgressPotential
-from densegym.reward_models.progress.vlm.access import Access, refuse, take
+from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.types import TaskCard
 
 O = TypeVar("O")  # noqa: E741
@@ -46,9 +46,8 @@ def builder(
 ) -> Callable[..., ProgressPotential]:
     """Return what builds the potential of a judge that asks a model.
 
-    It takes a task, which it does not read, a seed, and the options of ``Access``, ``own`` and
-    ``Fusing``. It raises ``UnknownNameError`` for an option nobody knows, and ``RewardError``
-    where no model is named or it is unusable.
+    It takes a task, which it does not read, a seed, and the options: ``Access``, ``own`` and
+    ``Fusing``. It raises ``RewardError`` where no model is named or it is unusable.
 
     Args:
         name: of the judge.
@@ -56,14 +55,14 @@ def builder(
         judge: makes it from access, own options and seed.
     """
 
-    def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
-        left = dict(options)
-        access, chosen, fusing = take(Access, left), take(own, left), take(Fusing, left)
-        refuse(f"progress/{name}", left, Access, own, Fusing)
+    def build(
+        *, task: TaskCard, seed: int, access: Access, options: O, fusing: Fusing
+    ) -> ProgressPotential:
         access.check(f"progress/{name}")
-        made = judge(access, chosen, seed)
+        made = judge(access, options, seed)
         return potential(name, made, fusing, made.fusion)
 
+    build.__annotations__["options"] = own
     return build
 
 

@@ -21,7 +21,6 @@ from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, hop_
 from densegym.reward_models.progress.judge import check_images as checked
 from densegym.reward_models.progress.judges.options import Fusing, potential
 from densegym.reward_models.progress.potential import ProgressPotential
-from densegym.reward_models.progress.vlm.access import refuse, take
 from densegym.reward_models.progress.vlm.pictures import fit
 from densegym.reward_models.types import Float, Frames, Pictures, TaskCard
 
@@ -215,20 +214,20 @@ def _pooled(x: Float, size: int) -> Float:
     return blocks
 
 
-def build(*, task: TaskCard, seed: int, **options: Any) -> ProgressPotential:
+def build(
+    *, task: TaskCard, seed: int, options: PerceptualOptions, fusing: Fusing
+) -> ProgressPotential:
     """Build ``progress/perceptual``.
 
     Args:
         task: not read.
         seed: of the random convolutions.
-        **options: of ``PerceptualOptions`` and ``Fusing``.
+        options: of the judge.
+        fusing: how hops become Φ.
 
     Raises:
         RewardError: no demonstration is named, or one is too short.
     """
-    left: dict[str, Any] = dict(options)
-    chosen, fusing = take(PerceptualOptions, left), take(Fusing, left)
-    refuse("progress/perceptual", left, PerceptualOptions, Fusing)
-    demos = [chosen.demos] if isinstance(chosen.demos, str) else chosen.demos
-    judge = PerceptualJudge([read_film(path) for path in demos], chosen, seed)
+    demos = [options.demos] if isinstance(options.demos, str) else options.demos
+    judge = PerceptualJudge([read_film(path) for path in demos], options, seed)
     return potential("perceptual", judge, fusing, "forward")

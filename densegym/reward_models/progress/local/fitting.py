@@ -25,6 +25,7 @@ from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.weights import weights_path
 from densegym.reward_models.types import TaskCard
 
+MANY = {"pieces": 0, "shift": 0}
 FEW = {"pieces": 4, "shift": 3}
 """How ``fit.train`` learns from few experts: parts made of each, and pixels pictures move by."""
 
@@ -91,14 +92,15 @@ def fit_local(
     demos = files.load_for(card)
     torch.set_num_threads(1)
     shown = demos if episodes is None else _few(demos, episodes)
+    options = {"updates": updates or fit.UPDATES, "rate": fit.RATE}
+    options |= MANY if episodes is None else FEW
     judge, cost = _judge(
         card,
         shown,
-        updates,
         seed,
         on_update,
         network=None if adapt is None else LocalJudge.load(adapt).network,
-        **({} if episodes is None else FEW),
+        **options,
     )
     build = partial(_potential, judge)
     result = Fitted(
@@ -114,6 +116,7 @@ def fit_local(
         "seed": seed,
         "episodes": episodes,
         "adapted": None if adapt is None else adapt.name,
+        "options": {**options, "fusion": FUSION, "every": EVERY, "curve": CURVE},
         "cost": cost,
         "metrics": result.evaluation.as_dict(),
     }
@@ -127,7 +130,8 @@ def leave_one_out(card: TaskCard, *, updates: int | None = None, seed: int = 0) 
     torch.set_num_threads(1)
     for kind in (kind for kind in FAILURES if any(demo.kind == kind for demo in demos)):
         kept = [demo for demo in demos if demo.kind != kind or demo.held_out]
-        judge, _ = _judge(card, kept, updates, seed, lambda done, wanted: None)
+        wanted = updates or fit.UPDATES
+        judge, _ = _judge(card, kept, seed, lambda done, wanted: None, updates=wanted)
         seen[kind] = protocol.evaluate(partial(_potential, judge), demos, card.goal).max_phi[kind]
     return seen
 
@@ -146,13 +150,11 @@ def _few(demos: Sequence[Demo], episodes: int) -> list[Demo]:
 def _judge(
     card: TaskCard,
     demos: Sequence[Demo],
-    updates: int | None,
     seed: int,
     on_update: Callable[[int, int], None],
     **options: Any,
 ) -> tuple[LocalJudge, dict[str, float]]:
-    wanted = updates or fit.UPDATES
-    network, cost = fit.train(demos, seed=seed, updates=wanted, on_update=on_update, **options)
+    network, cost = fit.train(demos, seed=seed, on_update=on_update, **options)
     return LocalJudge(network, fit.references(demos), card.cameras), cost
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from densegym.errors import RewardError, unknown
+from densegym.errors import RewardError
 from densegym.reward_models.progress.vlm.cache import ReplyCache
 from densegym.reward_models.progress.vlm.endpoint import EndpointConfig, VisionEndpoint
 from densegym.reward_models.progress.vlm.interview import Interview
 from densegym.reward_models.progress.vlm.question import Asker
-
-C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +96,3 @@ class Access:
             budget_calls=self.budget_calls,
         )
         return VisionEndpoint(config)
-
-
-def take(cls: type[C], options: dict[str, Any]) -> C:
-    """Build a dataclass from the options it knows, which are removed from ``options``."""
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    return cls(**{name: options.pop(name) for name in names if name in options})
-
-
-def refuse(name: str, options: Mapping[str, Any], *known: type[Any]) -> None:
-    """Raise UnknownNameError for the first option that nobody has taken."""
-    names = [field.name for cls in known for field in dataclasses.fields(cls)]
-    for option in options:
-        raise unknown(f'option of reward "{name}"', option, names)
