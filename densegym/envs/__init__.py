@@ -1,1 +1,1 @@
-"""Worlds, their task cards and registration, and the four skins that put a reward on a world."""
+"""Worlds, their task cards and registration, and the four wrappers that put a reward on a world."""

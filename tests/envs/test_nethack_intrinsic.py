@@ -1,4 +1,4 @@
-"""Intrinsic rewards in real games: skins agree, and nothing a game says or shows breaks them."""
+"""Intrinsic rewards in real games: wrappers agree, and nothing a game says or shows breaks them."""
 
 import gymnasium as gym
 import numpy as np

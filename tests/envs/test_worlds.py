@@ -117,7 +117,7 @@ def test_make_vec_scores_all_lanes_at_once(mode: AutoresetMode) -> None:
         assert paid.dtype == np.float64
         assert paid[0] == single.step(actions[0])[1]
         assert info["reward/dense"][0] == paid[0]
-    assert "DenseReward<" not in str(env.env.envs[0]), "lanes carry no second reward skin"
+    assert "DenseReward<" not in str(env.env.envs[0]), "lanes carry no second reward wrapper"
     env.close()
     single.close()
 

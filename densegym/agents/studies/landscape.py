@@ -1,8 +1,8 @@
-"""Whether climbing a judge's Φ leads to the object, from anywhere in the room, before any training.
+"""Whether climbing a judge's Φ leads to the object, from anywhere, before any training.
 
 A judge may order every film of an expert and still have its summit at a wall, and there a policy
-in training ends. So a hand is put all over the room, Φ of what is seen is compared with the steps
-that an expert still needs from there, and Φ is climbed from point to neighbouring point.
+in training ends. So a gripper is put all over the workspace, Φ of what is seen is compared with
+the steps that an expert still needs from there, and Φ is climbed from point to neighbouring point.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _mean(many: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def survey(
     env_id: str, seed: int = 0, on_point: Callable[[int, int], None] = lambda done, total: None
 ) -> Survey:
-    """Put a hand at every point of a lattice in the room, and count an expert's steps from there.
+    """Put the gripper at every point of a lattice, and count an expert's steps from there.
 
     Args:
         env_id: a task with a scripted expert, steps to count ahead and a gripper to move.

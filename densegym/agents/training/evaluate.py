@@ -54,7 +54,7 @@ class Evaluator:
     """Plays episodes of one world with fixed placements; its lanes are made once and kept.
 
     Args:
-        spec: the world without any reward skin.
+        spec: the world without any reward wrapper.
         lanes: how many episodes run side by side, sharing one policy call.
         env_kwargs: for the world's constructor.
         measures: keys of the last ``info`` of an episode to note.

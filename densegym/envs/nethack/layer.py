@@ -49,7 +49,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         max_steps: the same, under a name that ``gym.make`` hands through.
         contexts: play only this many different games, as the bonus study does; None is no bound.
         render_mode: ``"rgb_array"``, (336, 1264, 3) uint8; ``"ansi"``, 24 lines; or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
 
     Raises:
         MissingExtraError: NLE or MiniHack is not installed.

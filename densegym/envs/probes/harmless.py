@@ -24,7 +24,7 @@ class HarmlessStep(gym.Env[Observation, np.int64]):
     Args:
         length: steps to the end.
         max_steps: time limit.
-        reward: belongs to the skin around the world; ignored.
+        reward: belongs to the wrapper around the world; ignored.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  # Gymnasium's own form

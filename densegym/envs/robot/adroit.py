@@ -15,7 +15,7 @@ class AdroitEnv(RoboticsWorld):
         task: upstream id, e.g. ``"AdroitHandDoorSparse-v1"``.
         terminate_on_success: end the episode at the first success.
         render_mode: ``"rgb_array"`` or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012

@@ -30,7 +30,7 @@ class FetchEnv(_GoalWorld):
         task: upstream id, e.g. ``"FetchPush-v4"``.
         terminate_on_success: end the episode at the first success.
         render_mode: ``"rgb_array"`` or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012
@@ -66,7 +66,7 @@ class PointMazeEnv(_GoalWorld):
         task: upstream id, e.g. ``"PointMaze_UMaze-v3"``.
         terminate_on_success: end the episode at the first success.
         render_mode: ``"rgb_array"`` or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012

@@ -46,7 +46,7 @@ class LocomotionEnv(SparseWorld):
         render_mode: ``"rgb_array"`` or None.
         width: of pictures, pixels.
         height: of pictures, pixels.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
 
     Raises:
         UnknownNameError: no such skill.

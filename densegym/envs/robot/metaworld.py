@@ -39,7 +39,7 @@ class MetaWorldEnv(SparseWorld):
         camera: one of ``CAMERAS``; pictures of those that hang upside down are turned.
         width: of pictures, pixels.
         height: of pictures, pixels.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
 
     Raises:
         MissingExtraError: Meta-World is not installed.

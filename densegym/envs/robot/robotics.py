@@ -24,7 +24,7 @@ class RoboticsWorld(SparseWorld):
         task: upstream id.
         terminate_on_success: end the episode at the first success.
         render_mode: ``"rgb_array"`` or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
 
     Raises:
         MissingExtraError: Gymnasium-Robotics is not installed.

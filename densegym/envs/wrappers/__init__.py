@@ -1,1 +1,1 @@
-"""Four thin skins around one reward engine; import the one for your host from its own module."""
+"""Four thin wrappers around one reward engine; import the one for your host from its own module."""

@@ -1,4 +1,4 @@
-"""The PettingZoo parallel skin: every agent is a lane."""
+"""The PettingZoo parallel wrapper: every agent is a lane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Stable-Baselines3 VecEnv skin: one batched model call per vector step."""
+"""The Stable-Baselines3 VecEnv wrapper: one batched model call per vector step."""
 
 from __future__ import annotations
 

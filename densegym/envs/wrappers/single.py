@@ -1,4 +1,4 @@
-"""The gym.Env skin: one lane, so the engine sees batches of one row."""
+"""The gym.Env wrapper: one lane, so the engine sees batches of one row."""
 
 from __future__ import annotations
 

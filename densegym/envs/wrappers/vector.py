@@ -1,4 +1,4 @@
-"""The Gymnasium VectorEnv skin, for all three autoreset modes."""
+"""The Gymnasium VectorEnv wrapper, for all three autoreset modes."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         oracle_queries: also offer searches that read the target, as the original's agents do.
         peek: tell how a product's full text matches before it was opened.
         render_mode: ``"ansi"`` or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
         **setting: see ``world.Setting``.
     """
 

@@ -54,7 +54,7 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
             ``instruction``, ``page``, ``text`` and ``options`` (JSON).
         error_text: whether an invalid action is explained; never in parity mode.
         render_mode: ``"ansi"``, ``"html"`` or None.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
         **setting: see ``world.Setting``.
 
     Raises:

@@ -32,7 +32,7 @@ class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
             ended episode is in ``info["final_obs"]``.
         oracle_queries: see ``ShopChoiceEnv``.
         peek: see ``ShopChoiceEnv``.
-        reward: ignored; the skin around the world pays it.
+        reward: ignored; the wrapper around the world pays it.
         **setting: see ``world.Setting``; ``privileged`` is off unless asked for.
 
     Raises:

@@ -68,7 +68,7 @@ class Outcome:
 
 
 class Evaluator(Protocol):
-    """Trains and evaluates candidates; the agents room has one per engine."""
+    """Trains and evaluates candidates; ``agents.authoring`` has one per engine."""
 
     def evaluate(
         self, jobs: Sequence[Job], on_done: Callable[[Job, Outcome], None]

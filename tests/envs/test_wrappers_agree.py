@@ -1,4 +1,4 @@
-"""The law of the house: four skins, five hosts, one stream of numbers, bit for bit."""
+"""Four wrappers, five hosts, one stream of numbers, bit for bit."""
 
 from __future__ import annotations
 
