@@ -1,4 +1,4 @@
-"""Builds what learns: lanes, reward wrapper, monitor, normaliser and the SB3 model, from a config."""
+"""Builds what learns: lanes, reward wrapper, monitor, normaliser, SB3 model, from a config."""
 
 from __future__ import annotations
 
