@@ -102,7 +102,7 @@ def relabel(
     rows = {stored.reward: files.summary(stored.episodes), name: files.summary(changed)}
     CONSOLE.print(_table(stored.task, len(changed), rows))
     if out is not None:
-        files.save_episodes(out, files.Stored(stored.task, name, changed))
+        files.save_episodes(out, files.EpisodeFile(stored.task, name, changed))
         CONSOLE.print(f"wrote {out}")
     if as_json:
         finite = {k: v if math.isfinite(v) else None for k, v in rows[name].items()}

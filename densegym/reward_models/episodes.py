@@ -19,7 +19,7 @@ SCHEMA = 2
 _LARGEST = 64  # entries of an array in an info
 
 
-class Stored(NamedTuple):
+class EpisodeFile(NamedTuple):
     """Episodes of one task.
 
     Attributes:
@@ -33,7 +33,7 @@ class Stored(NamedTuple):
     episodes: Sequence[Episode]
 
 
-def save_episodes(path: Path, stored: Stored) -> None:
+def save_episodes(path: Path, stored: EpisodeFile) -> None:
     """Write episodes; pictures are left out, and of infos what JSON can hold.
 
     Raises:
@@ -60,7 +60,7 @@ def save_episodes(path: Path, stored: Stored) -> None:
         np.savez_compressed(file, **columns)
 
 
-def load_episodes(path: Path) -> Stored:
+def load_episodes(path: Path) -> EpisodeFile:
     """Read what ``save_episodes`` wrote; episode ``i`` gets slot ``i``.
 
     Raises:
@@ -84,7 +84,7 @@ def load_episodes(path: Path) -> Stored:
             f"{path} holds no readable episodes ({type(error).__name__}); record some with: "
             "densegym eval RUN --record FILE"
         ) from error
-    return Stored(head["task"], head["reward"], episodes)
+    return EpisodeFile(head["task"], head["reward"], episodes)
 
 
 def relabel(

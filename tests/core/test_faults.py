@@ -23,7 +23,7 @@ from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.envs.wrappers.vector import DenseRewardVector
 from densegym.errors import RewardError
 from densegym.reward_models.engine import RewardEngine
-from densegym.reward_models.episodes import Stored, load_episodes, relabel, save_episodes
+from densegym.reward_models.episodes import EpisodeFile, load_episodes, relabel, save_episodes
 from densegym.reward_models.model import Potential, RewardModel
 from densegym.reward_models.progress.judge import BaseJudge, Verdict, abstain
 from densegym.reward_models.progress.potential import ProgressPotential
@@ -213,7 +213,7 @@ def test_stored_episodes_are_relabelled_as_they_were_played(tmp_path) -> None:
         step(live, **row, truncated=last)
         paid.append(step(told, **row, truncated=last).reward[0] - own)
     path = tmp_path / "one.npz"
-    save_episodes(path, Stored(CARD.id, "env", episodes))
+    save_episodes(path, EpisodeFile(CARD.id, "env", episodes))
     again = build_engine(Told(), 1, task=CARD)
     (relabelled,) = relabel(again, load_episodes(path).episodes)
     own = episodes[0].env_reward
@@ -229,7 +229,7 @@ def test_episodes_of_the_schema_before_say_what_to_type(tmp_path, monkeypatch) -
     zeros = np.zeros(2)
     one = Episode(0, np.zeros((3, 1)), zeros, zeros, zeros, True, [{}, {}])
     monkeypatch.setattr(files, "SCHEMA", 1)
-    save_episodes(path, Stored("Toy/X-v0", "env", [one]))
+    save_episodes(path, EpisodeFile("Toy/X-v0", "env", [one]))
     monkeypatch.undo()
     with pytest.raises(ResultsError, match=r"schema 1, this version reads 2; record.*--record"):
         load_episodes(path)

@@ -11,7 +11,7 @@ import pytest
 from densegym.errors import ResultsError
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.episodes import (
-    Stored,
+    EpisodeFile,
     load_episodes,
     relabel,
     save_episodes,
@@ -60,7 +60,7 @@ def engine(reward, lanes: int = 3) -> RewardEngine:
 def test_episodes_come_back_as_they_were(tmp_path: Path) -> None:
     episodes = played(5)
     path = tmp_path / "deep" / "episodes.npz"
-    save_episodes(path, Stored(CARD.id, "env", episodes))
+    save_episodes(path, EpisodeFile(CARD.id, "env", episodes))
     stored = load_episodes(path)
     assert (stored.task, stored.reward) == (CARD.id, "env")
     for before, after in zip(episodes, stored.episodes, strict=True):
@@ -81,7 +81,7 @@ def test_dicts_and_texts_come_back_too(tmp_path: Path) -> None:
     ] * length
     rich = dataclasses.replace(episode, obs={"page": texts, "at": episode.obs}, info=info)
     path = tmp_path / "episodes.npz"
-    save_episodes(path, Stored(CARD.id, "env", [rich]))
+    save_episodes(path, EpisodeFile(CARD.id, "env", [rich]))
     back = load_episodes(path).episodes[0]
     assert back.obs["page"] == texts
     np.testing.assert_array_equal(back.obs["at"], episode.obs)
@@ -91,16 +91,16 @@ def test_dicts_and_texts_come_back_too(tmp_path: Path) -> None:
 def test_damaged_foreign_and_empty_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "episodes.npz"
     with pytest.raises(ResultsError, match="no episodes"):
-        save_episodes(path, Stored(CARD.id, "env", []))
+        save_episodes(path, EpisodeFile(CARD.id, "env", []))
     with pytest.raises(ResultsError, match="densegym eval RUN --record"):
         load_episodes(path)
-    save_episodes(path, Stored(CARD.id, "env", played(1)))
+    save_episodes(path, EpisodeFile(CARD.id, "env", played(1)))
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ResultsError, match="no readable episodes"):
         load_episodes(path)
     deep = dataclasses.replace(played(1)[0], obs=(1, 2))
     with pytest.raises(ResultsError, match="tuple"):
-        save_episodes(path, Stored(CARD.id, "env", [deep]))
+        save_episodes(path, EpisodeFile(CARD.id, "env", [deep]))
 
 
 @pytest.mark.parametrize("make", [Counting, Height, Redistribute])

@@ -17,7 +17,7 @@ from densegym.envs.robot.fitness import fitness
 from densegym.envs.tasks import task_card
 from densegym.reward_models.authored.screening.bank import Trajectory
 from densegym.reward_models.batch import stack
-from densegym.reward_models.episodes import Stored, save_episodes
+from densegym.reward_models.episodes import EpisodeFile, save_episodes
 from densegym.reward_models.features import feature_names, reader
 from densegym.reward_models.types import Episode, Float, Info, Steps
 
@@ -171,7 +171,7 @@ def record_episodes(
     with Player(env_id, env_kwargs=env_kwargs) as player:
         tapes = player.tapes(policy, episodes, seed)
     played = [as_episode(tape, slot) for slot, tape in enumerate(tapes)]
-    save_episodes(path, Stored(env_id, "env", played))
+    save_episodes(path, EpisodeFile(env_id, "env", played))
 
 
 def as_episode(tape: Tape, slot: int) -> Episode:

@@ -64,7 +64,7 @@ _CARDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DelayedTask:
     """A Gymnasium task with a time limit.
 
     Attributes:
@@ -115,7 +115,7 @@ class Delayed(Result):
         curves: all runs.
     """
 
-    world: World
+    world: DelayedTask
     steps: int
     curves: Sequence[Curve]
 
@@ -147,7 +147,7 @@ class Delayed(Result):
 
 def run(request: Request, monitor: Monitor) -> Delayed:
     """Carry out the study ``delayed``; run again, it goes on in the folder ``out``."""
-    world = World("HalfCheetah-v5", 200)
+    world = DelayedTask("HalfCheetah-v5", 200)
     curves = compare(
         world,
         LEARNT,
@@ -185,7 +185,7 @@ def curve_table(title: str, curves: Sequence[Curve], score: Mapping[str, float])
     return table
 
 
-def build(world: World, reward: RewardSpec, *, algo: str, seed: int) -> BaseAlgorithm:
+def build(world: DelayedTask, reward: RewardSpec, *, algo: str, seed: int) -> BaseAlgorithm:
     """Return a learner in delayed lanes: PPO 8 x 200, or SAC with 64-64 networks."""
     card = find_card(_CARDS.get(world.env)) or TaskCard(id=world.env)
     lanes = LANES if algo == "ppo" else 1
@@ -210,7 +210,7 @@ def build(world: World, reward: RewardSpec, *, algo: str, seed: int) -> BaseAlgo
 
 
 def learn(
-    world: World, arm: str, reward: RewardSpec, *, algo: str = "ppo", seed: int, steps: int
+    world: DelayedTask, arm: str, reward: RewardSpec, *, algo: str = "ppo", seed: int, steps: int
 ) -> Curve:
     """Train one arm and evaluate it ten times on the original return."""
     torch.set_num_threads(1)
@@ -230,7 +230,7 @@ def learn(
 class _Watcher(BaseCallback):
     """Evaluates between rollouts, where the parameters are whole, and once more at the end."""
 
-    def __init__(self, world: World, every: int) -> None:
+    def __init__(self, world: DelayedTask, every: int) -> None:
         super().__init__()
         self.steps: list[int] = []
         self.returns: list[float] = []
@@ -279,7 +279,7 @@ def _with_success(spec: Any) -> Any:
 
 
 def compare(
-    world: World,
+    world: DelayedTask,
     arms: Mapping[str, RewardSpec],
     *,
     algo: str = "ppo",
@@ -320,7 +320,7 @@ def _carried_out(
 
 
 def _learn_once(
-    world: World,
+    world: DelayedTask,
     arm: str,
     reward: RewardSpec,
     seed: int,

@@ -18,7 +18,7 @@ from densegym.agents.studies.delayed import (
     LANES,
     ROWS,
     Curve,
-    World,
+    DelayedTask,
     build,
     compare,
     curve_lines,
@@ -95,7 +95,7 @@ def run(request: Request, monitor: Monitor) -> Relabelling:
     """Carry out the study ``relabel``; run again, it goes on in the folder ``out``."""
     measure = partial(
         compare,
-        World("InvertedPendulum-v5", 500),
+        DelayedTask("InvertedPendulum-v5", 500),
         ARMS,
         seeds=request.seeds,
         folder=request.out,
@@ -118,7 +118,7 @@ def cost(reward: RewardSpec, *, rollouts: int = 6) -> float:
         rollouts: of 8 x 200 steps, updates included; three more come before.
     """
     torch.set_num_threads(1)
-    model: Any = build(World("HalfCheetah-v5", 200), reward, algo="ppo", seed=0)
+    model: Any = build(DelayedTask("HalfCheetah-v5", 200), reward, algo="ppo", seed=0)
     books = model.rollout_buffer.books
     clock = _Clock()
     for owner, name in (

@@ -42,7 +42,7 @@ class _Lane:
     text: str = ""
 
 
-class Asked(NamedTuple):
+class AskedPicture(NamedTuple):
     """One picture a judge must be asked about, with the pictures it is compared to.
 
     Attributes:
@@ -196,7 +196,7 @@ class ProgressPotential(Potential):
             values.reset(starts.slot)
         return Values(self.bend(self._phi.values[starts.slot]), all_true(len(starts.slot)))
 
-    def _look(self, steps: Steps) -> tuple[Int, list[Asked]]:
+    def _look(self, steps: Steps) -> tuple[Int, list[AskedPicture]]:
         """Return the rows whose pictures are due, and the questions these raise."""
         due = np.flatnonzero(self.pictures.due(steps.t, steps.terminated | steps.truncated))
         asked = self.ask(steps.slot[due], self._frames(steps.frame)[due]) if len(due) else []
@@ -228,9 +228,9 @@ class ProgressPotential(Potential):
         theirs. With ``interpolate``, Φ between two pictures lies on the line between them.
         """
         held = self.bend(self._phi.values)
-        asked, rows = list[Asked](), list[Int]()
+        asked, rows = list[AskedPicture](), list[Int]()
         for event in events:
-            due, raised = np.zeros(0, dtype=np.int64), list[Asked]()
+            due, raised = np.zeros(0, dtype=np.int64), list[AskedPicture]()
             if isinstance(event, Starts):
                 self._open(event)
             else:
@@ -247,16 +247,16 @@ class ProgressPotential(Potential):
             place += len(due)
         return straight(events, rows, values, held) if self.interpolate else values
 
-    def ask(self, slot: Int, frame: Frames) -> list[Asked]:
+    def ask(self, slot: Int, frame: Frames) -> list[AskedPicture]:
         """Note new pictures (B, V, H, W, 3) of lanes ``slot``; return the questions they raise."""
         lanes = [self._lanes[lane] for lane in slot.tolist()]
         asked = []
         for lane, now in zip(lanes, _see(lanes, frame), strict=True):
-            asked.append(Asked(lane.judge, lane.start, lane.last, now, lane.text))
+            asked.append(AskedPicture(lane.judge, lane.start, lane.last, now, lane.text))
             lane.last = now
         return asked
 
-    def answer(self, asked: Sequence[Asked]) -> Answers:
+    def answer(self, asked: Sequence[AskedPicture]) -> Answers:
         """Let the judges answer any number of questions, one batch per judge and view."""
         count, views = len(asked), VIEWS[self.fusion]
         answers = Answers(
@@ -312,7 +312,7 @@ class ProgressPotential(Potential):
 class _Batch:
     """Questions to one judge as arrays."""
 
-    def __init__(self, judge: Judge, asked: Sequence[Asked]) -> None:
+    def __init__(self, judge: Judge, asked: Sequence[AskedPicture]) -> None:
         self._judge = judge
         self.start, self.last, self.now = (
             np.stack(rows)

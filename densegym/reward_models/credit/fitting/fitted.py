@@ -17,7 +17,7 @@ from densegym.reward_models.credit.fitting.inputs import inputs_of
 from densegym.reward_models.credit.fitting.networks import restore_weights, seeded, weights_of
 from densegym.reward_models.credit.fitting.returns import Of, ReturnCredit
 from densegym.reward_models.credit.fitting.scales import moments, standard
-from densegym.reward_models.credit.fitting.store import EpisodeStore, Stored
+from densegym.reward_models.credit.fitting.store import EpisodeStore, StoredEpisode
 from densegym.reward_models.types import Episode, Float, Need, TaskCard
 
 _EPSILON = 1e-6
@@ -103,7 +103,7 @@ class FittedCredit(ReturnCredit):
             )
         self._random = np.random.default_rng(self._seed)
         self._store = EpisodeStore()
-        self._judges: deque[Stored] = deque(maxlen=_JUDGES)
+        self._judges: deque[StoredEpisode] = deque(maxlen=_JUDGES)
         self._seen, self._owed = 0, 0.0
         self._scaled_at = 0  # episodes seen when moments were taken
         self._rates: set[float] = set()  # at most two
@@ -117,14 +117,14 @@ class FittedCredit(ReturnCredit):
         """Return the network for inputs of ``width`` columns, its weights drawn from torch."""
 
     @abstractmethod
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         """Return the loss on drawn episodes."""
 
     @abstractmethod
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         """Return the (T,) credits of an episode whose return is known."""
 
-    def _total(self, one: Stored) -> float:
+    def _total(self, one: StoredEpisode) -> float:
         """Return what the network takes an episode's return for."""
         return float(self._spread(one).sum())
 
@@ -168,21 +168,21 @@ class FittedCredit(ReturnCredit):
             told["credit/explained_variance"] = self._explained
         return told
 
-    def _stored(self, episode: Episode) -> Stored:
-        return Stored(self._inputs_of(episode), float(self.rewards(episode).sum()))
+    def _stored(self, episode: Episode) -> StoredEpisode:
+        return StoredEpisode(self._inputs_of(episode), float(self.rewards(episode).sum()))
 
-    def _credits(self, stored: Sequence[Stored]) -> list[Float]:
+    def _credits(self, stored: Sequence[StoredEpisode]) -> list[Float]:
         spread = self._spread if self.ready else self._unready
         return [spread(one) for one in stored]
 
-    def _unready(self, one: Stored) -> Float:
+    def _unready(self, one: StoredEpisode) -> Float:
         """Return the (T,) credits of an episode until the network is trusted."""
         return np.full(len(one.inputs), one.rate)
 
     def _inputs_of(self, episode: Episode) -> Any:
         return inputs_of(episode)
 
-    def _take_in(self, one: Stored) -> None:
+    def _take_in(self, one: StoredEpisode) -> None:
         self._seen += 1
         if self.min_explained is not None and self._seen % _HELD_OUT == 0:
             self._judges.append(one)
@@ -219,7 +219,7 @@ class FittedCredit(ReturnCredit):
                 descend(self._adam, self._loss(drawn))
                 self._taught = True
 
-    def _draw(self) -> list[Stored]:
+    def _draw(self) -> list[StoredEpisode]:
         """Return the episodes of one update; none where there is nothing to learn from."""
         return self._store.draw(self._random, self.drawn, by_length=self.by_length)
 
@@ -255,7 +255,7 @@ class FittedCredit(ReturnCredit):
         rewards: Float = self._moments["rate_mean"] + self._moments["rate_std"] * said.numpy()
         return rewards
 
-    def _target(self, one: Stored) -> float:
+    def _target(self, one: StoredEpisode) -> float:
         """Return R / T in units of its deviation."""
         return float((one.rate - self._moments["rate_mean"]) / self._moments["rate_std"])
 

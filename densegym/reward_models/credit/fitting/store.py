@@ -13,7 +13,7 @@ from densegym.reward_models.types import Float
 _STEPS = 1_000_000
 
 
-class Stored(NamedTuple):
+class StoredEpisode(NamedTuple):
     """One episode of T steps.
 
     Attributes:
@@ -42,16 +42,16 @@ class EpisodeStore:
 
     def __init__(self, steps: int = _STEPS, episodes: int | None = None) -> None:
         self._most, self._count = steps, episodes
-        self._episodes: deque[Stored] = deque()
+        self._episodes: deque[StoredEpisode] = deque()
         self.steps = 0
 
     def __len__(self) -> int:
         return len(self._episodes)
 
-    def __iter__(self) -> Iterator[Stored]:
+    def __iter__(self) -> Iterator[StoredEpisode]:
         return iter(self._episodes)
 
-    def put(self, one: Stored) -> None:
+    def put(self, one: StoredEpisode) -> None:
         """Keep an episode."""
         self._episodes.append(one)
         self.steps += len(one.inputs)
@@ -72,7 +72,9 @@ class EpisodeStore:
         many = self._count is not None and len(self._episodes) > self._count
         return many or self.steps > self._most
 
-    def draw(self, random: np.random.Generator, count: int, *, by_length: bool) -> list[Stored]:
+    def draw(
+        self, random: np.random.Generator, count: int, *, by_length: bool
+    ) -> list[StoredEpisode]:
         """Return ``count`` episodes, with replacement, uniformly or in proportion to T."""
         shares: Float | None = None
         if by_length:

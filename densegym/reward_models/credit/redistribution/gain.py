@@ -23,7 +23,7 @@ from densegym.reward_models.credit.fitting.networks import (
     padded,
     reader_of_prefixes,
 )
-from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.fitting.store import StoredEpisode
 from densegym.reward_models.credit.outcomes import Ending
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
@@ -85,14 +85,14 @@ class GainCredit(JudgedCredit):
         check_encoder(self.name, options.encoder)
         self._encoder: Encoder = options.encoder
 
-    def _stored(self, episode: Episode) -> Stored:
+    def _stored(self, episode: Episode) -> StoredEpisode:
         total = float(self.rewards(episode).sum())
         return _course(episode, total, self._read(episode, total))
 
     def _build(self, width: int) -> Any:
         return reader_of_prefixes(self._encoder, width, self._hidden)
 
-    def _rows(self, one: Stored) -> torch.Tensor:
+    def _rows(self, one: StoredEpisode) -> torch.Tensor:
         return self._scaled(np.concatenate([one.more.first, one.inputs]))
 
     def _ask(self, rows: torch.Tensor) -> Float:
@@ -149,25 +149,25 @@ class InformationGainCredit(GainCredit):
         """Return the (T + 1,) probabilities of success after each state; once ``ready``."""
         return self._ask(self._rows(self._stored(episode)))
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         rows, real = padded([self._rows(one) for one in drawn])
         succeeded = torch.tensor([float(one.more.ending.success) for one in drawn])
         return cross_entropy(self._network(rows), succeeded, real)
 
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         return self._with_outcome(np.diff(self._ask(self._rows(one))), one)
 
-    def _unready(self, one: Stored) -> Float:
+    def _unready(self, one: StoredEpisode) -> Float:
         return self._with_outcome(np.zeros(len(one.inputs)), one)
 
-    def _with_outcome(self, gains: Float, one: Stored) -> Float:
+    def _with_outcome(self, gains: Float, one: StoredEpisode) -> Float:
         gains[-1] += self.alpha * one.more.ending.success
         return gains
 
 
-def _course(episode: Episode, total: float, ending: Ending) -> Stored:
+def _course(episode: Episode, total: float, ending: Ending) -> StoredEpisode:
     every = states(episode.obs)
-    return Stored(every[1:], total, Course(every[:1], ending))
+    return StoredEpisode(every[1:], total, Course(every[:1], ending))
 
 
 def cross_entropy(said: torch.Tensor, label: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ from densegym.reward_models.credit.fitting.policies import (
     told_by,
 )
 from densegym.reward_models.credit.fitting.scales import moments
-from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.fitting.store import StoredEpisode
 from densegym.reward_models.credit.outcomes import Ending
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
@@ -103,7 +103,7 @@ class ImplicitCredit(JudgedCredit):
         self.traits = self.traits.replace(promises=promises)
 
     @abstractmethod
-    def _lesson_loss(self, drawn: Sequence[Stored], sums: torch.Tensor) -> torch.Tensor:
+    def _lesson_loss(self, drawn: Sequence[StoredEpisode], sums: torch.Tensor) -> torch.Tensor:
         """Return the loss of π_φ for episodes whose rewards add up to ``sums`` (B,)."""
 
     def predict(self, obs: Any, action: Any, next_obs: Any) -> Float:
@@ -147,15 +147,15 @@ class ImplicitCredit(JudgedCredit):
     def _held(self, credit: Any) -> Float:
         return np.clip(np.asarray(credit, dtype=np.float64), -self.bound, self.bound)
 
-    def _stored(self, episode: Episode) -> Stored:
+    def _stored(self, episode: Episode) -> StoredEpisode:
         total, seen = float(self.rewards(episode).sum()), acts_of(episode)
         lesson = _Lesson(seen, told_by(episode), self._read(episode, total))
-        return Stored(seen.states, total, lesson)
+        return StoredEpisode(seen.states, total, lesson)
 
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         return self._paid([one.more[:2]])[0]
 
-    def _unready(self, one: Stored) -> Float:
+    def _unready(self, one: StoredEpisode) -> Float:
         return self._held(super()._unready(one))
 
     def _standardise(self) -> None:
@@ -197,7 +197,7 @@ class ImplicitCredit(JudgedCredit):
             self._copied = True
         super()._refit(updates)
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         sums = torch.stack([part.sum() for part in self.ratios([one.more[:2] for one in drawn])])
         loss = self._lesson_loss(drawn, sums)
         self._last_loss = loss.item()
@@ -253,7 +253,7 @@ class OPRLCredit(ImplicitCredit):
             raise RewardError(f'"{self.name}" takes a margin of at least 0; given {margin}')
         self.margin = margin
 
-    def pairs(self, episodes: Sequence[Stored]) -> Any:
+    def pairs(self, episodes: Sequence[StoredEpisode]) -> Any:
         """Return (B, B) bool, whether the first is of the second's task and came out better."""
         values = np.array([self._value(one) for one in episodes])
         tasks = [one.more.ending.task for one in episodes]
@@ -262,35 +262,35 @@ class OPRLCredit(ImplicitCredit):
         better = values[:, None] - values[None, :] > (self.margin or 0.0)
         return better & (of_task[:, None] == of_task[None, :])
 
-    def _value(self, one: Stored) -> float:
+    def _value(self, one: StoredEpisode) -> float:
         ending: Ending = one.more.ending
         return float(ending.success) if self.margin is None else ending.value
 
-    def _draw(self) -> list[Stored]:
+    def _draw(self) -> list[StoredEpisode]:
         """Return episodes of tasks that have pairs, an extreme pair of each among them."""
-        by_task: dict[Any, list[Stored]] = {}
+        by_task: dict[Any, list[StoredEpisode]] = {}
         for one in self._store:
             by_task.setdefault(one.more.ending.task, []).append(one)
         groups = [group for group in by_task.values() if self._spreads(group)]
-        picked: list[Stored] = []
+        picked: list[StoredEpisode] = []
         for k in self._random.permutation(len(groups)).tolist():
             if len(picked) + 2 > self.drawn:
                 break
             picked += self._some(groups[k], self.drawn - len(picked))
         return picked
 
-    def _spreads(self, group: Sequence[Stored]) -> bool:
+    def _spreads(self, group: Sequence[StoredEpisode]) -> bool:
         values = [self._value(one) for one in group]
         return max(values) - min(values) > (self.margin or 0.0)
 
-    def _some(self, group: Sequence[Stored], most: int) -> list[Stored]:
+    def _some(self, group: Sequence[StoredEpisode], most: int) -> list[StoredEpisode]:
         order = self._random.permutation(len(group)).tolist()
         order.sort(key=lambda i: self._value(group[i]))
         low, *between, high = order
         kept = self._random.permutation(between)[: most - 2].tolist()
         return [group[i] for i in (low, high, *kept)]
 
-    def _lesson_loss(self, drawn: Sequence[Stored], sums: torch.Tensor) -> torch.Tensor:
+    def _lesson_loss(self, drawn: Sequence[StoredEpisode], sums: torch.Tensor) -> torch.Tensor:
         return pair_loss(sums, torch.as_tensor(self.pairs(drawn)))
 
 
@@ -312,11 +312,11 @@ class PRIMECredit(ImplicitCredit):
     def __init__(self, task: TaskCard, options: ImplicitOptions, *, seed: int = 0) -> None:
         super().__init__(task, options, seed=seed)
 
-    def _draw(self) -> list[Stored]:
+    def _draw(self) -> list[StoredEpisode]:
         outcomes = {one.more.ending.success for one in self._store}
         return super()._draw() if len(outcomes) == 2 else []
 
-    def _lesson_loss(self, drawn: Sequence[Stored], sums: torch.Tensor) -> torch.Tensor:
+    def _lesson_loss(self, drawn: Sequence[StoredEpisode], sums: torch.Tensor) -> torch.Tensor:
         successes = torch.tensor([float(one.more.ending.success) for one in drawn])
         return functional.binary_cross_entropy_with_logits(sums, successes)
 

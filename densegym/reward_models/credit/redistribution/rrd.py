@@ -19,7 +19,7 @@ import torch
 from densegym.reward_models.credit.fitting.fitted import Explaining, FittedCredit
 from densegym.reward_models.credit.fitting.inputs import inputs
 from densegym.reward_models.credit.fitting.networks import mlp
-from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.fitting.store import StoredEpisode
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Float, TaskCard
 
@@ -46,7 +46,7 @@ class MarkovCredit(FittedCredit):
         with torch.no_grad():
             return self._unscaled(self._network(self._scaled(rows))[:, 0])
 
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         return self._ask(one.inputs)
 
     def _guess(self, inputs: Any) -> Float | None:
@@ -82,7 +82,7 @@ class RDCredit(MarkovCredit):
     def _build(self, width: int) -> Any:
         return mlp(width, self._hidden)
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         said = self._network(self._scaled(np.concatenate([one.inputs for one in drawn])))[:, 0]
         means = torch.stack([part.mean() for part in said.split([len(o.inputs) for o in drawn])])
         return torch.square(torch.tensor([self._target(one) for one in drawn]) - means).mean()
@@ -120,7 +120,7 @@ class RRDCredit(RDCredit):
         super().__init__(task, options, seed=seed)
         self.unbiased, self.subset = options.unbiased, options.subset
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         picked, kept = [], []
         for one in drawn:
             length = len(one.inputs)

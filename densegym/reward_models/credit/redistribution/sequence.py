@@ -25,7 +25,7 @@ from densegym.reward_models.credit.fitting.networks import (
     reader_of_prefixes,
 )
 from densegym.reward_models.credit.fitting.scales import moments
-from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.fitting.store import StoredEpisode
 from densegym.reward_models.credit.redistribution.rrd import MarkovCredit
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
@@ -38,7 +38,7 @@ class SequenceCredit(FittedCredit):
 
     drawn = 8
 
-    def _padded(self, drawn: Sequence[Stored]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _padded(self, drawn: Sequence[StoredEpisode]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (B, T, D) scaled inputs and (B, T) weights, 1 where a step was taken."""
         return padded([self._scaled(one.inputs) for one in drawn])
 
@@ -141,7 +141,7 @@ class SPACredit(SequenceCredit):
     def _build(self, width: int) -> Any:
         return reader_of_prefixes(self._encoder, width, self._hidden)
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         rows, real = self._padded(drawn)
         means = (self._network(rows) * real).sum(dim=1) / real.sum(dim=1)
         targets = torch.tensor([self._target(one) for one in drawn])
@@ -151,11 +151,11 @@ class SPACredit(SequenceCredit):
     def _guess(self, inputs: Any) -> Float | None:
         return self._unscaled(self._prefixes(inputs))
 
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         credit = self._unscaled(self._prefixes(one.inputs))
         return conserved(credit, one.total) if self._residual else credit
 
-    def _total(self, one: Stored) -> float:
+    def _total(self, one: StoredEpisode) -> float:
         return float(self._unscaled(self._prefixes(one.inputs)).sum())
 
 
@@ -203,7 +203,7 @@ class RudderCredit(SequenceCredit):
         mean, std = moments(np.array([one.total for one in self._store]))
         self._moments |= {"mean": mean, "std": std}
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         rows, real = self._padded(drawn)
         mean, std = float(self._moments["mean"]), float(self._moments["std"])
         targets = torch.tensor([(one.total - mean) / std for one in drawn])
@@ -220,10 +220,10 @@ class RudderCredit(SequenceCredit):
     def _guess(self, inputs: Any) -> Float | None:
         return np.diff(self._values(inputs), prepend=0.0)
 
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         return conserved(np.diff(self._values(one.inputs), prepend=0.0), one.total)
 
-    def _total(self, one: Stored) -> float:
+    def _total(self, one: StoredEpisode) -> float:
         return float(self._values(one.inputs)[-1])
 
 
@@ -260,7 +260,7 @@ class DiasterCredit(MarkovCredit):
         parts = {"whole": Recurrent(width, self._hidden), "step": mlp(width, 4 * self._hidden)}
         return nn.ModuleDict(parts)
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         cuts = [int(self._random.integers(1, len(one.inputs) + 1)) for one in drawn]
         rows = [self._scaled(one.inputs) for one in drawn]
         pad = nn.utils.rnn.pad_sequence

@@ -13,7 +13,7 @@ from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.inputs import inputs_of
 from densegym.reward_models.credit.fitting.networks import padded
 from densegym.reward_models.credit.fitting.scales import moments, standard
-from densegym.reward_models.credit.fitting.store import Stored
+from densegym.reward_models.credit.fitting.store import StoredEpisode
 from densegym.reward_models.credit.redistribution.gain import GainCredit, Reading, cross_entropy
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
@@ -81,11 +81,11 @@ class SIOPCredit(GainCredit):
         """Return None: an unfinished episode has no answer yet."""
         return None
 
-    def _spread(self, one: Stored) -> Float:
+    def _spread(self, one: StoredEpisode) -> Float:
         """Return the credits of an episode beside the latest of its task."""
         return self._credits([one])[0]
 
-    def _credits(self, stored: Sequence[Stored]) -> list[Float]:
+    def _credits(self, stored: Sequence[StoredEpisode]) -> list[Float]:
         """Return credits of episodes that are not stored yet, beside the latest of their tasks."""
         credits: dict[int, Float] = {}
         tasks = [one.more.ending.task for one in stored]
@@ -96,7 +96,7 @@ class SIOPCredit(GainCredit):
             credits |= dict(zip(mine, told[len(others) :], strict=True))
         return [credits[i] for i in range(len(stored))]
 
-    def _latest(self, task: Hashable, count: int) -> list[Stored]:
+    def _latest(self, task: Hashable, count: int) -> list[StoredEpisode]:
         """Return the latest episodes of a task; of those that ended at once all or none."""
         known = [one for one in self._store if one.more.ending.task == task]
         if count < 1 or not known:
@@ -104,7 +104,7 @@ class SIOPCredit(GainCredit):
         oldest = known[-min(count, len(known))].more.before
         return [one for one in known if one.more.before >= oldest]
 
-    def _compared(self, members: Sequence[Stored]) -> list[Float]:
+    def _compared(self, members: Sequence[StoredEpisode]) -> list[Float]:
         """Return standardised credits of all episodes of a group."""
         endings = [one.more.ending for one in members]
         shares = answer_shares(
@@ -123,7 +123,7 @@ class SIOPCredit(GainCredit):
             raw.append(np.nan_to_num(gains, nan=0.0, posinf=0.0, neginf=0.0))
         return _standardised(raw)
 
-    def _stored(self, episode: Episode) -> Stored:
+    def _stored(self, episode: Episode) -> StoredEpisode:
         one = super()._stored(episode)
         last = inputs_of(episode)[-1]
         return one._replace(more=one.more._replace(last=last, before=self._seen))
@@ -136,21 +136,21 @@ class SIOPCredit(GainCredit):
     def _build(self, width: int) -> Any:
         return super()._build(width + len(self._moments["last_mean"]))
 
-    def _chance(self, one: Stored, references: Sequence[Any]) -> Float:
+    def _chance(self, one: StoredEpisode, references: Sequence[Any]) -> Float:
         """Return (T + 1,) the mean probability that an episode so far ends like references."""
         # Which three must not depend on the order in which episodes ended.
         kept = sorted(references, key=lambda last: last.tobytes())[:_REFERENCES]
         told: Float = np.mean([self._ask(self._beside(one, last)) for last in kept], axis=0)
         return told
 
-    def _beside(self, one: Stored, reference: Any) -> torch.Tensor:
+    def _beside(self, one: StoredEpisode, reference: Any) -> torch.Tensor:
         """Return (T + 1, D + E) scaled states beside the reference they are compared with."""
         rows = self._rows(one)
         scaled = standard(reference, self._moments["last_mean"], self._moments["last_std"])
         aside = torch.as_tensor(scaled).expand(len(rows), -1)
         return torch.cat([rows, aside], dim=1)
 
-    def _draw(self) -> list[Stored]:
+    def _draw(self) -> list[StoredEpisode]:
         """Return episodes of tasks that had several answers."""
         answers: dict[Hashable, set[Hashable]] = {}
         for one in self._store:
@@ -165,7 +165,7 @@ class SIOPCredit(GainCredit):
             return []
         return [told[i] for i in self._random.integers(len(told), size=self.drawn).tolist()]
 
-    def _loss(self, drawn: Sequence[Stored]) -> torch.Tensor:
+    def _loss(self, drawn: Sequence[StoredEpisode]) -> torch.Tensor:
         rows, labels = [], []
         for one in drawn:
             task = one.more.ending.task
@@ -201,7 +201,7 @@ def answer_shares(answers: Sequence[Hashable], successes: Sequence[bool], eviden
     return np.array([weights[a] / total if a is not None else 0.0 for a in answers])
 
 
-def _references(members: Sequence[Stored]) -> dict[Hashable, list[Any]]:
+def _references(members: Sequence[StoredEpisode]) -> dict[Hashable, list[Any]]:
     """Return the last steps (E,) of the episodes that came to each answer."""
     every: dict[Hashable, list[Any]] = {}
     for one in members:

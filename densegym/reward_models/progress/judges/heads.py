@@ -19,7 +19,7 @@ from densegym.reward_models.progress.vlm.question import Question
 from densegym.reward_models.progress.vlm.template import Part, Template
 
 
-class Source(Protocol):
+class NumberSource(Protocol):
     """Tells a number for every picture of an attempt, and whether a task is done."""
 
     def numbers(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float] | None]:
@@ -39,7 +39,7 @@ class Source(Protocol):
         """Give back what is held."""
 
 
-class Asked:
+class WrittenNumbers:
     """Numbers from the replies of a model that writes.
 
     Args:
@@ -138,7 +138,7 @@ class Headed:
 class SourceJudge(AbsoluteJudge):
     """An absolute judge whose numbers come from a source."""
 
-    source: Source
+    source: NumberSource
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from densegym.reward_models.progress.judges.absolute import Attempt
-from densegym.reward_models.progress.judges.heads import Asked, Headed, Source, SourceJudge
+from densegym.reward_models.progress.judges.heads import (
+    Headed,
+    NumberSource,
+    SourceJudge,
+    WrittenNumbers,
+)
 from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.template import Template
@@ -43,7 +48,7 @@ class RobometerJudge(SourceJudge):
 
     name = "robometer"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: NumberSource) -> None:
         super().__init__(Pictures(size=SIZE, pretty=True), size=SIZE, how="letterbox")
         self.source = source
 
@@ -55,7 +60,7 @@ class RobometerJudge(SourceJudge):
 def _judge(access: Access, options: RobometerOptions, seed: int) -> RobometerJudge:
     if access.checkpoint is None:
         template = Template.shipped("robometer", options.prompt)
-        return RobometerJudge(Asked(access.interview(ARCHITECTURES), template, 1.0, None))
+        return RobometerJudge(WrittenNumbers(access.interview(ARCHITECTURES), template, 1.0, None))
     from densegym.reward_models.progress.judges.robometer_net import load
 
     template = Template.shipped("robometer-head", options.prompt)

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 
 from densegym.errors import RewardError
 from densegym.reward_models.progress.judges.absolute import Attempt
-from densegym.reward_models.progress.judges.heads import Asked, Headed, Source, SourceJudge
+from densegym.reward_models.progress.judges.heads import (
+    Headed,
+    NumberSource,
+    SourceJudge,
+    WrittenNumbers,
+)
 from densegym.reward_models.progress.judges.options import builder
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.template import Template
@@ -55,7 +60,7 @@ class RynnvalueJudge(SourceJudge):
 
     name = "rynnvalue"
 
-    def __init__(self, source: Source, horizon_s: float | None = None) -> None:
+    def __init__(self, source: NumberSource, horizon_s: float | None = None) -> None:
         if horizon_s is not None and horizon_s <= 0:
             raise RewardError(f"horizon_s is above 0; given {horizon_s}")
         super().__init__(Pictures(size=SIZE, pretty=True), size=SIZE, how="letterbox")
@@ -74,7 +79,9 @@ class RynnvalueJudge(SourceJudge):
 def _judge(access: Access, options: RynnvalueOptions, seed: int) -> RynnvalueJudge:
     if access.checkpoint is None:
         template = Template.shipped("rynnvalue", options.prompt)
-        source: Source = Asked(access.interview(ARCHITECTURES), template, LONGEST_S, None)
+        source: NumberSource = WrittenNumbers(
+            access.interview(ARCHITECTURES), template, LONGEST_S, None
+        )
     else:
         from densegym.reward_models.progress.judges.rynnvalue_net import load
 

@@ -18,7 +18,7 @@ import numpy as np
 from densegym.errors import RewardError, unknown
 from densegym.reward_models.progress.demos import EXPERT, HARVEST, Demo
 from densegym.reward_models.progress.judge import Judge
-from densegym.reward_models.progress.potential import Asked, ProgressPotential
+from densegym.reward_models.progress.potential import AskedPicture, ProgressPotential
 from densegym.reward_models.progress.protocol import trace, voc
 from densegym.reward_models.types import Frames, Int, Starts, Steps
 
@@ -135,7 +135,7 @@ class HarvestingPotential(ProgressPotential):
         super()._open(starts)
         self._films.begin(starts.slot, self._frames(starts.frame))
 
-    def _look(self, steps: Steps) -> tuple[Int, list[Asked]]:
+    def _look(self, steps: Steps) -> tuple[Int, list[AskedPicture]]:
         # Which films failed does not hang on what judges say, so a rollout that is judged at
         # once changes its judge at the same step as one judged step by step.
         due, asked = super()._look(steps)
