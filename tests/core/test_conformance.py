@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -16,6 +17,7 @@ from densegym.reward_models.checks import RewardModelSuite, check_reward_model
 from densegym.reward_models.registry import reward_entries
 from densegym.reward_models.spec import build_reward
 from densegym.reward_models.types import TaskCard
+from tests.supplies import example
 
 FAMILIES = list({world.card.family: world.card for world in reversed(tasks.worlds())}.values())
 STREAMS = (  # rewards that learn from the stream, or count over all sub-environments
@@ -68,17 +70,19 @@ def worlds() -> dict[str, World]:
 
 
 def offline(entry: RewardEntry) -> bool:
-    """Whether a reward answers without an endpoint, and without a file of the user's."""
-    return not set(entry.supply) & {"base_url", "path", "demos"}
+    """Whether a reward answers without an endpoint."""
+    return "base_url" not in entry.supply
 
 
-def check_all(card: TaskCard, world: World, wanted: Callable[[str], bool]) -> set[str]:
+def check_all(
+    card: TaskCard, world: World, folder: Path, wanted: Callable[[str], bool]
+) -> set[str]:
     """Check the rewards of a world whose names are wanted; return them."""
     checked = set()
     for entry in reward_entries():
         if entry.ready(card) and offline(entry) and wanted(entry.name):
             check_reward_model(
-                lambda entry=entry: build_reward(entry.example(), task=card),
+                lambda entry=entry: build_reward(example(entry, card, folder), task=card),
                 world.observations,
                 world.actions,
                 info=world.info,
@@ -89,17 +93,18 @@ def check_all(card: TaskCard, world: World, wanted: Callable[[str], bool]) -> se
 
 
 @pytest.mark.parametrize("card", FAMILIES, ids=lambda card: card.family)
-def test_every_reward_keeps_the_contract(card: TaskCard, worlds) -> None:
+def test_every_reward_keeps_the_contract(card: TaskCard, worlds, tmp_path) -> None:
     world = worlds.setdefault(card.id, World(card))
-    checked = check_all(card, world, lambda name: not name.startswith(FITTED_FIRST))
+    checked = check_all(card, world, tmp_path, lambda name: not name.startswith(FITTED_FIRST))
     assert {"env", "delayed", "credit/rrd", "credit/pipeline", "credit/channels"} <= checked
+    assert "authored/file" in checked
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reward", FITTED_FIRST)
-def test_rewards_that_are_fitted_before_training_keep_the_contract(reward: str) -> None:
+def test_rewards_that_are_fitted_before_training_keep_the_contract(reward, tmp_path) -> None:
     card = tasks.task_card("DenseGym/MiniHack-KeyRoom-S5-v0")
-    assert len(check_all(card, World(card), lambda name: name.startswith(reward))) == 1
+    assert len(check_all(card, World(card), tmp_path, lambda name: name.startswith(reward))) == 1
 
 
 def test_a_third_party_subclasses_the_suite() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 from densegym.envs import tasks
@@ -14,43 +13,19 @@ from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.registry import find_reward, reward_entries
 from densegym.reward_models.spec import build_engine
 from densegym.reward_models.types import TaskCard
+from tests.supplies import example
 
 CARDS = [world.card for world in tasks.worlds()]
 ONE_A_FAMILY = list({card.family: card for card in reversed(CARDS)}.values())
-PROGRAM = """import numpy as np
-
-
-def compute_reward({name}):
-    total = np.tanh(0.1 * np.reshape({name}, (len({name}), -1)).sum(axis=1))
-    return total, {{"term": total}}
-"""
 
 
 @pytest.fixture(scope="module")
-def supplies(tmp_path_factory) -> Callable[[str, TaskCard], dict[str, object]]:
-    """Return the user's files that stand where an example of a specification names one."""
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("supplies")
-    program = folder / "my_reward.py"
-    demo = folder / "demo"
-    demo.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
-    for t, picture in enumerate(pixels):
-        Image.fromarray(picture).save(demo / f"{t:03d}.png")
-
-    def of(name: str, card: TaskCard) -> dict[str, object]:
-        if name == "authored/file":
-            program.write_text(PROGRAM.format(name=card.features[0].name), encoding="utf-8")
-            return {"path": str(program)}
-        return {"demos": [str(demo)]} if name == "progress/perceptual" else {}
-
-    return of
+def supplies(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("supplies")
 
 
-def built(entry: RewardEntry, card: TaskCard, supplies) -> RewardEngine:
-    example, own = entry.example(), supplies(entry.name, card)
-    return build_engine({**example, **own} if own else example, 2, task=card)
+def built(entry: RewardEntry, card: TaskCard, supplies: Path) -> RewardEngine:
+    return build_engine(example(entry, card, supplies), 2, task=card)
 
 
 def check(card: TaskCard, supplies, *, slow: bool) -> None:

@@ -296,12 +296,30 @@ class ProgressPotential(Potential):
         return bent
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the judge's state; lanes start afresh after a checkpoint."""
-        return {"judge": self.judge.state_dict()}
+        """Return the judge's state, and what is remembered of every lane's episode."""
+        lanes = self._lanes.values()
+        return {
+            "judge": self.judge.state_dict(),
+            "slots": list(self._lanes),
+            "start": [np.array(lane.start) for lane in lanes],
+            "last": [np.array(lane.last) for lane in lanes],
+            "text": [lane.text for lane in lanes],
+            **{name: values.values.copy() for name, values in self._values().items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the judge's state."""
+        """Restore what ``state_dict`` returned; the judge now in use goes on with every episode."""
         self.judge.load_state_dict(state["judge"])
+        told = (state[name] for name in ("slots", "start", "last", "text"))
+        self._lanes = {
+            slot: _Lane(self.judge, start, last, text)
+            for slot, start, last, text in zip(*told, strict=True)
+        }
+        for name, values in self._values().items():
+            values.restore(state[name])
+
+    def _values(self) -> dict[str, LaneValues]:
+        return {"phi": self._phi, "hop": self._hop, "done": self._done}
 
     def _frames(self, frame: Frames | None) -> Frames:
         if frame is None:
