@@ -126,6 +126,11 @@ class Pay:
         at = ticks - self._first
         return self._own[at], self._step[at], self._worth[at]
 
+    @property
+    def kept(self) -> int:
+        """Number of ticks that there is room for."""
+        return len(self._worth)
+
     def report(self, slot: int, episode: MutableMapping[str, Any]) -> None:
         """Keep ``episode["r"]`` equal to what the episode ending at this tick is worth."""
         again = self.began[slot] > self.tick  # under hosts that reset at once

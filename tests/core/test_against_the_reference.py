@@ -228,6 +228,31 @@ def test_rollouts_are_worth_what_the_reference_says(lanes, terms, rows) -> None:
     check_rollouts(lanes, terms, rows, deferred=False)
 
 
+@pytest.mark.parametrize("deferred", [False, True])
+@pytest.mark.parametrize("kind", ["spread", "count"])
+def test_long_training_keeps_no_more_rows_than_it_needs(kind: str, deferred: bool) -> None:
+    """Rows are let go of after 256 ticks; what is paid and reported stays right."""
+    if kind == "spread" and deferred:
+        pytest.skip("whole episodes are not deferred")
+    state = (0.5, -0.25, 0.125)
+    lanes = [
+        (Script(state, tuple((state, 0.25 * t, t == last, False) for t in range(last + 1))),)
+        for last in (4, 6)
+    ]
+    check_rollouts(lanes, [{"kind": "env"}, {"kind": kind}], 300, deferred)
+    env = PayMonitor(hosted(lanes, spec_of([{"kind": kind}])))
+    engine = env.venv.engine
+    engine.collect()
+    books = RolloutBooks(engine, 20, gamma=0.99, normalize=False)
+    env.reset()
+    for tick in range(2000):
+        books.note(tick % 20, env.step(np.zeros((2, 2)))[1])
+        if tick % 20 == 19:
+            books.rewards(np.zeros((20, 2)))
+    assert len(engine.pay.rows(np.arange(1980, 2000))[0]) == 20
+    assert engine.pay.kept <= 512
+
+
 @given(LANES, rewards(*STEP_KINDS), st.integers(1, 6))
 def test_deferred_rollouts_are_worth_what_the_reference_says(lanes, terms, rows) -> None:
     check_rollouts(lanes, terms, rows, deferred=True)

@@ -168,7 +168,7 @@ def test_time_inside_finish_and_estimates_is_counted() -> None:
     engine.begin(engine.slots, np.zeros((1, 3)), [{}])
     step(engine)
     engine.late(provisional=True)
-    assert engine.usage.seconds >= 0.1
+    assert 0.1 <= engine.usage.seconds < 1.0
 
 
 def test_every_book_hears_of_late_pay() -> None:
