@@ -31,6 +31,7 @@ from densegym.reward_models.progress.oracle import OraclePotential
 from densegym.reward_models.registry import find_reward
 from densegym.reward_models.types import Starts
 from tests.guests import CARRY, LINE, Line
+from tests.offers import Point
 from tests.small import SMALL
 
 LINE_ID, CARRY_ID = LINE.card.id, CARRY.card.id
@@ -46,25 +47,10 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         gym.registry.pop(env_id)
 
 
-class Point:
-    """An installed package's entry point."""
-
-    def __init__(self, name: str, target: Any) -> None:
-        self.name, self.target = name, target
-        self.dist = type("Dist", (), {"name": f"acme-{name}"})()
-        self.loads = 0
-
-    def load(self) -> Any:
-        self.loads += 1
-        if isinstance(self.target, Exception):
-            raise self.target
-        return self.target
-
-
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
     def offer(**targets: Any) -> list[Point]:
-        points = [Point(name, target) for name, target in targets.items()]
+        points = [Point(name, target, f"acme-{name}") for name, target in targets.items()]
         monkeypatch.setattr(tasks, "entry_points", lambda group: points)
         monkeypatch.setattr(tasks, "_loaded", set())
         return points

@@ -13,6 +13,7 @@ from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.registry import find_reward, reward_entries
 from densegym.reward_models.spec import build_engine
 from densegym.reward_models.types import TaskCard
+from tests.offers import Point
 from tests.supplies import example
 
 CARDS = [world.card for world in tasks.worlds()]
@@ -33,7 +34,7 @@ def check(card: TaskCard, supplies, *, slow: bool) -> None:
     assert {"env", "delayed", "credit/uniform"} <= {entry.name for entry in entries}
     for entry in entries:
         if slow or not entry.asks:
-            built(entry, card, supplies)
+            assert built(entry, card, supplies).reward.terms, entry.name
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
@@ -84,15 +85,8 @@ def test_a_clash_registers_nothing_and_is_said_again(monkeypatch) -> None:
 
 def test_a_plugin_may_bring_a_whole_row(monkeypatch) -> None:
     row = RewardEntry("x", "json:loads", "one line", tasks=("DenseGym/Shop-v0",), mode="add")
-
-    class Point:
-        name = "acme/row-v1"
-        dist = type("Dist", (), {"name": "acme-rewards"})()
-
-        def load(self) -> RewardEntry:
-            return row
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Point()])
+    points = [Point("acme/row-v1", row, "acme-rewards")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
     monkeypatch.setattr(registry, "_REWARDS", {})
     monkeypatch.setattr(registry, "_loaded", set())
     (found,) = (entry for entry in reward_entries() if entry.name.startswith("acme/"))

@@ -16,6 +16,7 @@ from densegym.reward_models.reward import Reward
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
 from densegym.reward_models.types import TaskCard
 from densegym.reward_models.world.rewards import DelayedReward, EnvReward, ExpertReward
+from tests.offers import Point
 from tests.toys import CARD, Counting, Height, Redistribute
 
 BUTTON = "DenseGym/ButtonPress-v0"
@@ -230,15 +231,11 @@ def test_third_parties_register_by_function_or_name(registered: list[str]) -> No
 def test_entry_points_are_read_once_and_a_broken_one_is_a_warning(monkeypatch, registered) -> None:
     from densegym.reward_models import registry
 
-    class Point:
-        def __init__(self, name, load):
-            self.name, self.load = name, load
-            self.dist = type("Dist", (), {"name": "acme-rewards"})()
-
-    def fail():
-        raise ImportError("no module named acme")
-
-    points = [Point("acme/plugin-v1", lambda: build_counting), Point("acme/broken-v1", fail)]
+    broken = ImportError("no module named acme")
+    points = [
+        Point("acme/plugin-v1", build_counting, "acme-rewards"),
+        Point("acme/broken-v1", broken, "acme-rewards"),
+    ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     monkeypatch.setattr(registry, "_loaded", {"shipped"})
     find_reward("env")

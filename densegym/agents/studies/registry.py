@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
 from densegym import assets
 from densegym.agents.studies.catalogue import STUDIES
 from densegym.agents.studies.study import Study
 from densegym.errors import DenseGymError, unknown
+from densegym.plugins import load_plugins
 
 ENTRY_POINT_GROUP = "densegym.studies"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -73,18 +73,10 @@ def _load_plugins() -> None:
     if "plugins" in _loaded:
         return
     _loaded.add("plugins")
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        owner = point.dist.name if point.dist is not None else "an unknown distribution"
-        try:
-            register_study(_loaded_study(point, owner))
-        except Exception as error:  # a broken plug-in must not break every other study
-            warnings.warn(
-                f'study "{point.name}" of {owner} could not be loaded: {error!r}', stacklevel=3
-            )
+    load_plugins(entry_points(group=ENTRY_POINT_GROUP), "study", _add_offered)
 
 
-def _loaded_study(point: EntryPoint, owner: str) -> Study:
-    study = point.load()
+def _add_offered(name: str, owner: str, study: object) -> None:
     if not isinstance(study, Study):
-        raise DenseGymError(f"{point.value} is no densegym.agents.studies.study.Study")
-    return dataclasses.replace(study, name=point.name, owner=owner)
+        raise DenseGymError(f"{study!r} is no densegym.agents.studies.study.Study")
+    register_study(dataclasses.replace(study, name=name, owner=owner))

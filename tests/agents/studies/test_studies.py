@@ -26,6 +26,7 @@ from densegym.agents.studies.relabel import Relabelling
 from densegym.agents.studies.study import Bar, Figures, Monitor, Request, Result, Study
 from densegym.cli.main import app
 from densegym.errors import DenseGymError, MissingExtraError, UnknownNameError
+from tests.offers import Point
 
 OPTIONS = {
     "seeds": "1",
@@ -303,24 +304,12 @@ def test_a_missing_module_is_named_with_its_extra():
         study.run()
 
 
-class Point:
-    value = "acme:study"
-    dist = type("Dist", (), {"name": "acme-studies"})()
-
-    def __init__(self, name, load):
-        self.name, self.load = name, load
-
-
-def fail():
-    raise ImportError("no module named acme")
-
-
 def test_plugins_are_read_when_needed_and_a_broken_one_is_one_warning(monkeypatch):
     points = [
-        Point("acme-broken", fail),
-        Point("acme-number", lambda: 3),
-        Point("hacking", lambda: ACME),
-        Point("acme-plugin", lambda: ACME),
+        Point("acme-broken", ImportError("no module named acme")),
+        Point("acme-number", 3),
+        Point("hacking", ACME),
+        Point("acme-plugin", ACME, "acme-studies"),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     monkeypatch.setattr(registry, "_loaded", set())

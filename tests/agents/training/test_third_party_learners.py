@@ -19,6 +19,7 @@ from densegym.agents.training.results import load_run
 from densegym.agents.training.run import train
 from densegym.cli.main import app
 from densegym.errors import DenseGymError, UnknownNameError
+from tests.offers import Point
 from tests.small import SMALL
 
 HOPPER = "DenseGym/HopperForward-v0"
@@ -37,25 +38,13 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(algorithms, "_ALGORITHMS", dict(algorithms._ALGORITHMS))
 
 
-class Point:
-    """An installed package's entry point."""
-
-    dist = type("Dist", (), {"name": "acme-learners"})()
-
-    def __init__(self, name: str, target: Any) -> None:
-        self.name, self.target, self.loads = name, target, 0
-
-    def load(self) -> Any:
-        self.loads += 1
-        if isinstance(self.target, Exception):
-            raise self.target
-        return self.target
-
-
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
     def offer(**targets: Any) -> list[Point]:
-        points = [Point(name.replace("_", "-"), target) for name, target in targets.items()]
+        points = [
+            Point(name.replace("_", "-"), target, "acme-learners")
+            for name, target in targets.items()
+        ]
         monkeypatch.setattr(algorithms, "entry_points", lambda group: points)
         monkeypatch.setattr(algorithms, "_points", {})
         monkeypatch.setattr(algorithms, "_read", set())

@@ -83,20 +83,25 @@ def test_what_will_not_get_better_halts_the_service_alone(error):
 
 
 def test_close_waits_for_nobody_for_long():
-    started = threading.Event()
+    started, released = threading.Event(), threading.Event()
 
-    class Slow(Scripted):
+    class Stuck(Scripted):
         def annotate(self, captions, attempt=0):
             started.set()
-            time.sleep(0.3)
+            released.wait(10.0)
             return super().annotate(captions, attempt)
 
-    annotator = Slow()
+    annotator = Stuck()
     service = AnnotationService(annotator, CaptionTable(annotator.provenance))
     service.start()
     service.ask("a caption")
-    started.wait(5.0)
+    assert started.wait(5.0)
+    begun = time.monotonic()
     service.close(timeout_s=0.0)
+    took = time.monotonic() - begun
+    released.set()
+    assert took < 5.0  # the annotator alone would have kept it for ten
+    assert not dict(service.table)
 
 
 def reply(text, captions=CAPTIONS):
