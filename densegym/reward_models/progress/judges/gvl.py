@@ -8,7 +8,7 @@ recordings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from densegym.reward_models.progress.judge import Seen, Verdict
 from densegym.reward_models.progress.judges.absolute import AbsoluteJudge, Attempt
 from densegym.reward_models.progress.judges.options import builder
-from densegym.reward_models.progress.judges.vision import ask_done
+from densegym.reward_models.progress.judges.vision import Interviewing, ask_done
 from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Form, Interview
@@ -48,7 +48,7 @@ class GvlOptions:
     prompt: str | None = None
 
 
-class GvlJudge(AbsoluteJudge):
+class GvlJudge(Interviewing, AbsoluteJudge):
     """Asks for the completion of shuffled frames in percent.
 
     Args:
@@ -95,19 +95,6 @@ class GvlJudge(AbsoluteJudge):
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Ask whether the task is completed."""
         return ask_done(self.interview, image, text, self.goal)
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How many questions were asked, cached, unreadable, silent."""
-        return dict(self.interview.counts)
-
-    def metrics(self) -> dict[str, float]:
-        """Return calls and cost of the model that answers, and how questions fared."""
-        return self.interview.metrics()
-
-    def close(self) -> None:
-        """Give back threads and files."""
-        self.interview.close()
 
     def _order(self, attempt: Attempt) -> Int:
         """Return the order of an attempt's later frames: random, but the same for equal frames."""

@@ -56,7 +56,26 @@ class LookingJudge(BaseJudge):
         return {}
 
 
-class VisionJudge(LookingJudge):
+class Interviewing:
+    """What a judge that asks a model reports of its interview, and its end."""
+
+    interview: Interview
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many questions were asked, cached, unreadable, silent."""
+        return dict(self.interview.counts)
+
+    def metrics(self) -> dict[str, float]:
+        """Return calls and cost of the model that answers, and how questions fared."""
+        return self.interview.metrics()
+
+    def close(self) -> None:
+        """Give back threads and files."""
+        self.interview.close()
+
+
+class VisionJudge(Interviewing, LookingJudge):
     """Asks a vision-language model about pairs, and abstains where there is no answer.
 
     Pairs in which fewer than 1 % of the pixels change hop 0 without being asked about, as in the
@@ -81,19 +100,6 @@ class VisionJudge(LookingJudge):
     ) -> None:
         super().__init__(pictures, size=size, how=how, goal=goal)
         self.interview = interview
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How many questions were asked, cached, unreadable, silent."""
-        return dict(self.interview.counts)
-
-    def metrics(self) -> dict[str, float]:
-        """Return calls and cost of the model that answers, and how questions fared."""
-        return self.interview.metrics()
-
-    def close(self) -> None:
-        """Give back threads and files."""
-        self.interview.close()
 
     def ask_hops(
         self, before: Seen, after: Seen, question: Callable[[int], Question], form: Form[float]
