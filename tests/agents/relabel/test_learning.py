@@ -15,14 +15,14 @@ from densegym.agents.studies.delayed import (
     LEARNT,
     RAW,
     Curve,
-    World,
+    DelayedTask,
     build,
     compare,
     over_seeds,
 )
 from densegym.agents.studies.relabel import cost
 
-PENDULUM = World("InvertedPendulum-v5", 500)
+PENDULUM = DelayedTask("InvertedPendulum-v5", 500)
 
 
 def test_a_delayed_pendulum_is_learnt_with_credits_and_not_without():
@@ -45,7 +45,7 @@ def test_relabelling_costs_little_of_ppo():
 
 
 def test_finished_runs_are_kept_and_read_back(tmp_path):
-    small = World("InvertedPendulum-v5", 50)
+    small = DelayedTask("InvertedPendulum-v5", 50)
     told: list[Curve] = []
     first = compare(small, {"dense": "env"}, seeds=(3,), steps=1600, folder=tmp_path)
     again = compare(
@@ -57,7 +57,7 @@ def test_finished_runs_are_kept_and_read_back(tmp_path):
 
 
 def test_workers_change_nothing_but_the_time():
-    small = World("InvertedPendulum-v5", 50)
+    small = DelayedTask("InvertedPendulum-v5", 50)
     told: list[Curve] = []
     alone = compare(small, ARMS, seeds=(0,), steps=1600)
     pooled = compare(small, ARMS, seeds=(0,), steps=1600, workers=2, on_run=told.append)
@@ -70,7 +70,7 @@ def test_workers_change_nothing_but_the_time():
 def test_every_compared_arm_learns_on_the_cheetah():
     assert list(LEARNT) == ["lare", "rrd", "rrd-unbiased", "uniform", "raw", "dense"]
     for arm, reward in LEARNT.items():
-        model = build(World("HalfCheetah-v5", 100), reward, algo="ppo", seed=0)
+        model = build(DelayedTask("HalfCheetah-v5", 100), reward, algo="ppo", seed=0)
         model.n_epochs = 1
         model.learn(1600)
         fitted = model.get_env().venv.engine.reward.terms[0].model
