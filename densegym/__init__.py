@@ -4,6 +4,7 @@ Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and n
 """
 
 from densegym.agents.training.algorithms import register_algorithm
+from densegym.agents.training.outcome import evaluate
 from densegym.envs.registration import make, make_vec, register_all, register_world
 from densegym.envs.world import Capabilities, World
 from densegym.reward_models.model import Potential, RewardModel, reward
@@ -22,6 +23,7 @@ __all__ = [
     "Traits",
     "World",
     "__version__",
+    "evaluate",
     "make",
     "make_vec",
     "register_algorithm",

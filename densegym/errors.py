@@ -24,6 +24,10 @@ class RewardError(DenseGymError, ValueError):
     """A reward model broke its contract, or a reward specification cannot be built."""
 
 
+class ActionError(DenseGymError, ValueError):
+    """A policy chose what no world should see: a wrong shape, or a number that is not finite."""
+
+
 class ProgressBackendError(RewardError):
     """The model behind a progress reward is unusable: wrong, damaged, gone, or talking nonsense."""
 

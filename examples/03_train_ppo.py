@@ -11,8 +11,7 @@ import gymnasium as gym
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
-from densegym.agents.training.evaluate import Evaluator
-from densegym.agents.training.learner import SB3Policy
+import densegym
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
@@ -32,7 +31,7 @@ model = PPO(
 model.learn(steps)
 
 # Evaluation never asks the learned reward.
-seen = Evaluator(bare_spec(ENV)).evaluate(SB3Policy(model, stack, True), episodes=20, seed=100)
+seen = densegym.evaluate(model, ENV, episodes=20, seed=100)
 print(
     f"success {seen.success.mean():.2f}, return/env {seen.return_env.mean():.2f} over 20 episodes"
 )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.batch import LaneStore, all_true
+from densegym.reward_models.batch import LaneStore, all_finite, all_true
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.pay import Late, Pay, Usage
 from densegym.reward_models.recording.hindsight import Hindsight
@@ -77,6 +77,8 @@ class RewardEngine:
         payer: who pays what is known after its step: nobody (``"step"``, and rewards of whole
             episodes are refused), ``"shown"`` in ``info`` only, or a buffer (``"late"``).
         usage: what the reward cost.
+        unpaid: returns the share of a buffer's rows that still wait for their credits; set by
+            buffers that pay late.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class RewardEngine:
         self.payer: Payer = "shown" if shown else "step"
         self.pay = Pay(num_envs)
         self.usage = Usage()
+        self.unpaid: Callable[[], float] | None = None
         self.slots: Int = np.arange(num_envs)
         needs = self.reward.traits.needs
         self._episodic = self.reward.traits.when == "episode"
@@ -177,9 +180,11 @@ class RewardEngine:
         """Score the rows that really stepped; arguments as in ``Steps``.
 
         Raises:
-            RewardError: a model returned a wrong shape or a non-finite reward, or abstained
-                under ``fallback="raise"``.
+            RewardError: the world or a model returned a wrong shape or a non-finite reward, or a
+                model abstained under ``fallback="raise"``.
         """
+        if env_reward.shape != slot.shape or not all_finite(env_reward):
+            self._refuse_world(slot, env_reward)
         store, every = self._observations, slot is self.slots
         steps = Steps(
             slot=slot,
@@ -292,13 +297,18 @@ class RewardEngine:
         self.keys: tuple[str, ...] = (*_WORLD_KEYS, *parts)
         self._summed: tuple[str, ...] = (*_WORLD_KEYS[:_SUMMED], *parts)
 
+    def steps_of(self, slot: int) -> int:
+        """Return how many steps the episode of a slot has taken."""
+        return int(self._t[slot])
+
     def pop_sums(self) -> dict[str, float]:
         """Return the sum over all rows of every reward key since the last call."""
         return {**dict.fromkeys(self._summed, 0.0), **self.pay.pop_sums()}
 
     def metrics(self) -> dict[str, float]:
-        """Return the reward's numbers for logs."""
-        return self.reward.metrics()
+        """Return the reward's numbers for logs, and ``credit/unpaid_share`` where pay is late."""
+        unpaid = {} if self.unpaid is None else {"credit/unpaid_share": self.unpaid()}
+        return {**self.reward.metrics(), **unpaid}
 
     def close(self) -> None:
         """Close the reward, which may hold files, threads or connections."""
@@ -324,6 +334,19 @@ class RewardEngine:
         self.reward.load_state_dict(state["reward"])
         self.usage = Usage(**state["usage"])
         self.pay.load_state_dict(state["pay"])
+
+    def _refuse_world(self, slot: Int, env_reward: Float) -> None:
+        if env_reward.shape != slot.shape:
+            raise RewardError(
+                f"the world paid rewards of shape {env_reward.shape} to {len(slot)} lanes; "
+                f"expected {slot.shape}, one number per lane"
+            )
+        row = int(np.argmin(np.isfinite(env_reward)))
+        raise RewardError(
+            f"the world paid {env_reward[row]} in lane {slot[row]} at step "
+            f"{self.steps_of(slot[row])}; an outcome must be finite. Mend the world, or end the "
+            "episode where it breaks."
+        )
 
     def _refuse_to_pay_steps(self) -> None:
         raise RewardError(

@@ -126,6 +126,7 @@ def test_the_command_line_lists_it() -> None:
     assert "densegym demos collect Guest/Line-v0" in remedies
 
 
+@pytest.mark.filterwarnings("ignore:.* paid zeros for a rollout:RuntimeWarning")
 def test_an_agent_trains_on_it(tmp_path: Path) -> None:
     densegym.register_world(LINE)
     config = resolve(LINE_ID, reward="credit/uniform", steps=256, overrides=SMALL)

@@ -25,6 +25,8 @@ def late_paid(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     kept.__class__ = _late_paid(type(kept))
     kept.engine = engine  # type: ignore[attr-defined]  # of the class just given
     kept.ready = np.zeros((kept.buffer_size, kept.n_envs), dtype=np.bool_)  # type: ignore[attr-defined]
+    if engine.reward.traits.when == "episode":
+        engine.unpaid = lambda: 1.0 - float(kept.ready[: kept.size()].mean())  # type: ignore[attr-defined]
     kept.ticks = np.full(kept.buffer_size, -1, dtype=np.int64)  # type: ignore[attr-defined]
     return kept
 
@@ -56,6 +58,7 @@ def committing(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     )
     made.engine = engine  # type: ignore[attr-defined]  # of the class just made
     made.staged = [[] for _ in range(engine.num_envs)]  # type: ignore[attr-defined]
+    engine.unpaid = lambda: _staged_share(made)
     return made
 
 
@@ -174,6 +177,11 @@ def _committing(base: type[ReplayBuffer]) -> Any:
             return super().sample(batch_size, env)
 
     return Committing
+
+
+def _staged_share(buffer: Any) -> float:
+    staged: int = sum(map(len, buffer.staged))
+    return staged / max(staged + int(buffer.size()), 1)
 
 
 def _draw(ready: Any, batch: int, engine: RewardEngine) -> tuple[Any, Any]:

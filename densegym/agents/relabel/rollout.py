@@ -7,7 +7,8 @@ and RecurrentPPO takes no buffer class of ours, so the class of a finished buffe
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from densegym.agents.extras.settings import cosine_rise
+from densegym.errors import RewardError
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.pay import Late
 from densegym.reward_models.types import Bool, Float, Int
+
+_MOST_SILENT = 5  # rollouts in a row of which nothing is known
 
 
 class RolloutBooks:
@@ -36,6 +41,7 @@ class RolloutBooks:
     Attributes:
         dense: (rows, lanes) float64, what the rows of the last full rollout are worth.
         apart: (rows, lanes) float64, the part of it that was not known at step time.
+        unpaid: share of the rows of the last full rollout whose credits nobody knew or estimated.
     """
 
     def __init__(self, engine: RewardEngine, rows: int, *, gamma: float, normalize: bool) -> None:
@@ -44,6 +50,9 @@ class RolloutBooks:
         self.apart: Float = np.zeros((rows, engine.num_envs))
         self._ticks: Int = np.zeros(rows, dtype=np.int64)
         self._handed: Float = np.zeros((rows, engine.num_envs))
+        self.unpaid, self._silent = 0.0, 0
+        if engine.reward.traits.when == "episode":
+            engine.unpaid = lambda: self.unpaid
         self._keeps_apart = False
         self._fade_length = self._updates = 0
         self._gamma = gamma
@@ -67,8 +76,13 @@ class RolloutBooks:
 
         Args:
             starts: (rows, lanes), whether an episode begins at a row.
+
+        Raises:
+            RewardError: nothing was known of the credits of five rollouts in a row.
         """
-        self.engine.late(provisional=True)
+        known = self.engine.late(provisional=True)
+        if self.engine.unpaid is not None:
+            self._note_unpaid(known)
         own, paid, self.dense = self.engine.pay.rows(self._ticks)
         self.engine.pay.forget(int(self._ticks[-1]) + 1)
         if self._fade_length:
@@ -81,6 +95,26 @@ class RolloutBooks:
         # SB3 adds values in float32; done likewise, pay known late is bit-equal to pay at once.
         values = (self._handed - paid).astype(np.float32)
         return np.where(scaled == paid, self._handed, scaled.astype(np.float32) + values)
+
+    def _note_unpaid(self, known: Sequence[Late]) -> None:
+        told = np.zeros(self._handed.shape, dtype=np.bool_)
+        for late in known:
+            row = np.searchsorted(self._ticks, late.tick).clip(max=len(told) - 1)
+            mine = self._ticks[row] == late.tick
+            told[row[mine], late.slot[mine]] = True
+        self.unpaid = 1.0 - float(told.mean())
+        self._silent = 0 if told.any() else self._silent + 1
+        if self._silent == 1:
+            warnings.warn(self._silence(), RuntimeWarning, stacklevel=2)
+        if self._silent >= _MOST_SILENT:
+            raise RewardError(f"{self._silent} rollouts in a row: {self._silence()}")
+
+    def _silence(self) -> str:
+        return (
+            f'"{self.engine.reward.name}" paid zeros for a rollout of {len(self._ticks)} steps a '
+            "lane, because no episode has ended yet. Write an n_steps of an episode's length "
+            "(--set n_steps=...), or give the world a time limit (--set episode_steps=...)."
+        )
 
     def keep_apart(self) -> None:
         """Leave rewards as they were paid at step time; ``apart`` joins the advantages instead."""

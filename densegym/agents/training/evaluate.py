@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from densegym.envs.wrappers.actions import ActionCheck
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import stack
 from densegym.reward_models.types import Bool, Float, Int
@@ -28,7 +29,8 @@ class Evaluation:
 
     Attributes:
         return_env: (episodes,) float64, undiscounted sum of the world's own reward.
-        success: (episodes,) float64, 1.0 where the world's success rule was met.
+        success: (episodes,) float64, 1.0 where the world's success rule was met; NaN where the
+            world has none.
         length: (episodes,) int64 steps.
         measures: (episodes,) float64 each, other outcomes by their key in the last ``info``.
     """
@@ -93,6 +95,7 @@ class Evaluator:
 
         Raises:
             DenseGymError: ``episodes`` is not positive.
+            ActionError: the policy chose what no world should see.
         """
         if episodes < 1:
             raise DenseGymError(f"an evaluation needs at least one episode; given {episodes}")
@@ -122,16 +125,18 @@ def _play(
     obs = [world.reset(seed=seed + i)[0] for i, world in enumerate(worlds)]
     fresh = np.ones(len(worlds), dtype=np.bool_)
     waiting, finished = len(worlds), 0
+    check = ActionCheck(worlds[0].action_space, lambda lane: int(length[playing[lane]]))
     while (playing >= 0).any():
         actions = policy(stack(obs), fresh)
         fresh = np.zeros(len(worlds), dtype=np.bool_)
         for lane in np.flatnonzero(playing >= 0):
             episode = playing[lane]
+            check(actions[lane], int(lane))
             obs[lane], reward, terminated, truncated, info = worlds[lane].step(actions[lane])
             returns[episode] += float(reward)
             length[episode] += 1
             if terminated or truncated:
-                success[episode] = float(info["is_success"])
+                success[episode] = float(info.get("is_success", np.nan))
                 for key in keys:
                     measures[key][episode] = float(info[key])
                 finished += 1

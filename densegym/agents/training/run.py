@@ -303,7 +303,7 @@ class _Schedule(BaseCallback):
         for key, total in sums.items():
             self.logger.record(key, total / steps)
         for key, value in engine.metrics().items():
-            self.logger.record(f"model/{key}", value)
+            self.logger.record(key if "/" in key else f"model/{key}", value)
 
     _logged_steps = 0
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 
 from densegym.envs.robot.rendering import draw_plainly
@@ -26,6 +28,7 @@ class SparseWorld(gym.Env[Any, Any]):
     """
 
     def __init__(self, held: Any, *, terminate_on_success: bool, render_mode: str | None) -> None:
+        mujoco.set_mju_user_warning(_warn)
         self.held = held
         self.terminate_on_success = terminate_on_success
         self.render_mode = render_mode
@@ -102,3 +105,8 @@ class SparseWorld(gym.Env[Any, Any]):
     def _step_held(self, action: Any) -> tuple[Any, bool, bool, dict[str, Any]]:
         """Step the held env; return observation, success now, termination and info floats."""
         raise NotImplementedError
+
+
+def _warn(message: str) -> None:
+    """Warn where MuJoCo would write a file into the working directory."""
+    warnings.warn(f"MuJoCo: {message}", RuntimeWarning, stacklevel=2)

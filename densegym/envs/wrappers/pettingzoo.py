@@ -8,15 +8,17 @@ import numpy as np
 from pettingzoo.utils.env import ParallelEnv
 from pettingzoo.utils.wrappers import BaseParallelWrapper
 
+from densegym.envs.wrappers.actions import ActionCheck
 from densegym.envs.wrappers.common import engine_for, frames_of, write_rows
 from densegym.envs.wrappers.frames import Camera
+from densegym.envs.wrappers.outcome import PaysReward, Purse, watch_layers
 from densegym.errors import RewardError
 from densegym.reward_models.batch import stack
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
 
 
-class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[misc]  # untyped
+class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any], PaysReward):  # type: ignore[misc]
     """Pays a reward specification to every agent of a parallel environment.
 
     All agents are scored in one batch, so they need equal observation and action spaces; agents
@@ -29,7 +31,8 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         seed: seed of reward models that draw random numbers.
 
     Raises:
-        RewardError: the agents' spaces differ.
+        RewardError: the agents' spaces differ; or a wrapper below changes rewards, or pays a reward
+            of ours already.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         task: TaskCard | None = None,
         seed: int = 0,
     ) -> None:
+        self._watch = watch_layers(env, "env", BaseParallelWrapper, _World)
         super().__init__(env)
         agents = env.possible_agents
         for kind in ("observation_space", "action_space"):
@@ -51,6 +55,7 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         self._slot_of = {agent: slot for slot, agent in enumerate(agents)}
         self.engine = engine_for(reward, len(agents), env_id=None, task=task, seed=seed)
         self._batched = self.engine.needs_transitions
+        self._check = ActionCheck(env.action_space(agents[0]), self.engine.steps_of)
         self._camera = Camera(env, self.engine.pictures) if self.engine.needs_frames else None
 
     def reset(
@@ -58,6 +63,8 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
     ) -> tuple[dict[Any, Any], dict[Any, dict[str, Any]]]:
         """Reset the world and begin an episode for every agent."""
         obs, infos = self.env.reset(seed=seed, options=options)
+        if self._watch is not None:
+            self._watch.forget()
         agents = list(obs)
         slots = np.array([self._slot_of[agent] for agent in agents])
         infos = {agent: dict(infos[agent]) for agent in infos}  # hosts may share one dict
@@ -69,7 +76,11 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
 
     def step(self, actions: dict[Any, Any]) -> Any:
         """Step the world and return the specified reward per live agent."""
+        for agent, action in actions.items():
+            self._check(action, self._slot_of[agent])
         obs, rewards, terminated, truncated, infos = self.env.step(actions)
+        if self._watch is not None:
+            self._watch.compare(_paid(rewards, self.env.possible_agents))
         agents = list(rewards)
         if not agents:
             return obs, rewards, terminated, truncated, infos
@@ -104,3 +115,16 @@ class DenseRewardParallel(BaseParallelWrapper[Any, Any, Any]):  # type: ignore[m
         """Close the world and the reward model."""
         self.env.close()
         self.engine.close()
+
+
+class _World(BaseParallelWrapper[Any, Any, Any], Purse):  # type: ignore[misc]  # untyped
+    """Remembers what a world paid its agents."""
+
+    def step(self, actions: dict[Any, Any]) -> Any:
+        result = self.env.step(actions)
+        self.put(_paid(result[1], self.env.possible_agents))
+        return result
+
+
+def _paid(rewards: dict[Any, Any], agents: list[Any]) -> Any:
+    return np.array([rewards.get(agent, 0.0) for agent in agents], dtype=np.float64)

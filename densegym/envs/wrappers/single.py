@@ -9,18 +9,20 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.actions import ActionCheck
 from densegym.envs.wrappers.common import (
     engine_for,
     frames_of,
     with_frames,
     write_rows,
 )
+from densegym.envs.wrappers.outcome import PaysReward, watch_env
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
 
 
-class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, PaysReward):
     """Pays a reward specification and keeps the world's own outcome in ``info``.
 
     Place it outside ``TimeLimit``, or it never learns of truncation; ``gym.make`` does so for
@@ -31,6 +33,9 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         reward: a reward specification; None reads ``reward`` from the env's own spec.
         task: the task card; None looks it up by the env's id.
         seed: seed of reward models that draw random numbers.
+
+    Raises:
+        RewardError: a wrapper below changes rewards, or pays a reward of ours already.
 
     Example:
         >>> import gymnasium, densegym
@@ -53,16 +58,20 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if reward is None and spec is not None:
             reward = spec.kwargs.get("reward")
         env_id = None if spec is None else spec.id
+        self._watch = watch_env(env)
         self.engine = engine_for(reward, 1, env_id=env_id, task=task, seed=seed)
         (shown,) = with_frames([env], self.engine, task or find_card(env_id))
         gym.Wrapper.__init__(self, shown)
         self._batched = self.engine.needs_transitions
+        self._check = ActionCheck(self.action_space, self.engine.steps_of)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the world and begin an episode of the reward model."""
         obs, info = self.env.reset(seed=seed, options=options)
+        if self._watch is not None:
+            self._watch.forget()
         batch = add_axis(obs) if self._batched else None
         frame = frames_of([info], self.engine)
         info = dict(info)
@@ -71,7 +80,10 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the world and return the specified reward."""
+        self._check(action)
         obs, env_reward, terminated, truncated, info = self.env.step(action)
+        if self._watch is not None:
+            self._watch.compare(env_reward)
         outcome = self.engine.advance(
             slot=self.engine.slots,
             action=add_axis(action) if self._batched else None,

@@ -10,8 +10,10 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
 from densegym.envs.tasks import find_card
+from densegym.envs.wrappers.actions import ActionCheck
 from densegym.envs.wrappers.common import engine_for, frames_of, refuse_frames, with_frames
 from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.envs.wrappers.outcome import PaysReward, watch_vector
 from densegym.reward_models.batch import replace_rows, take
 from densegym.reward_models.engine import Outcome, RewardEngine
 from densegym.reward_models.spec import RewardSpec
@@ -76,7 +78,7 @@ class _Stepped(NamedTuple):
     truncated: Bool
 
 
-class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
+class DenseRewardVector(VectorWrapper, RecordConstructorArgs, PaysReward):
     """Pays a reward specification with one batched model call per vector step.
 
     NEXT_STEP: the row after an episode's end ignores its action, so it pays 0 and begins the next
@@ -92,7 +94,8 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         engine: a ready engine for all sub-environments, made of the same reward.
 
     Raises:
-        RewardError: the reward looks at pictures that this host's worlds do not show.
+        RewardError: the reward looks at pictures that this host's worlds do not show; or a wrapper
+            below changes rewards, or pays a reward of ours already.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         engine: RewardEngine | None = None,
     ) -> None:
         RecordConstructorArgs.__init__(self, reward=reward, task=task, seed=seed)
+        self._watches = watch_vector(env)
         VectorWrapper.__init__(self, env)
         env_id = None if env.spec is None else env.spec.id
         self.engine = engine or engine_for(
@@ -114,6 +118,7 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         self.autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._first_seed = seed
         self._batched = self.engine.needs_transitions
+        self._check = ActionCheck(env.single_action_space, self.engine.steps_of, env.num_envs)
         self._ended: Bool = np.zeros(env.num_envs, dtype=np.bool_)
 
     def _show_frames(self, task: TaskCard | None) -> None:
@@ -137,13 +142,18 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs):
         mask = None if options is None else options.get("reset_mask")
         slots = self.engine.slots if mask is None else np.flatnonzero(mask)
         obs, info = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # lists too
+        for _, watch in self._watches:
+            watch.forget()
         self._ended[slots] = False
         self._begin(slots, obs, info)
         return obs, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step all lanes and return the specified rewards, (num_envs,) float64."""
+        self._check(actions)
         obs, env_reward, terminated, truncated, info = self.env.step(actions)
+        for rows, watch in self._watches:
+            watch.compare(env_reward[rows])
         stepped = _Stepped(actions, obs, env_reward, terminated, truncated)
         if self.autoreset is AutoresetMode.SAME_STEP:
             paid = self._same_step(stepped, info)

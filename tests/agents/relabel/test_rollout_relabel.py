@@ -23,6 +23,9 @@ from tests.agents.relabel.scripted import ENDS, Script, Scripted, lanes
 from tests.agents.relabel.spy import Spy
 from tests.toys import Redistribute
 
+# Rollouts are cut shorter than episodes on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:.* paid zeros for a rollout:RuntimeWarning")
+
 
 def learn(scripts: list[Script], rollouts: int, rows: int, learner=PPO, reward=None, **kwargs):
     as_dict = kwargs.pop("as_dict", False)
