@@ -130,6 +130,7 @@ class Reward(CombinedModel):
         self._labels = distinct([short_name(term.model.name) for term in self.terms])
         self._open = [LaneValues() for _ in self.terms]
         self._last = [LaneValues() for _ in self.terms]
+        self.memory = {"open": self._open, "last": self._last}
         first, *others = (term.traits() for term in self.terms)
         traits = first.joined(*others)
         if traits.when == "episode" and (
@@ -264,22 +265,6 @@ class Reward(CombinedModel):
         return tuple(
             name for label, terms in named for name in ([f"{label}.{t}" for t in terms] or [label])
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the models' states, which gates are open, and the last shares."""
-        kept = {"open": self._open, "last": self._last}
-        return {
-            **super().state_dict(),
-            **{name: [one.values.copy() for one in lanes] for name, lanes in kept.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the models' states, which gates are open, and the last shares."""
-        left = dict(state)
-        for name, lanes in (("open", self._open), ("last", self._last)):
-            for one, values in zip(lanes, left.pop(name), strict=True):
-                one.restore(values)
-        super().load_state_dict(left)
 
 
 def worth(model: RewardModel, scores: Scores) -> Float:

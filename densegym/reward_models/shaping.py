@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -57,6 +57,7 @@ class Shaped(RewardModel):
         )
         self._terminal_truncation = truncation == "terminal"
         self._phi = LaneValues()
+        self.memory = {"phi": self._phi}
 
     def begin(self, starts: Starts) -> None:
         """Keep Φ(s₀); an abstention counts zero."""
@@ -93,16 +94,6 @@ class Shaped(RewardModel):
         spoke = values.valid | ended
         parts = {"shaping": shaping, **values.terms}
         return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts=parts)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the kept potentials and the potential's own state."""
-        return {**super().state_dict(), "phi": self._phi.values.copy()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the kept potentials and the potential's own state."""
-        left = dict(state)
-        self._phi.restore(left.pop("phi"))
-        super().load_state_dict(left)
 
 
 class AdditiveUnsafe(RewardModel):

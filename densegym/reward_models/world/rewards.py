@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -79,6 +78,7 @@ class DelayedReward(RewardModel):
         self.children = (self._source,)
         self.traits = self.traits.replace(ends_at_success=self._source.traits.ends_at_success)
         self._sum = LaneValues()
+        self.memory = {"sum": self._sum}
 
     def begin(self, starts: Starts) -> None:
         """Start a new sum."""
@@ -91,13 +91,3 @@ class DelayedReward(RewardModel):
         ended = steps.terminated | steps.truncated
         paid: Float = np.where(ended, self._sum.values[steps.slot], 0.0)
         return Scores(reward=paid, valid=all_true(len(steps.slot)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the running sums."""
-        return {**super().state_dict(), "sum": self._sum.values.copy()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the running sums."""
-        left = dict(state)
-        self._sum.restore(left.pop("sum"))
-        super().load_state_dict(left)
