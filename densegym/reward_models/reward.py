@@ -6,7 +6,7 @@ itself, so that a gate or a pipeline may hold a whole sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -167,8 +167,6 @@ class Reward(CombinedModel):
             RewardError: a model returned a wrong shape or a non-finite reward, or abstained under
                 ``fallback="raise"``.
         """
-        if len(said) == 1:
-            return self._share(0, said[0], None, steps)
         answers, rows = iter(said), len(steps.slot)
         total, valid = np.zeros(rows), all_true(rows)
         parts: dict[str, Float] = {}
@@ -179,9 +177,8 @@ class Reward(CombinedModel):
                 return share
             total = total + share.reward
             valid = valid if share.valid is valid else valid & share.valid
-            parts |= {f"{label}.{name}": part for name, part in share.parts.items()} or {
-                label: share.reward
-            }
+            named = _named(label, share.parts)
+            parts |= zip(named, share.parts.values() or [share.reward], strict=True)
         return Scores(total, valid, parts)
 
     def _share(self, index: int, said: Scores, gate: Scores | None, steps: Steps) -> Scores:
@@ -231,8 +228,8 @@ class Reward(CombinedModel):
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float | None]:
         """Return the sum of the terms' credits, None where no term has any."""
         every = [
-            [None if credit is None else term.transformed(credit) for credit in said]
-            for term, said in ((term, term.model.finish(episodes)) for term in self.terms)
+            [None if c is None else term.transformed(c) for c in term.model.finish(episodes)]
+            for term in self.terms
         ]
         return [_added(credits) for credits in zip(*every, strict=True)]
 
@@ -259,12 +256,8 @@ class Reward(CombinedModel):
     def _term_names(self) -> tuple[str, ...]:
         if len(self.terms) == 1:
             return self.terms[0].model.traits.terms
-        named = (
-            (label, t.model.traits.terms) for label, t in zip(self._labels, self.terms, strict=True)
-        )
-        return tuple(
-            name for label, terms in named for name in ([f"{label}.{t}" for t in terms] or [label])
-        )
+        pairs = zip(self._labels, self.terms, strict=True)
+        return tuple(name for label, t in pairs for name in _named(label, t.model.traits.terms))
 
 
 def worth(model: RewardModel, scores: Scores) -> Float:
@@ -276,6 +269,11 @@ def worth(model: RewardModel, scores: Scores) -> Float:
         return scores.reward
     spoken: Float = np.where(scores.valid, scores.reward, 0.0)
     return spoken
+
+
+def _named(label: str, parts: Iterable[str]) -> list[str]:
+    """Return what the parts of a term are called where several terms are paid."""
+    return [f"{label}.{part}" for part in parts] or [label]
 
 
 def _added(credits: Sequence[Float | None]) -> Float | None:
