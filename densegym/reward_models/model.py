@@ -254,9 +254,7 @@ class FunctionReward(RewardModel):
     def score(self, steps: Steps) -> Scores:
         """Return the function's terms and their sum."""
         parts = self._function(steps)
-        total = np.zeros(len(steps.slot))
-        for part in parts.values():
-            total = total + part
+        total = sum(parts.values(), np.zeros(len(steps.slot)))
         return Scores(reward=total, valid=all_true(len(steps.slot)), parts=parts)
 
 
@@ -276,11 +274,7 @@ def reward(
         >>> forward.name
         'mine/forward-v1'
     """
-
-    def wrap(function: Callable[[Steps], Mapping[str, Float]]) -> FunctionReward:
-        return FunctionReward(name, function, terms)
-
-    return wrap
+    return lambda function: FunctionReward(name, function, terms)
 
 
 def _state_of(held: Any) -> Any:

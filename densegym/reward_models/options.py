@@ -81,14 +81,6 @@ def options_of(entry: RewardEntry) -> tuple[Option, ...]:
     return _read(entry.factory()).options
 
 
-def options_table(options: Iterable[Option]) -> str:
-    """Return options as a table in Markdown."""
-    rows = [("option", "type", "default", "meaning"), ("---",) * 4]
-    rows += [(f"`{o.name}`", f"`{o.type}`", f"`{o.default_text}`", o.meaning) for o in options]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
 def fields_of(given: Any) -> tuple[Option, ...]:
     """Return the fields of a dataclass, explained by its docstring and those it inherits.
 
