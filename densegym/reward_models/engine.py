@@ -193,7 +193,10 @@ class RewardEngine:
         )
         parts: Mapping[str, Float] = {}
         if self._rollout is None:
-            paid, spoke, parts = self._paid(self._timed(self.reward.score, steps), steps)
+            started = time.perf_counter()  # not by _timed, whose call would cost every step
+            scores = self.reward.score(steps)
+            self.usage.seconds += time.perf_counter() - started
+            paid, spoke, parts = self._paid(scores, steps)
         else:
             self._rollout.put(steps, self.pay.tick + 1)
             paid, spoke = np.zeros(len(slot)), _ones(len(slot))

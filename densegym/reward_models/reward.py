@@ -6,7 +6,7 @@ itself, so that a gate or a pipeline may hold a whole sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -167,6 +167,8 @@ class Reward(CombinedModel):
             RewardError: a model returned a wrong shape or a non-finite reward, or abstained under
                 ``fallback="raise"``.
         """
+        if len(said) == 1:
+            return self._share(0, said[0], None, steps)
         answers, rows = iter(said), len(steps.slot)
         total, valid = np.zeros(rows), all_true(rows)
         parts: dict[str, Float] = {}
@@ -177,8 +179,9 @@ class Reward(CombinedModel):
                 return share
             total = total + share.reward
             valid = valid if share.valid is valid else valid & share.valid
-            named = _named(label, share.parts)
-            parts |= zip(named, share.parts.values() or [share.reward], strict=True)
+            parts |= {f"{label}.{name}": part for name, part in share.parts.items()} or {
+                label: share.reward
+            }
         return Scores(total, valid, parts)
 
     def _share(self, index: int, said: Scores, gate: Scores | None, steps: Steps) -> Scores:
@@ -257,7 +260,10 @@ class Reward(CombinedModel):
         if len(self.terms) == 1:
             return self.terms[0].model.traits.terms
         pairs = zip(self._labels, self.terms, strict=True)
-        return tuple(name for label, t in pairs for name in _named(label, t.model.traits.terms))
+        every = ((label, term.model.traits.terms) for label, term in pairs)
+        return tuple(
+            name for label, names in every for name in ([f"{label}.{n}" for n in names] or [label])
+        )
 
 
 def worth(model: RewardModel, scores: Scores) -> Float:
@@ -269,11 +275,6 @@ def worth(model: RewardModel, scores: Scores) -> Float:
         return scores.reward
     spoken: Float = np.where(scores.valid, scores.reward, 0.0)
     return spoken
-
-
-def _named(label: str, parts: Iterable[str]) -> list[str]:
-    """Return what the parts of a term are called where several terms are paid."""
-    return [f"{label}.{part}" for part in parts] or [label]
 
 
 def _added(credits: Sequence[Float | None]) -> Float | None:
