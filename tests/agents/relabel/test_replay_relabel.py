@@ -130,11 +130,12 @@ def test_the_book_keeps_no_row_that_no_episode_needs(replay, monkeypatch):
     assert asked == [*range(1, 13)]
 
 
+@pytest.mark.parametrize("size", [5, 6])
 @pytest.mark.parametrize("stored", [[0, 1, 2, 3, 4], [0, 1, 3, 4, 6, 7, 8], [*range(13)]])
-def test_rows_are_found_by_tick(stored):
+def test_rows_are_found_by_tick(stored, size):
     """Whatever steps were stored nowhere, and however often the ring went round."""
     env = lanes([[(9, "terminated")] * 9], Exactly())
-    model = DQN("MlpPolicy", env, buffer_size=5, learning_starts=10**9, device="cpu")
+    model = DQN("MlpPolicy", env, buffer_size=size, learning_starts=10**9, device="cpu")
     attach(model, replay="patch")
     buffer, book = model.replay_buffer, env.engine.pay
     obs = env.reset()
@@ -145,7 +146,7 @@ def test_rows_are_found_by_tick(stored):
         obs = after
         ticks = np.arange(book.tick + 1)
         rows, mine = buffer.rows_of(ticks)
-        kept = [one for one in stored if one <= tick][-5:]
+        kept = [one for one in stored if one <= tick][-size:]
         assert ticks[mine].tolist() == kept
         assert buffer.ticks[rows[mine]].tolist() == kept
 
