@@ -125,6 +125,7 @@ def test_room_is_made_by_the_block_and_given_back_by_the_block(monkeypatch) -> N
         put(book, [0], [float(tick)], [0.0])
     book.begin(np.array([0]))
     book.forget(10**6)  # no later than the next tick
+    assert book.kept == 2
     put(book, [0], [14.0], [1.0])
     assert [column.tolist() for column in book.rows(np.array([14]))] == [[[14.0]], [[1.0]], [[1.0]]]
 
