@@ -118,6 +118,7 @@ class Counting(RewardModel):
     def __init__(self, abstains: bool = False) -> None:
         self.abstains = abstains
         self.count = LaneValues()
+        self.memory = {"count": self.count}
 
     def begin(self, starts: Starts) -> None:
         self.count.reset(starts.slot)
@@ -127,12 +128,6 @@ class Counting(RewardModel):
         count = self.count.values[steps.slot]
         valid = (count % 3 != 0) if self.abstains else all_true(len(count))
         return Scores(count, valid, {"count": count})
-
-    def state_dict(self):
-        return {"count": self.count.values.copy()}
-
-    def load_state_dict(self, state):
-        self.count.values = np.array(state["count"])
 
 
 class Height(Potential):
@@ -144,6 +139,7 @@ class Height(Potential):
     def __init__(self, abstains: bool = False) -> None:
         self.abstains = abstains
         self.best = LaneValues()
+        self.memory = {"best": self.best}
 
     def _value(self, obs):
         return np.tanh(obs[:, 0]) + np.exp(-np.square(obs[:, 2])) + 0.1 * obs[:, 1]
@@ -156,12 +152,6 @@ class Height(Potential):
         value = np.maximum(self._value(event.next_obs), 0.9 * self.best.values[event.slot])
         self.best.values[event.slot] = value
         return Values(value, (event.t % 4 != 2) if self.abstains else all_true(len(value)))
-
-    def state_dict(self):
-        return {"best": self.best.values.copy()}
-
-    def load_state_dict(self, state):
-        self.best.values = np.array(state["best"])
 
 
 class Redistribute(RewardModel):

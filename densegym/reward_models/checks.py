@@ -16,6 +16,7 @@ from gymnasium import Space
 from densegym.errors import RewardError
 from densegym.reward_models.batch import map_leaves, stack, take
 from densegym.reward_models.model import COSTS, Potential, RewardModel
+from densegym.reward_models.recording.recorder import EpisodeRecorder
 from densegym.reward_models.shaping import Shaped
 from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Episode, Info, Int, Need, Scores, Starts, Steps
@@ -60,21 +61,12 @@ class _Stream:
     def events(self, lanes: Int) -> list[Starts | Steps]:
         return [self.starts(lanes), *(self.steps(t, lanes) for t in range(len(self.action)))]
 
-    def episode(self, lane: int, length: int) -> Episode:
-        """Return the first ``length`` steps of a lane as an episode."""
-        column = [take(batch, np.array([lane])) for batch in self.obs[: length + 1]]
-        actions = [take(batch, np.array([lane])) for batch in self.action[:length]]
-        return Episode(
-            slot=lane,
-            obs=_joined(column),
-            action=_joined(actions),
-            env_reward=np.array([reward[lane] for reward in self.env_reward[:length]]),
-            dense_reward=np.zeros(length),
-            terminated=lane % 2 == 0,
-            info=[infos[lane] for infos in self.info[1 : length + 1]],
-            task="task",
-            start=self.info[0][lane],
-        )
+    def episodes(self, lanes: Int, length: int) -> list[Episode]:
+        """Return the first ``length`` steps of every lane, as they are recorded while played."""
+        recorder = EpisodeRecorder("task")
+        recorder.begin(self.starts(lanes))
+        ended = [recorder.record(self.steps(t, lanes), np.zeros(len(lanes))) for t in range(length)]
+        return ended[-1] or [*recorder.open_episodes()]
 
     def _frame(self, t: int, lanes: Int) -> Any:
         return None if self._frames is None else self._frames[t][lanes]
@@ -120,16 +112,18 @@ class RewardModelSuite:
     def test_it_declares_itself(self) -> None:
         """Its name, traits and children are what engines read."""
         model = self._make()
-        if not isinstance(model.traits, Traits) or not isinstance(model.name, str):
-            raise RewardError(f"{model!r} declares name {model.name!r} and traits {model.traits!r}")
-        if bool(Need.FRAME in model.traits.needs) != (model.traits.pictures is not None):
-            raise RewardError(
-                f'"{model.name}" declares pictures {model.traits.pictures} and needs '
-                f"{model.traits.needs}; Need.FRAME and pictures belong together"
-            )
+        name, traits = model.name, model.traits
+        _expect(
+            isinstance(traits, Traits) and isinstance(name, str),
+            f"{model!r} declares name {name!r} and traits {traits!r}",
+        )
+        _expect(
+            (Need.FRAME in traits.needs) == (traits.pictures is not None),
+            f'"{name}" declares pictures {traits.pictures} and needs {traits.needs}; Need.FRAME '
+            "and pictures belong together",
+        )
         strangers = [c for c in model.children if not isinstance(c, RewardModel | Potential)]
-        if strangers:
-            raise RewardError(f'"{model.name}" has children that are no models: {strangers}')
+        _expect(not strangers, f'"{name}" has children that are no models: {strangers}')
 
     def test_scores_are_one_finite_number_a_row(self) -> None:
         """Shapes, dtypes, finite valid rewards, terms as announced."""
@@ -159,13 +153,13 @@ class RewardModelSuite:
     def test_a_rollout_is_judged_as_its_steps(self) -> None:
         """``score_many`` answers as ``begin`` and ``score`` one by one."""
         model = self._make()
-        many = model.score_many(self._stream(model).events(np.arange(self.lanes)))
+        many = model.score_many(_Stream(self, model.traits).events(np.arange(self.lanes)))
         self._same("score_many differs from score", self._play(self._make()), many)
 
     def test_a_checkpoint_loses_nothing(self) -> None:
         """A model that was restored in the middle goes on as the first one would."""
         first, lanes, middle = self._make(), np.arange(self.lanes), self.length // 2
-        stream = self._stream(first)
+        stream = _Stream(self, first.traits)
         first.begin(stream.starts(lanes))
         for t in range(middle):
             first.score(stream.steps(t, lanes))
@@ -181,13 +175,12 @@ class RewardModelSuite:
         model, every = self._make(), np.arange(self.lanes)
         if model.traits.when != "episode":
             return
-        stream = self._stream(model)
+        stream = _Stream(self, model.traits)
         self._play(model)
-        episodes = [stream.episode(lane, self.length) for lane in every.tolist()]
-        credits = model.finish(episodes)
-        if len(credits) != self.lanes:
-            raise RewardError(f'"{model.name}" returned {len(credits)} credits of {self.lanes}')
-        prefix = model.estimate(stream.episode(0, 3))
+        credits = model.finish(stream.episodes(every, self.length))
+        complaint = f'"{model.name}" returned {len(credits)} credits of {self.lanes}'
+        _expect(len(credits) == self.lanes, complaint)
+        prefix = model.estimate(stream.episodes(every[:1], 3)[0])
         for credit, length in [*((one, self.length) for one in credits), (prefix, 3)]:
             self._check_numbers(model, "credits", credit, (length,))
         if model.traits.markov:
@@ -200,8 +193,8 @@ class RewardModelSuite:
         model = self._make()
         self._play(model)
         for name, value in model.metrics().items():
-            if not isinstance(value, float) or (name in COSTS and value < 0.0):
-                raise RewardError(f'"{model.name}" counts {name} as {value!r}; expected a float')
+            counted = isinstance(value, float) and (name not in COSTS or value >= 0.0)
+            _expect(counted, f'"{model.name}" counts {name} as {value!r}; expected a float')
 
     def test_it_can_be_closed_twice(self) -> None:
         """``close`` gives back what is held, and does not mind that it is gone."""
@@ -213,15 +206,13 @@ class RewardModelSuite:
         made = self.make()
         if isinstance(made, Potential):
             return Shaped(made)
-        if not isinstance(made, RewardModel):
-            raise RewardError(f"{made!r} is neither a RewardModel nor a Potential")
+        kind = f"{made!r} is neither a RewardModel nor a Potential"
+        _expect(isinstance(made, RewardModel), kind)
         return made
 
-    def _stream(self, model: RewardModel) -> _Stream:
-        return _Stream(self, model.traits)
-
     def _play(self, model: RewardModel, lanes: Int | None = None) -> list[Scores]:
-        stream, rows = self._stream(model), np.arange(self.lanes) if lanes is None else lanes
+        rows = np.arange(self.lanes) if lanes is None else lanes
+        stream = _Stream(self, model.traits)
         model.begin(stream.starts(rows))
         return [self._score(model, stream.steps(t, rows)) for t in range(self.length)]
 
@@ -229,53 +220,46 @@ class RewardModelSuite:
         seen = (steps.obs, steps.action, steps.next_obs, steps.env_reward)
         before = copy.deepcopy(seen)
         scores = model.score(steps)
-        map_leaves(lambda a, b: _untouched(model.name, a, b), before, seen)
+        complaint = f'"{model.name}" changed its inputs; copy an array before writing to it'
+        map_leaves(lambda a, b: _expect(np.array_equal(a, b), complaint), before, seen)
         return scores
 
     def _check_scores(self, model: RewardModel, scores: Scores) -> None:
-        rows = (self.lanes,)
-        for label, column in {
-            "reward": scores.reward,
-            "valid": scores.valid,
-            **scores.parts,
-        }.items():
-            if np.shape(column) != rows:
-                raise RewardError(
-                    f'"{model.name}": {label} has shape {np.shape(column)}, expected {rows}'
-                )
-        if scores.reward.dtype != np.float64 or scores.valid.dtype != np.bool_:
-            raise RewardError(
-                f'"{model.name}": reward is {scores.reward.dtype} and valid {scores.valid.dtype}; '
-                "expected float64 and bool"
-            )
-        if not np.isfinite(scores.reward[scores.valid]).all():
-            raise RewardError(f'"{model.name}" returned a non-finite reward on a valid row')
-        announced = model.traits.terms
-        if announced and tuple(scores.parts) != announced:
-            raise RewardError(
-                f'"{model.name}" announces terms {announced} but returned {tuple(scores.parts)}'
-            )
+        name, rows = f'"{model.name}"', (self.lanes,)
+        reward, valid, parts = scores
+        for label, column in {"reward": reward, "valid": valid, **parts}.items():
+            shape = np.shape(column)
+            _expect(shape == rows, f"{name}: {label} has shape {shape}, expected {rows}")
+        kinds = (
+            f"{name}: reward is {reward.dtype} and valid {valid.dtype}; expected float64 and bool"
+        )
+        _expect(reward.dtype == np.float64 and valid.dtype == np.bool_, kinds)
+        finite = np.isfinite(reward[valid]).all()
+        _expect(finite, f"{name} returned a non-finite reward on a valid row")
+        announced, told = model.traits.terms, tuple(parts)
+        complaint = f"{name} announces terms {announced} but returned {told}"
+        _expect(not announced or told == announced, complaint)
 
     def _check_numbers(
         self, model: RewardModel, what: str, given: Any, shape: tuple[int, ...]
     ) -> None:
-        if given is None:
-            return
-        numbers = np.asarray(given, dtype=np.float64)
-        if numbers.shape != shape or not np.isfinite(numbers).all():
-            raise RewardError(
-                f'"{model.name}": {what} of shape {numbers.shape} with '
-                f"{np.count_nonzero(~np.isfinite(numbers))} non-finite entries; expected {shape}"
+        if given is not None:
+            numbers = np.asarray(given, dtype=np.float64)
+            wrong = np.count_nonzero(~np.isfinite(numbers))
+            _expect(
+                numbers.shape == shape and not wrong,
+                f'"{model.name}": {what} of shape {numbers.shape} with {wrong} non-finite '
+                f"entries; expected {shape}",
             )
 
     def _same(self, complaint: str, first: Sequence[Scores], second: Sequence[Scores]) -> None:
         for t, (one, other) in enumerate(zip(first, second, strict=True)):
             close = np.allclose(one.reward, other.reward, equal_nan=True, **TOLERANCE)
-            if not close or not np.array_equal(one.valid, other.valid):
-                raise RewardError(
-                    f'"{self._make().name}": {complaint}; step {t}: {one.reward} against '
-                    f"{other.reward}"
-                )
+            _expect(
+                close and np.array_equal(one.valid, other.valid),
+                f'"{self._make().name}": {complaint}; step {t}: {one.reward} against '
+                f"{other.reward}",
+            )
 
 
 def check_reward_model(
@@ -304,17 +288,10 @@ def check_reward_model(
     Raises:
         RewardError: a rule is broken; the message says which.
     """
-
-    class Suite(RewardModelSuite):
-        def make(self) -> RewardModel | Potential:
-            return factory()
-
-        def info(self, rng: np.random.Generator) -> Info:
-            return info(rng)
-
-    suite = Suite()
-    suite.observation_space, suite.action_space = observation_space, action_space
-    suite.lanes, suite.length, suite.seed, suite.rows_apart = lanes, length, seed, rows_apart
+    given = {"observation_space": observation_space, "action_space": action_space, "seed": seed}
+    sizes = {"lanes": lanes, "length": length, "rows_apart": rows_apart}
+    asked = {"make": staticmethod(factory), "info": staticmethod(info)}
+    suite: RewardModelSuite = type("Suite", (RewardModelSuite,), {**given, **sizes, **asked})()
     for rule in suite.rules:
         getattr(suite, rule)()
 
@@ -334,20 +311,9 @@ def _batch(space: Space[Any], lanes: int) -> Any:
     )
 
 
-def _joined(batches: Sequence[Any]) -> Any:
-    return map_leaves(
-        lambda *leaves: (
-            [text for leaf in leaves for text in leaf]
-            if isinstance(leaves[0], list)
-            else np.concatenate(leaves)
-        ),
-        *batches,
-    )
-
-
-def _untouched(name: str, before: Any, after: Any) -> None:
-    if not np.array_equal(before, after):
-        raise RewardError(f'"{name}" changed its inputs; copy an array before writing to it')
+def _expect(kept: Any, complaint: str) -> None:
+    if not kept:
+        raise RewardError(complaint)
 
 
 def _permuted(scores: Scores, order: Int) -> Scores:

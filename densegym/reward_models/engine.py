@@ -155,9 +155,7 @@ class RewardEngine:
         if self._hindsight is not None:
             self._hindsight.begin(starts)
         if self._rollout is None:
-            started = time.perf_counter()
-            self.reward.begin(starts)
-            self.usage.seconds += time.perf_counter() - started
+            self._timed(self.reward.begin, starts)
         else:
             self._rollout.put(starts, self.pay.tick)
         zeros = np.zeros(len(slot))
@@ -200,7 +198,7 @@ class RewardEngine:
         )
         parts: Mapping[str, Float] = {}
         if self._rollout is None:
-            started = time.perf_counter()
+            started = time.perf_counter()  # not by _timed, whose call would cost every step
             scores = self.reward.score(steps)
             self.usage.seconds += time.perf_counter() - started
             paid, spoke, parts = self._paid(scores, steps)
@@ -227,18 +225,14 @@ class RewardEngine:
         if self._rollout is not None:
             known += self._judge_rollout()
         if provisional and self._hindsight is not None:
-            started = time.perf_counter()
-            opened = self._hindsight.open_credits()
-            self.usage.seconds += time.perf_counter() - started
+            opened = self._timed(self._hindsight.open_credits)
             known += [self._settled(slot, worth) for slot, worth in opened]
         return known
 
     def _judge_rollout(self) -> list[Late]:
         assert self._rollout is not None
         events = self._rollout.take()
-        started = time.perf_counter()
-        scores = iter(self.reward.score_many([event for event, _ in events]))
-        self.usage.seconds += time.perf_counter() - started
+        scores = iter(self._timed(self.reward.score_many, [event for event, _ in events]))
         known = []
         for event, tick in events:
             if isinstance(event, Steps):
@@ -255,12 +249,17 @@ class RewardEngine:
     def _finish(self, steps: Steps, paid: Float) -> list[tuple[int, Float]]:
         """Return the credits of episodes that the batch ended; pay them where somebody does."""
         assert self._hindsight is not None
-        started = time.perf_counter()
-        finished = self._hindsight.finish(steps, paid)
-        self.usage.seconds += time.perf_counter() - started
+        finished = self._timed(self._hindsight.finish, steps, paid)
         if self.payer == "late":
             self._late += [self._settled(slot, worth) for slot, worth, _ in finished]
         return [(slot, worth) for slot, worth, spoken in finished if spoken]
+
+    def _timed(self, ask: Callable[..., Any], *about: Any) -> Any:
+        """Return what the models answer; the time they take is part of the usage."""
+        started = time.perf_counter()
+        answer = ask(*about)
+        self.usage.seconds += time.perf_counter() - started
+        return answer
 
     def _settled(self, slot: int, worth: Float) -> Late:
         tick = np.arange(self.pay.tick + 1 - len(worth), self.pay.tick + 1)
@@ -316,9 +315,12 @@ class RewardEngine:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the reward's state, usage and tick; lanes start afresh after a checkpoint."""
-        usage = dataclasses.asdict(self.usage)
-        kept = {"usage": usage, "pay": self.pay.state_dict()}
-        return {"name": self.reward.name, "reward": self.reward.state_dict(), **kept}
+        return {
+            "name": self.reward.name,
+            "reward": self.reward.state_dict(),
+            "usage": dataclasses.asdict(self.usage),
+            "pay": self.pay.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the reward's state, usage and tick.

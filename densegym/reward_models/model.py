@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -28,11 +29,14 @@ class _Declared(ABC):
         name: with version, e.g. ``"authored/button-press-v1"``.
         traits: what it declares.
         children: the models and potentials inside it.
+        memory: what it remembers itself, under the names that a checkpoint keeps it by: one holder
+            of values, such as ``LaneValues``, or a list of them.
     """
 
     name: str = "reward"
     traits: Traits
     children: tuple[_Declared, ...] = ()
+    memory: Mapping[str, Any] = MappingProxyType({})
     _pairs: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Methods that must answer alike: who defines the first below the second defines both."""
 
@@ -84,10 +88,12 @@ class _Declared(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that must survive a checkpoint, as arrays and plain values.
 
-        By default the children's states; who keeps more adds it to ``super().state_dict()``.
+        By default the memory and the children's states; who keeps more adds it to
+        ``super().state_dict()``.
         """
-        states = [child.state_dict() for child in self.children]
-        return {"children": states} if any(states) else {}
+        kept = {key: _state_of(held) for key, held in self.memory.items()}
+        states = _state_of(self.children)
+        return {**kept, "children": states} if any(states) else kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned; who keeps more takes it out before ``super()``.
@@ -95,10 +101,9 @@ class _Declared(ABC):
         Raises:
             ValueError: something is left that this model cannot hold.
         """
-        left = dict(state)
-        states = left.pop("children", [{} for _ in self.children])
-        for child, kept in zip(self.children, states, strict=True):
-            child.load_state_dict(kept)
+        left = {"children": [{} for _ in self.children], **state}
+        for key, held in {"children": self.children, **self.memory}.items():
+            _restore(held, left.pop(key))
         if left:
             raise ValueError(f"{self.name} cannot hold the state {sorted(left)}")
 
@@ -225,9 +230,13 @@ class LaneValues:
             self.values = np.concatenate([self.values, np.zeros(missing)])
         self.values[slot] = value
 
-    def restore(self, values: Any) -> None:
+    def state_dict(self) -> Float:
+        """Return a copy of the values."""
+        return self.values.copy()
+
+    def load_state_dict(self, values: Any) -> None:
         """Set all slots to a copy of ``values``."""
-        self.values = np.asarray(values, dtype=np.float64).copy()
+        self.values = np.array(values, dtype=np.float64)
 
 
 class FunctionReward(RewardModel):
@@ -245,9 +254,7 @@ class FunctionReward(RewardModel):
     def score(self, steps: Steps) -> Scores:
         """Return the function's terms and their sum."""
         parts = self._function(steps)
-        total = np.zeros(len(steps.slot))
-        for part in parts.values():
-            total = total + part
+        total = sum(parts.values(), np.zeros(len(steps.slot)))
         return Scores(reward=total, valid=all_true(len(steps.slot)), parts=parts)
 
 
@@ -267,11 +274,17 @@ def reward(
         >>> forward.name
         'mine/forward-v1'
     """
+    return lambda function: FunctionReward(name, function, terms)
 
-    def wrap(function: Callable[[Steps], Mapping[str, Float]]) -> FunctionReward:
-        return FunctionReward(name, function, terms)
 
-    return wrap
+def _state_of(held: Any) -> Any:
+    return [one.state_dict() for one in held] if isinstance(held, Sequence) else held.state_dict()
+
+
+def _restore(held: Any, state: Any) -> None:
+    pairs = zip(held, state, strict=True) if isinstance(held, Sequence) else [(held, state)]
+    for one, kept in pairs:
+        one.load_state_dict(kept)
 
 
 def walk(model: _Declared) -> list[_Declared]:

@@ -81,14 +81,6 @@ def options_of(entry: RewardEntry) -> tuple[Option, ...]:
     return _read(entry.factory()).options
 
 
-def options_table(options: Iterable[Option]) -> str:
-    """Return options as a table in Markdown."""
-    rows = [("option", "type", "default", "meaning"), ("---",) * 4]
-    rows += [(f"`{o.name}`", f"`{o.type}`", f"`{o.default_text}`", o.meaning) for o in options]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
 def fields_of(given: Any) -> tuple[Option, ...]:
     """Return the fields of a dataclass, explained by its docstring and those it inherits.
 
@@ -107,6 +99,38 @@ def fields_of(given: Any) -> tuple[Option, ...]:
         for item in dataclasses.fields(kind)
         if item.init
     )
+
+
+def stated(options: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass of options that are plain values, as checkpoints keep them.
+
+    What is made in code, such as a program's object, is left out.
+    """
+    plain = (bool, int, float, str, type(None))
+    named = {item.name: getattr(options, item.name) for item in dataclasses.fields(options)}
+    return {name: value for name, value in named.items() if isinstance(value, plain)}
+
+
+def check_stated(name: str, kept: Mapping[str, Any], options: Any) -> None:
+    """Check that weights are read under the options they were fitted with.
+
+    Args:
+        name: of the reward, for the error.
+        kept: what ``stated`` returned beside the weights; options that it does not name may have
+            any value.
+        options: of the model that is to hold them.
+
+    Raises:
+        RewardError: an option has another value; says what to write.
+    """
+    now = stated(options)
+    changed = {key: value for key, value in kept.items() if key in now and now[key] != value}
+    if changed:
+        given = ", ".join(f"{key}={now[key]!r}" for key in changed)
+        raise RewardError(
+            f'the checkpoint of "{name}" was made with other options; given {given}. Write '
+            f"{json.dumps({'model': name, **changed})}."
+        )
 
 
 def build(

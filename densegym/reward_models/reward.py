@@ -130,6 +130,7 @@ class Reward(CombinedModel):
         self._labels = distinct([short_name(term.model.name) for term in self.terms])
         self._open = [LaneValues() for _ in self.terms]
         self._last = [LaneValues() for _ in self.terms]
+        self.memory = {"open": self._open, "last": self._last}
         first, *others = (term.traits() for term in self.terms)
         traits = first.joined(*others)
         if traits.when == "episode" and (
@@ -230,8 +231,8 @@ class Reward(CombinedModel):
     def finish(self, episodes: Sequence[Episode]) -> Sequence[Float | None]:
         """Return the sum of the terms' credits, None where no term has any."""
         every = [
-            [None if credit is None else term.transformed(credit) for credit in said]
-            for term, said in ((term, term.model.finish(episodes)) for term in self.terms)
+            [None if c is None else term.transformed(c) for c in term.model.finish(episodes)]
+            for term in self.terms
         ]
         return [_added(credits) for credits in zip(*every, strict=True)]
 
@@ -258,28 +259,11 @@ class Reward(CombinedModel):
     def _term_names(self) -> tuple[str, ...]:
         if len(self.terms) == 1:
             return self.terms[0].model.traits.terms
-        named = (
-            (label, t.model.traits.terms) for label, t in zip(self._labels, self.terms, strict=True)
-        )
+        pairs = zip(self._labels, self.terms, strict=True)
+        every = ((label, term.model.traits.terms) for label, term in pairs)
         return tuple(
-            name for label, terms in named for name in ([f"{label}.{t}" for t in terms] or [label])
+            name for label, names in every for name in ([f"{label}.{n}" for n in names] or [label])
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the models' states, which gates are open, and the last shares."""
-        kept = {"open": self._open, "last": self._last}
-        return {
-            **super().state_dict(),
-            **{name: [one.values.copy() for one in lanes] for name, lanes in kept.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the models' states, which gates are open, and the last shares."""
-        left = dict(state)
-        for name, lanes in (("open", self._open), ("last", self._last)):
-            for one, values in zip(lanes, left.pop(name), strict=True):
-                one.restore(values)
-        super().load_state_dict(left)
 
 
 def worth(model: RewardModel, scores: Scores) -> Float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,51 @@ from densegym.reward_models.traits import Promises, Traits
 from densegym.reward_models.types import Scores, Starts, Steps, Values
 
 
-class Shaped(RewardModel):
+class Paying(RewardModel):
+    """What pays a potential; subclasses define ``_pay``.
+
+    Args:
+        potential: values states.
+
+    Attributes:
+        latest: Φ (B,) of the states entered last, as the potential said it, for displays.
+    """
+
+    traits: Traits
+    latest: Values
+
+    def __init__(self, potential: Potential) -> None:
+        self.potential = potential
+        self.children = (potential,)
+        self.name = potential.name
+
+    def begin(self, starts: Starts) -> None:
+        """Let the potential see the first states."""
+        self._begin(starts, self.potential.value(starts))
+
+    def score(self, steps: Steps) -> Scores:
+        """Return what the successors' Φ is worth."""
+        return self._pay(steps, self.potential.value(steps))
+
+    def score_many(self, events: Sequence[Event]) -> list[Scores]:
+        """Return it for a whole rollout, the potential asked once."""
+        scores = []
+        for event, values in zip(events, self.potential.values(events), strict=True):
+            if isinstance(event, Starts):
+                self._begin(event, values)
+            else:
+                scores.append(self._pay(event, values))
+        return scores
+
+    def _begin(self, starts: Starts, values: Values) -> None:
+        self.latest = values
+
+    @abstractmethod
+    def _pay(self, steps: Steps, values: Values) -> Scores:
+        """Return what Φ of the successors is worth, and keep it as ``latest``."""
+
+
+class Shaped(Paying):
     """Potential-based shaping F = γΦ(s') − Φ(s), which leaves the optimal policies as they were.
 
     Φ is evaluated when a state is entered and that number is subtracted later, so a potential
@@ -26,13 +71,7 @@ class Shaped(RewardModel):
         gamma: the learner's discount; training refuses another.
         truncation: ``"bootstrap"`` keeps Φ(s_T) at a time limit, ``"terminal"`` sets it to 0 for
             learners that treat the limit as an end.
-
-    Attributes:
-        latest: Φ (B,) of the states entered last, as the potential said it, for displays.
     """
-
-    traits: Traits
-    latest: Values
 
     def __init__(
         self,
@@ -45,9 +84,7 @@ class Shaped(RewardModel):
             raise RewardError(f"gamma is in (0, 1]; given {gamma}")
         if truncation not in ("bootstrap", "terminal"):
             raise RewardError(f'truncation is "bootstrap" or "terminal"; given {truncation!r}')
-        self.potential = potential
-        self.children = (potential,)
-        self.name = potential.name
+        super().__init__(potential)
         self.gamma = float(gamma)
         self.traits = potential.traits.replace(
             mode="shape",
@@ -57,30 +94,15 @@ class Shaped(RewardModel):
         )
         self._terminal_truncation = truncation == "terminal"
         self._phi = LaneValues()
-
-    def begin(self, starts: Starts) -> None:
-        """Keep Φ(s₀); an abstention counts zero."""
-        self._begin(starts, self.potential.value(starts))
-
-    def score(self, steps: Steps) -> Scores:
-        """Return F for every row."""
-        return self._shape(steps, self.potential.value(steps))
-
-    def score_many(self, events: Sequence[Event]) -> list[Scores]:
-        """Return F for a whole rollout, the potential asked once."""
-        scores = []
-        for event, values in zip(events, self.potential.values(events), strict=True):
-            if isinstance(event, Starts):
-                self._begin(event, values)
-            else:
-                scores.append(self._shape(event, values))
-        return scores
+        self.memory = {"phi": self._phi}
 
     def _begin(self, starts: Starts, values: Values) -> None:
+        """Keep Φ(s₀); an abstention counts zero."""
         self.latest = values
         self._phi.reset(starts.slot, np.where(values.valid, values.phi, 0.0))
 
-    def _shape(self, steps: Steps, values: Values) -> Scores:
+    def _pay(self, steps: Steps, values: Values) -> Scores:
+        """Return F for every row."""
         self.latest = values
         ended = steps.terminated
         if self._terminal_truncation:
@@ -94,52 +116,21 @@ class Shaped(RewardModel):
         parts = {"shaping": shaping, **values.terms}
         return Scores(reward=np.where(spoke, shaping, 0.0), valid=spoke, parts=parts)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the kept potentials and the potential's own state."""
-        return {**super().state_dict(), "phi": self._phi.values.copy()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the kept potentials and the potential's own state."""
-        left = dict(state)
-        self._phi.restore(left.pop("phi"))
-        super().load_state_dict(left)
-
-
-class AdditiveUnsafe(RewardModel):
+class AdditiveUnsafe(Paying):
     """Pays Φ(s') itself at every step, which an agent can exploit by standing still on a height.
 
     Exists only as the column that shows what that does; use ``Shaped``.
     """
 
-    traits: Traits
-    latest: Values
-
     def __init__(self, potential: Potential) -> None:
-        self.potential = potential
-        self.children = (potential,)
-        self.name = potential.name
+        super().__init__(potential)
         self.traits = potential.traits.replace(
             mode="additive_unsafe", terms=("potential", *potential.traits.terms)
         )
 
-    def begin(self, starts: Starts) -> None:
-        """Let the potential see the first states."""
-        self.latest = self.potential.value(starts)
-
-    def score(self, steps: Steps) -> Scores:
-        """Return Φ of the successor."""
-        return self._pay(self.potential.value(steps))
-
-    def score_many(self, events: Sequence[Event]) -> list[Scores]:
-        """Return Φ for a whole rollout, the potential asked once."""
-        values = zip(events, self.potential.values(events), strict=True)
-        return [self._pay(one) for event, one in values if isinstance(event, Steps)]
-
-    def _pay(self, values: Values) -> Scores:
+    def _pay(self, steps: Steps, values: Values) -> Scores:
+        """Return Φ of the successors."""
         self.latest = values
         phi, valid, terms = values
         return Scores(np.where(valid, phi, 0.0), valid, {"potential": phi, **terms})
-
-
-Paying = Shaped | AdditiveUnsafe
-"""What pays a potential."""

@@ -164,6 +164,46 @@ def test_promises_follow_what_is_done_to_the_pay(how: str, bounds: tuple[float, 
     assert COMBINED[how](leaf_for(how)).traits.promises.bounds == bounds
 
 
+def test_a_sum_promises_and_wishes_what_its_parts_do() -> None:
+    step, low = Promises(bounds=(-1.0, 2.0)), Promises(bounds=(-3.0, 0.5))
+    late = Promises("episode", causal=False, conserves="return", bounds=(0.0, 1.0))
+    assert step.joined() is step
+    assert step.joined(low) == Promises(bounds=(-4.0, 2.5))
+    assert step.joined(late) == Promises("episode", causal=False, bounds=(-1.0, 3.0))
+    assert late.joined(Promises("episode")).causal is False
+    for wishes, expected in {
+        (None, None): None,
+        (None, True): True,
+        (True, True): True,
+        (True, False): False,
+        (False, None): False,
+    }.items():
+        one, other = (Traits(ends_at_success=wish) for wish in wishes)
+        assert one.joined(other).ends_at_success is other.joined(one).ends_at_success is expected
+    markov, episodic = Traits(when="episode", markov=True), Traits(when="episode")
+    assert markov.joined(Traits()).markov
+    assert not markov.joined(episodic).markov
+    assert not Traits(markov=True).joined(Traits()).markov
+    assert Traits(when="rollout").joined(Traits()).when == "rollout"
+    assert Traits(when="rollout").joined(episodic, Traits()).when == "episode"
+
+
+def test_what_is_done_to_pay_is_done_to_its_promises() -> None:
+    kept = Promises(conserves="potential", bounds=(-2.0, 4.0))
+    assert kept.scaled(1.0) is kept
+    assert kept.scaled(-0.5) == Promises(conserves="potential", bounds=(-2.0, 1.0))
+    assert Promises(bounds=(-np.inf, np.inf)).scaled(0.0).bounds == (0.0, 0.0)
+    whole = Promises("episode", causal=False, conserves="return")
+    assert whole.scaled(2.0).conserves == "none"
+    assert whole.scaled(1.0).conserves == "return"
+    assert kept.clipped(-1.0, 9.0) == Promises(bounds=(-1.0, 4.0))
+    assert Promises(bounds=(5.0, 6.0)).clipped(0.0, 1.0).bounds == (1.0, 1.0)
+    assert Promises(bounds=(1.0, 4.0)).gated() == Promises(bounds=(0.0, 4.0))
+    assert Promises(bounds=(-4.0, -1.0)).gated().bounds == (-4.0, 0.0)
+    with pytest.raises(ValueError, match="not causal"):
+        Promises(causal=False)
+
+
 def test_only_what_adds_nothing_to_the_return_conserves_it() -> None:
     kept = Promises("episode", causal=False, conserves="return")
     credit = Leaf(Traits(when="episode", promises=kept))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import densegym
 from densegym.envs.nethack.layer import NetHackEnv
 from densegym.envs.nethack.messages import Lines, decode
-from densegym.envs.nethack.progression import Progress, progression
+from densegym.envs.nethack.progression import ProgressionTracker, progression
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.intrinsic.canonical import step_captions
@@ -161,7 +161,7 @@ def test_a_key_sequence_that_never_ends_is_an_error() -> None:
 def test_progression_is_monotone_and_marks_are_met_once() -> None:
     assert (progression(1, 1), progression(2, 1), progression(1, 2)) == (0.0, 0.0154, 0.0185)
     assert (progression(50, 1), progression(99, 1)) == (0.8068, 0.8068)
-    progress, blstats = Progress(), np.zeros(27, np.int64)
+    progress, blstats = ProgressionTracker(), np.zeros(27, np.int64)
     blstats[[12, 18]] = 1
     assert progress.update(blstats) == ()
     blstats[12] = 3

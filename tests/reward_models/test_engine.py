@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.reward import Reward
 from densegym.reward_models.traits import Traits
-from densegym.reward_models.types import Scores
+from densegym.reward_models.types import Need, Scores, Starts
 from tests.toys import CARD, Counting, Redistribute, Wander
 
 
@@ -93,6 +95,9 @@ def test_add_pays_on_top_of_the_world() -> None:
     ("model", "complaint"),
     [
         (Says([1.0, 2.0], [True, True]), r"shape \(2,\).*batch of 1 steps; expected \(1,\)"),
+        (Says([1.0], [True, True]), r"valid of shape \(2,\)"),
+        (Says([1.0], True), r"valid of shape \(\)"),
+        (Says(1.0, [True]), r"reward of shape \(\)"),
         (Says([np.nan], [True]), "returned nan in lane 0 at step 0"),
         (Says([np.inf], [True], {"a": np.ones(1), "b": np.array([np.inf])}), r"inf \(term b\)"),
         (Says([-np.inf], [True]), "finite"),
@@ -222,3 +227,76 @@ def test_a_deferred_reward_pays_a_rollout_as_it_would_have_paid_its_steps() -> N
     assert once.pop_sums() == stepwise.pop_sums()
     assert (once.usage.steps, once.usage.abstentions) == (5, 1)
     assert once.late() == []
+
+
+def test_seconds_are_those_inside_the_models(monkeypatch) -> None:
+    clock = iter([100.0, 101.0, 200.0, 200.5, 300.0, 304.0, 400.0, 402.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    engine = begun(Counting())  # the first two
+    advance(engine)
+    assert engine.usage.seconds == 1.5
+    late = RewardEngine(Reward(Reward.of(Counting()).terms, deferred=True), 1)
+    late.collect()
+    begin(late)
+    advance(late)
+    late.late()
+    assert late.usage.seconds == 4.0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tasks_sentence_is_told_to_those_who_need_it(count: int) -> None:
+    told: list[Starts] = []
+
+    class Listening(Counting):
+        def begin(self, starts: Starts) -> None:
+            told.append(starts)
+            super().begin(starts)
+
+    for needs, tasks in ((Need.OBS, ()), (Need.OBS | Need.TASK, ["push"] * count)):
+        model = Listening()
+        model.traits = model.traits.replace(needs=needs)
+        engine = RewardEngine(model, count, task="push")
+        engine.begin(engine.slots, np.zeros((count, 3)), [{}] * count)
+        assert told[-1].task == tasks
+        assert not engine.needs_frames
+        assert engine.needs_transitions
+
+
+def test_a_reward_of_steps_pays_at_once_although_somebody_pays_late() -> None:
+    engine = RewardEngine(Counting(), 1)
+    engine.collect()
+    begin(engine)
+    assert advance(engine).reward[0] == 1.0
+    assert engine.late() == []
+
+
+def test_rows_that_stepped_alone_are_counted_alone() -> None:
+    model = Counting(abstains=True)
+    engine = RewardEngine(model, 4)
+    engine.begin(engine.slots, np.zeros((4, 3)), [{}] * 4)
+    zeros = np.zeros(4)
+    for slot in ([0, 1, 2, 3], [0, 2], [0, 1, 2, 3], [1]):
+        rows = len(slot)
+        outcome = engine.advance(
+            slot=engine.slots if rows == 4 else np.array(slot),
+            action=np.zeros((rows, 2)),
+            next_obs=np.zeros((rows, 3)),
+            env_reward=zeros[:rows] + 0.5,
+            terminated=np.zeros(rows, dtype=bool),
+            truncated=np.zeros(rows, dtype=bool),
+            info=[{}] * rows,
+        )
+    assert outcome.columns[4].tolist() == [3.0]  # of lane 1: 1 and 2, and silence on the third
+    assert outcome.columns[3].tolist() == [1.5]
+    assert engine.pay.return_dense.tolist() == [3.0, 3.0, 3.0, 3.0]
+    assert (engine.usage.steps, engine.usage.abstentions) == (11, 3)
+    sums = engine.pop_sums()
+    assert (sums["reward/env"], sums["reward/valid"]) == (5.5, 8.0)
+
+
+def test_shared_ones_cannot_be_written_to() -> None:
+    outcome = advance(begun(Counting()))
+    with pytest.raises(ValueError, match="read-only"):
+        outcome.columns[2][0] = 0.0
+    outcome.reward[0] = 7.0  # SB3 adds values to what it is handed
+    assert outcome.columns[1][0] == 1.0

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.model import FunctionReward, Potential, RewardModel, walk
+from densegym.reward_models.checks import RewardModelSuite
+from densegym.reward_models.model import FunctionReward, Potential, RewardModel, short_name, walk
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.reward import Reward, Term
 from densegym.reward_models.shaping import Shaped
 from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Scores, Starts, Steps, Values
-from tests.toys import Counting, Height
+from tests.toys import SPACE, Counting, Height, Redistribute
 
 
 def scores(self, steps: Steps) -> Scores:
@@ -72,6 +73,37 @@ def test_a_potential_without_value_says_so_when_it_is_asked() -> None:
     silent = type("Silent", (Potential,), {"traits": Traits()})()
     with pytest.raises(NotImplementedError, match="Silent must define value"):
         silent.value(Starts(np.array([0]), np.zeros((1, 3)), [{}]))
+
+
+def test_a_markov_model_without_predict_says_so_when_it_is_asked() -> None:
+    model = type("Lazy", (Redistribute,), {"traits": Redistribute.traits.replace(markov=True)})()
+    with pytest.raises(NotImplementedError, match="toy/uniform-v1 declares markov, but defines no"):
+        model.predict(None, None, None)
+
+
+def test_a_suite_without_make_says_so_when_a_rule_is_tried() -> None:
+    class Unfinished(RewardModelSuite):
+        observation_space = action_space = SPACE
+
+    suite = Unfinished()
+    for rule in suite.rules:
+        with pytest.raises(NotImplementedError, match=r"define make\(self\) -> RewardModel"):
+            getattr(suite, rule)()
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("authored/reach-v2", "reach"),
+        ("reach", "reach"),
+        ("a/b/c-v10", "c"),
+        ("x-very", "x-very"),
+        ("-v2", "-v2"),
+        ("fly-v", "fly-v"),
+    ],
+)
+def test_short_names_lose_family_and_version_only(name: str, short: str) -> None:
+    assert short_name(name) == short
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from densegym.errors import RewardError
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.checks import check_reward_model
 from densegym.reward_models.model import FunctionReward, Potential, RewardModel, reward
-from densegym.reward_models.reward import Reward, Term
+from densegym.reward_models.reward import Reward, Term, worth
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
 from densegym.reward_models.traits import Promises, Traits
-from densegym.reward_models.types import Need, Scores, Starts, Steps, Values
+from densegym.reward_models.types import Episode, Need, Scores, Starts, Steps, Values
 from tests.toys import ACTIONS, SPACE, Counting, Height, Redistribute
 
 
@@ -300,6 +300,51 @@ def test_a_rollout_judged_at_once_is_paid_the_same_to_the_bit(seed: int) -> None
         }
     after = steps(1.0, t=9)
     assert once.score(after).reward.tolist() == stepwise.score(after).reward.tolist()
+
+
+def test_what_is_late_is_asked_of_late_terms_alone() -> None:
+    class Halves(Redistribute):
+        def estimate(self, prefix):
+            return np.full(len(prefix.env_reward), 0.5)
+
+        def predict(self, obs, action, next_obs):
+            return np.full(len(action), 2.0)
+
+    prefix = Episode(
+        0, np.zeros((3, 3)), np.zeros((2, 2)), np.ones(2), np.zeros(2), False, [{}] * 2
+    )
+    mixed = Reward([Term(Counting()), Term(Halves(), scale=3.0), Term(Halves(), clip=(0.0, 0.25))])
+    assert mixed.estimate(prefix).tolist() == [1.75, 1.75]
+    assert (
+        mixed.predict(np.zeros((4, 3)), np.zeros((4, 2)), np.zeros((4, 3))).tolist() == [6.25] * 4
+    )
+    assert Reward([Term(Halves()), Term(Redistribute())]).estimate(prefix) is None
+    assert Reward.of(Counting()).estimate(prefix) is None
+
+
+def test_a_potential_must_answer_every_event() -> None:
+    class Short(Table):
+        def values(self, events):
+            return [self.value(event) for event in events[:-1]]
+
+    batch = steps(1.0)
+    for paid in (Shaped(Short()), AdditiveUnsafe(Short())):
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            paid.score_many([Starts(np.array([0]), np.zeros((1, 3)), [{}]), batch])
+
+
+def test_an_abstention_inside_another_reward_is_worth_nothing() -> None:
+    silent = Scores(np.array([5.0, 7.0]), np.array([True, False]))
+    assert worth(Counting(), silent).tolist() == [5.0, 0.0]
+    assert worth(Reward.of(Counting()), silent).tolist() == [5.0, 7.0]
+
+
+def test_a_term_is_plain_until_something_is_done_to_its_pay() -> None:
+    model = Counting()
+    assert Term(model).plain
+    assert Term(model, mode="add").plain
+    others = {"scale": 2.0, "clip": (0.0, 1.0), "gate": Counting(), "fallback": "last"}
+    assert not any(Term(model, **{key: value}).plain for key, value in others.items())
 
 
 MODELS = {

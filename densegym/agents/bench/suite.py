@@ -200,13 +200,13 @@ def _start(context: Any, job: Job) -> BaseProcess:
 def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
     """Train one job in this process; progress and errors go to files in its folder."""
     from densegym.agents.films.film import film_learner
-    from densegym.agents.training.run import Progress, train
+    from densegym.agents.training.run import RunStatus, train
 
     end_with_parent()
     job = Job(configuration.from_dict(config), Path(folder), film)
     job.work.mkdir(parents=True, exist_ok=True)
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: RunStatus) -> None:
         write_json(job.work / _PROGRESS, asdict(progress))
 
     with (

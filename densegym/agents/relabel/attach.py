@@ -79,23 +79,19 @@ def _engine(model: BaseAlgorithm) -> RewardEngine:
 
 
 def _check_replay(model: Any, kept: ReplayBuffer, normalize: bool) -> None:
-    if isinstance(kept, HerReplayBuffer):
-        raise RewardError(
-            "hindsight goals recompute the world's own reward, which would undo relabelled "
-            "credits. Use a plain replay buffer (--set her=false)."
-        )
-    if getattr(model, "n_steps", 1) > 1:
-        raise RewardError(
-            f"n-step returns (n_steps={model.n_steps}) add up rewards before they can be "
-            "relabelled. Write n_steps=1."
-        )
-    if kept.optimize_memory_usage:
-        raise RewardError(
-            "optimize_memory_usage cannot tell time limits from ends. Write "
-            "optimize_memory_usage=False."
-        )
-    if normalize:
-        raise RewardError("normalize=True is for on-policy learners; scale the reward instead")
+    steps = getattr(model, "n_steps", 1)
+    refusals = {
+        "hindsight goals recompute the world's own reward, which would undo relabelled credits. "
+        "Use a plain replay buffer (--set her=false).": isinstance(kept, HerReplayBuffer),
+        f"n-step returns (n_steps={steps}) add up rewards before they can be relabelled. Write "
+        "n_steps=1.": steps > 1,
+        "optimize_memory_usage cannot tell time limits from ends. Write "
+        "optimize_memory_usage=False.": kept.optimize_memory_usage,
+        "normalize=True is for on-policy learners; scale the reward instead": normalize,
+    }
+    for says, applies in refusals.items():
+        if applies:
+            raise RewardError(says)
 
 
 def _replay(model: Any, kept: ReplayBuffer, engine: RewardEngine, mode: ReplayMode) -> ReplayBuffer:

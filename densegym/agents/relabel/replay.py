@@ -23,11 +23,11 @@ _TRIES = 20  # draws before the ready rows are counted out
 def late_paid(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
     """Return ``kept``, made to sample no row before it is known what the row is worth."""
     kept.__class__ = _late_paid(type(kept))
-    kept.engine = engine  # type: ignore[attr-defined]  # of the class just given
-    kept.ready = np.zeros((kept.buffer_size, kept.n_envs), dtype=np.bool_)  # type: ignore[attr-defined]
+    ready = np.zeros((kept.buffer_size, kept.n_envs), dtype=np.bool_)
+    ticks = np.full(kept.buffer_size, -1, dtype=np.int64)
+    vars(kept).update(engine=engine, ready=ready, ticks=ticks)
     if engine.reward.traits.when == "episode":
-        engine.unpaid = lambda: 1.0 - float(kept.ready[: kept.size()].mean())  # type: ignore[attr-defined]
-    kept.ticks = np.full(kept.buffer_size, -1, dtype=np.int64)  # type: ignore[attr-defined]
+        engine.unpaid = lambda: 1.0 - float(ready[: kept.size()].mean())
     return kept
 
 
@@ -42,8 +42,7 @@ def predicting(
         unscaled: turns stored actions into those that the world took.
     """
     kept.__class__ = _predicting(type(kept))
-    kept.engine = engine  # type: ignore[attr-defined]  # of the class just given
-    kept.unscaled = unscaled  # type: ignore[attr-defined]
+    vars(kept).update(engine=engine, unscaled=unscaled)
     return kept
 
 
@@ -56,8 +55,7 @@ def committing(kept: ReplayBuffer, engine: RewardEngine) -> ReplayBuffer:
         kept.device,
         handle_timeout_termination=kept.handle_timeout_termination,
     )
-    made.engine = engine  # type: ignore[attr-defined]  # of the class just made
-    made.staged = [[] for _ in range(engine.num_envs)]  # type: ignore[attr-defined]
+    vars(made).update(engine=engine, staged=[[] for _ in range(engine.num_envs)])
     engine.unpaid = lambda: _staged_share(made)
     return made
 

@@ -39,7 +39,7 @@ AfterTraining: TypeAlias = Callable[[Learner, TrainConfig, Path], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunStatus:
     """Where a run stands.
 
     Attributes:
@@ -63,7 +63,7 @@ def train(
     *,
     resume: bool = False,
     after: Mapping[str, AfterTraining] = MappingProxyType({}),
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[RunStatus], None] = lambda progress: None,
 ) -> Path:
     """Carry out a run and return its finished folder.
 
@@ -111,7 +111,7 @@ class _Run:
         config: TrainConfig,
         work: Path,
         learner: Learner,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[RunStatus], None],
     ) -> None:
         self.config, self.work, self.learner = config, work, learner
         self.started = datetime.now(UTC)
@@ -189,7 +189,7 @@ class _Run:
         """Tell whoever watches where the run stands."""
         step, steps = int(self.learner.model.num_timesteps), self.config.run.steps
         cpu = self._clocks()["cpu_s"]
-        self._tell(Progress(min(step, steps), steps, phase, self._success, cpu))
+        self._tell(RunStatus(min(step, steps), steps, phase, self._success, cpu))
 
     def _clocks(self) -> dict[str, float]:
         return {

@@ -22,7 +22,7 @@ from nle.env import tasks as nle_tasks
 from densegym.envs.nethack.crops import MARGIN, SIZE, Crops
 from densegym.envs.nethack.layer import ABORTED, DEFAULT_KEYS, SUCCESSFUL, NetHackEnv, draw_seeds
 from densegym.envs.nethack.progression import TURN as _TURN
-from densegym.envs.nethack.progression import Progress
+from densegym.envs.nethack.progression import ProgressionTracker
 from densegym.reward_models.types import Bool, Float
 
 _SCORE = nethack.NLE_BL_SCORE
@@ -67,7 +67,7 @@ class LaneCore:
         self.lanes, self._keys, self._contexts = lanes, keys, contexts
         self._games = [env.game for env in self._envs]
         self._rngs = [np.random.default_rng() for _ in range(lanes)]
-        self._progress = [Progress() for _ in range(lanes)]
+        self._progress = [ProgressionTracker() for _ in range(lanes)]
         first = self._games[0]
         self._codes = [int(code) for code in first.actions]
         self._limit, self._modes = first._max_episode_steps, first._allow_all_modes
@@ -101,7 +101,7 @@ class LaneCore:
         core, display = draw_seeds(self._rngs[lane], self._contexts)
         self._games[lane].start(core, display, None)
         self._steps[lane], self._succeeded[lane] = 0, 0.0
-        self._progress[lane] = Progress()
+        self._progress[lane] = ProgressionTracker()
         self._before = self._copies()
         observed = {key: array[lane].copy() for key, array in self._observe(self._before).items()}
         return observed, self._told(lane, 0)

@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from densegym.envs.nethack.crops import SIZE, Crops
 from densegym.envs.nethack.game import RENDER_MODES, Observation, make_game
-from densegym.envs.nethack.progression import Progress
+from densegym.envs.nethack.progression import ProgressionTracker
 from densegym.errors import DenseGymError
 
 ABORTED = -1
@@ -87,7 +87,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         self.game: Any = make_game(task, keys, limit, render_mode)
         self.observation_space = spaces.Dict({key: self._space(key) for key in keys})
         self.action_space = spaces.Discrete(int(self.game.action_space.n))
-        self._succeeded, self._progress = 0.0, Progress()
+        self._succeeded, self._progress = 0.0, ProgressionTracker()
         self._ascended = self.game.ascended
 
     def reset(
@@ -100,7 +100,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         super().reset(seed=seed)
         core, display = draw_seeds(self.np_random, self._contexts)
         wishes = options if options and "wizkit_items" in options else None
-        self._succeeded, self._progress = 0.0, Progress()
+        self._succeeded, self._progress = 0.0, ProgressionTracker()
         obs = self.game.start(core, display, wishes)
         return obs, self._told({"end_status": 0}, 0.0)
 

@@ -55,7 +55,7 @@ def milestones_of(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name, said in _SAID if any(map(said.search, lines)))
 
 
-class Progress:
+class ProgressionTracker:
     """The marks of one episode.
 
     Attributes:

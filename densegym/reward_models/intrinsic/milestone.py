@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -51,6 +50,7 @@ class ProgressionReward(RewardModel):
 
     def __init__(self) -> None:
         self._before = LaneValues()
+        self.memory = {"before": self._before}
 
     def begin(self, starts: Starts) -> None:
         """Take note of where each episode starts."""
@@ -63,14 +63,6 @@ class ProgressionReward(RewardModel):
         rise = now - self._before.values[steps.slot]
         self._before.values[steps.slot] = now
         return Scores(rise, all_true(len(rise)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the metric of every lane."""
-        return {"before": self._before.values.copy()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the metric of every lane."""
-        self._before.restore(state["before"])
 
 
 def _read(info: Info, key: str) -> Any:

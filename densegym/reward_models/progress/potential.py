@@ -304,7 +304,7 @@ class ProgressPotential(Potential):
             "start": [np.array(lane.start) for lane in lanes],
             "last": [np.array(lane.last) for lane in lanes],
             "text": [lane.text for lane in lanes],
-            **{name: values.values.copy() for name, values in self._values().items()},
+            **{name: values.state_dict() for name, values in self._values().items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -316,7 +316,7 @@ class ProgressPotential(Potential):
             for slot, start, last, text in zip(*told, strict=True)
         }
         for name, values in self._values().items():
-            values.restore(state[name])
+            values.load_state_dict(state[name])
 
     def _values(self) -> dict[str, LaneValues]:
         return {"phi": self._phi, "hop": self._hop, "done": self._done}

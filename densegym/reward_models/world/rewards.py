@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.model import LaneValues, RewardModel
+from densegym.reward_models.model import CombinedModel, LaneValues, RewardModel
 from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Float, Need, Scores, Starts, Steps, TaskCard
 
@@ -54,7 +54,7 @@ class ExpertReward(RewardModel):
         return Scores(reward=dense, valid=all_true(len(steps.slot)))
 
 
-class DelayedReward(RewardModel):
+class DelayedReward(CombinedModel):
     """The whole undiscounted return, paid on the last step: ``reward="delayed"``.
 
     Pays the expert's return where the task has an expert and the world's outcome elsewhere, so
@@ -75,29 +75,19 @@ class DelayedReward(RewardModel):
             of = "env" if task.expert is None else "expert"
         if of not in ("env", "expert"):
             raise RewardError(f'reward "delayed" takes of="env" or of="expert", not {of!r}')
-        self._source = EnvReward() if of == "env" else ExpertReward(task)
-        self.children = (self._source,)
-        self.traits = self.traits.replace(ends_at_success=self._source.traits.ends_at_success)
+        source = EnvReward() if of == "env" else ExpertReward(task)
+        self.children = (source,)
+        self.traits = self.traits.replace(ends_at_success=source.traits.ends_at_success)
         self._sum = LaneValues()
+        self.memory = {"sum": self._sum}
 
-    def begin(self, starts: Starts) -> None:
+    def started(self, starts: Starts) -> None:
         """Start a new sum."""
-        super().begin(starts)
         self._sum.reset(starts.slot)
 
-    def score(self, steps: Steps) -> Scores:
+    def combine(self, steps: Steps, said: Sequence[Scores]) -> Scores:
         """Pay 0 until the episode ends by either clock, then the sum."""
-        self._sum.values[steps.slot] += self._source.score(steps).reward
+        self._sum.values[steps.slot] += said[0].reward
         ended = steps.terminated | steps.truncated
         paid: Float = np.where(ended, self._sum.values[steps.slot], 0.0)
         return Scores(reward=paid, valid=all_true(len(steps.slot)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the running sums."""
-        return {**super().state_dict(), "sum": self._sum.values.copy()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the running sums."""
-        left = dict(state)
-        self._sum.restore(left.pop("sum"))
-        super().load_state_dict(left)

@@ -13,6 +13,7 @@ from stable_baselines3 import DQN, SAC, HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.relabel import attach
+from densegym.agents.relabel.replay import _draw
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
 from densegym.errors import RewardError
@@ -116,6 +117,55 @@ def test_a_step_that_a_callback_kept_from_being_stored_shifts_no_credit(replay):
     stored = by_life(model.replay_buffer.sample(400))
     first = {(1, 1): 1.0, (2, 2): 2.0, (3, 3): 3.0}
     assert stored == first | {(1, 4): 4.0, (3, 6): 6.0, (4, 0): 7.0}
+
+
+@pytest.mark.parametrize("replay", ["patch", "commit", "lazy"])
+def test_the_book_keeps_no_row_that_no_episode_needs(replay, monkeypatch):
+    asked = []
+    env = lanes([[(3, "terminated")] * 9], Doubling() if replay == "lazy" else Exactly())
+    model = DQN("MlpPolicy", env, buffer_size=20, learning_starts=10**9, device="cpu")
+    attach(model, replay=replay)
+    monkeypatch.setattr(env.engine.pay, "forget", asked.append)
+    model.learn(12)
+    assert asked == [*range(1, 13)]
+
+
+@pytest.mark.parametrize("size", [5, 6])
+@pytest.mark.parametrize("stored", [[0, 1, 2, 3, 4], [0, 1, 3, 4, 6, 7, 8], [*range(13)]])
+def test_rows_are_found_by_tick(stored, size):
+    """Whatever steps were stored nowhere, and however often the ring went round."""
+    env = lanes([[(9, "terminated")] * 9], Exactly())
+    model = DQN("MlpPolicy", env, buffer_size=size, learning_starts=10**9, device="cpu")
+    attach(model, replay="patch")
+    buffer, book = model.replay_buffer, env.engine.pay
+    obs = env.reset()
+    for tick in range(stored[-1] + 1):
+        after, reward, done, infos = env.step(np.zeros(1, dtype=np.int64))
+        if tick in stored:
+            buffer.add(obs, after, np.zeros((1, 1)), reward, done, infos)
+        obs = after
+        ticks = np.arange(book.tick + 1)
+        rows, mine = buffer.rows_of(ticks)
+        kept = [one for one in stored if one <= tick][-size:]
+        assert ticks[mine].tolist() == kept
+        assert buffer.ticks[rows[mine]].tolist() == kept
+
+
+def test_draws_come_from_all_rows_that_are_ready():
+    ready = np.zeros((50, 4), dtype=bool)
+    ready[7, 1] = ready[49, 3] = True  # so few that draws miss them
+    engine = lanes([[]], Exactly()).engine
+    np.random.seed(0)  # noqa: NPY002  # as SB3 draws
+    for share in (ready, ready | True, ready[:, :2]):
+        rows, cols = _draw(share, 3, engine)
+        assert (rows.shape, cols.shape) == ((3,), (3,))
+        assert share[rows, cols].all()
+    rows, cols = _draw(ready, 200, engine)
+    assert set(zip(rows.tolist(), cols.tolist(), strict=True)) == {(7, 1), (49, 3)}
+    rows, cols = _draw(ready | True, 5000, engine)
+    assert (len(set(rows.tolist())), len(set(cols.tolist()))) == (50, 4)
+    with pytest.raises(RewardError, match="no episode has ended yet"):
+        _draw(ready & False, 3, engine)
 
 
 class Exactly(Redistribute):

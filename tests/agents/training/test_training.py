@@ -23,7 +23,7 @@ from densegym.agents.training.evaluate import Evaluator
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.load import load_learner
 from densegym.agents.training.results import load_run
-from densegym.agents.training.run import Progress, run_folder, train
+from densegym.agents.training.run import RunStatus, run_folder, train
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
@@ -56,7 +56,7 @@ def off_policy(env: str, algo: str, *extra: str) -> TrainConfig:
 
 
 def test_a_run_leaves_a_whole_folder(tmp_path: Path) -> None:
-    told: list[Progress] = []
+    told: list[RunStatus] = []
     config = small(reward="authored", extra=("env.width=64", "env.height=64"))
     folder = train(
         config,
@@ -164,7 +164,7 @@ def test_evaluation_reads_the_world_and_faces_the_same_placements() -> None:
 
 
 def interrupt_after(step: int):
-    def tell(progress: Progress) -> None:
+    def tell(progress: RunStatus) -> None:
         if progress.phase == "training" and progress.step >= step:
             raise KeyboardInterrupt
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from densegym.errors import RewardError
+from densegym.reward_models.credit.fitting.fitted import FittedCredit
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.options import options_of
+from densegym.reward_models.registry import find_reward
 from densegym.reward_models.traits import Promises
 from tests.reward_models.credit.pipelines import SPREADERS, made, resting
 from tests.reward_models.credit.worlds import drifts, played
@@ -53,6 +58,28 @@ def test_a_state_brings_back_the_credits(name):
     episodes = drifts(3, seed=9)
     for first, second in zip(model.finish(episodes), again.finish(episodes), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SPREADERS)
+def test_weights_are_read_with_the_options_they_were_fitted_with(name):
+    entry = find_reward(name)
+    model = made(name)
+    if not isinstance(model, FittedCredit):
+        assert "options" not in model.state_dict()
+        return
+    state = model.state_dict()
+    listed = {option.name for option in options_of(entry)}
+    assert {"hidden", "learning_rate", "of"} <= set(state["options"]) <= listed
+    again = made(name, hidden=model.options.hidden + 1)
+    with pytest.raises(
+        RewardError, match=rf"given hidden={model.options.hidden + 1}\. Write"
+    ) as said:
+        again.load_state_dict(state)
+    remedy = json.loads(str(said.value).partition("Write ")[2].removesuffix("."))
+    assert remedy == {"model": name, "hidden": model.options.hidden}
+    made(name, hidden=remedy["hidden"]).load_state_dict(state)
+    del state["options"]  # as checkpoints were before
+    again.load_state_dict(state)
 
 
 @pytest.mark.parametrize("name", SPREADERS)

@@ -14,7 +14,7 @@ from densegym.reward_models.credit.pipelines.channels import (
     Channel,
     HindsightChannels,
 )
-from densegym.reward_models.credit.pipelines.gates import Gate
+from densegym.reward_models.credit.pipelines.gates import HindsightGate
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.reward import Reward
@@ -26,39 +26,42 @@ from tests.reward_models.credit.worlds import PLAIN, played
 PROCESS = np.array([1.0, -2.0, 3.0])
 
 
-def judged(gate: Gate, total: float, *, terminated: bool = True) -> list[float]:
+def judged(gate: HindsightGate, total: float, *, terminated: bool = True) -> list[float]:
     return gate(PROCESS, played([0.0, 0.0, total], terminated=terminated)).tolist()
 
 
 def test_a_gate_is_open_at_its_threshold_and_closed_below():
-    gate = Gate(threshold=0.5)
+    gate = HindsightGate(threshold=0.5)
     assert judged(gate, 0.5) == PROCESS.tolist()
     assert judged(gate, np.nextafter(0.5, 0)) == [0.0, 0.0, 0.0]
 
 
 def test_a_soft_gate_opens_in_between():
-    gate = Gate(threshold=1.0, soft=0.0)
+    gate = HindsightGate(threshold=1.0, soft=0.0)
     assert [gate.opening(played([r])) for r in (-1.0, 0.25, 1.0, 2.0)] == [0.0, 0.25, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("on", "share"), [("close", 0.0), ("open", 1.0), ("judge", 0.0)])
 def test_a_truncated_episode_has_an_unknown_outcome(on, share):
-    gate = Gate(threshold=0.5, on_truncation=on)
+    gate = HindsightGate(threshold=0.5, on_truncation=on)
     assert gate.opening(played([0.1], terminated=False)) == share
-    assert Gate(threshold=0.5, on_truncation="judge").opening(played([1.0], terminated=False)) == 1
+    assert (
+        HindsightGate(threshold=0.5, on_truncation="judge").opening(played([1.0], terminated=False))
+        == 1
+    )
 
 
 def test_penalties_are_held_back_unless_asked_for():
-    assert judged(Gate(threshold=1.0), 0.0) == [0.0, 0.0, 0.0]
-    assert judged(Gate(threshold=1.0, gate_negatives=False), 0.0) == [0.0, -2.0, 0.0]
+    assert judged(HindsightGate(threshold=1.0), 0.0) == [0.0, 0.0, 0.0]
+    assert judged(HindsightGate(threshold=1.0, gate_negatives=False), 0.0) == [0.0, -2.0, 0.0]
 
 
 def test_a_gate_reads_the_largest_value_an_episode_told():
     info = [{"progression": 0.1}, {"progression": 0.4}, {}]
     one = played([0.0, 0.0, 0.0], info=info)
-    assert Gate(key="progression", threshold=0.4).opening(one) == 1.0
+    assert HindsightGate(key="progression", threshold=0.4).opening(one) == 1.0
     with pytest.raises(RewardError, match="depth"):
-        Gate(key="depth", threshold=1).opening(one)
+        HindsightGate(key="depth", threshold=1).opening(one)
 
 
 class Told(RewardModel):

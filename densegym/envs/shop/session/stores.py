@@ -22,10 +22,10 @@ LEVELS = ("", "-level2", "-level3", "-level4")
 WEBSHOP = {"webshop": None, "webshop-1k": "1000"}
 GOALS_OF_LARGE_STORES = 5  # option choices kept of a product where products are many
 LARGE = 20_000
-Progress = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
-def find_store(name: str | Path, *, on_progress: Progress | None = None) -> Path:
+def find_store(name: str | Path, *, on_progress: OnProgress | None = None) -> Path:
     """Return the folder of a built store, building it on first use.
 
     Args:
@@ -91,7 +91,7 @@ def _webshop_files(name: str) -> Files:
     return find_files(Path(folder), variant=WEBSHOP[name])
 
 
-def _from_original(files: Files, on_progress: Progress | None) -> Path:
+def _from_original(files: Files, on_progress: OnProgress | None) -> Path:
     """Build from the original's files; the key changes when a file does."""
     paths = [path for path in (files.items, files.attributes, files.human) if path is not None]
     told = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
@@ -99,7 +99,7 @@ def _from_original(files: Files, on_progress: Progress | None) -> Path:
     return _built(f"webshop-{digest}", lambda: read_products(files, parity=True), on_progress)
 
 
-def _synthetic(name: str, products: int, level: int, on_progress: Progress | None) -> Path:
+def _synthetic(name: str, products: int, level: int, on_progress: OnProgress | None) -> Path:
     from densegym.envs.shop.sources.synthetic import VERSION, SyntheticCatalogue
 
     def catalogue() -> Iterable[Product]:
@@ -109,7 +109,7 @@ def _synthetic(name: str, products: int, level: int, on_progress: Progress | Non
 
 
 def _built(
-    name: str, products: Callable[[], Iterable[Product]], on_progress: Progress | None
+    name: str, products: Callable[[], Iterable[Product]], on_progress: OnProgress | None
 ) -> Path:
     folder = cache_folder() / "shops" / name
     if not (folder / HEADER).is_file():

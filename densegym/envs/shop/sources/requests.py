@@ -14,7 +14,7 @@ _SYNONYMS = re.compile(r"\[([^\]]+)\]")
 _MOST_ATTRIBUTES = 3
 
 
-class Source(Protocol):
+class RandomNumbers(Protocol):
     """Where the numbers come from."""
 
     def share(self) -> float:
@@ -25,7 +25,7 @@ class Source(Protocol):
 
 
 def human_request(
-    draws: Source,
+    draws: RandomNumbers,
     kind: Kind,
     attributes: tuple[str, ...],
     options: Mapping[str, tuple[Value, ...]],
@@ -59,7 +59,7 @@ def human_request(
     )
 
 
-def _one(draws: Source, synonyms: str) -> str:
+def _one(draws: RandomNumbers, synonyms: str) -> str:
     words = synonyms.split("|")
     return words[draws.below(len(words))]
 

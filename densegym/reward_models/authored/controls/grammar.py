@@ -70,7 +70,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Condition:
     """Pays only while a scalar lies below a threshold."""
 
     scalar: Scalar
@@ -97,7 +97,7 @@ class Term:
     shape: str
     scalar: Scalar
     scale: float
-    gate: Gate | None = None
+    gate: Condition | None = None
 
     def code(self) -> str:
         """Return it as NumPy code."""
@@ -146,7 +146,7 @@ class Grammar:
         """Return a uniform term; every feature is as likely as any other."""
         scalar = self.scalar(rng)
         gate = (
-            Gate(other := self.scalar(rng), self._scale(other, rng))
+            Condition(other := self.scalar(rng), self._scale(other, rng))
             if rng.random() < 0.25
             else None
         )
@@ -218,7 +218,7 @@ def tree_of(source: str) -> Tree | None:
 
 def _term(item: Mapping[str, Any]) -> Term:
     gate = item["gate"]
-    kept = None if gate is None else Gate(Scalar(**gate["scalar"]), gate["threshold"])
+    kept = None if gate is None else Condition(Scalar(**gate["scalar"]), gate["threshold"])
     return Term(item["weight"], item["shape"], Scalar(**item["scalar"]), item["scale"], kept)
 
 

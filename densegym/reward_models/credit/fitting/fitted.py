@@ -18,6 +18,7 @@ from densegym.reward_models.credit.fitting.networks import restore_weights, seed
 from densegym.reward_models.credit.fitting.returns import Of, ReturnCredit
 from densegym.reward_models.credit.fitting.scales import moments, standard
 from densegym.reward_models.credit.fitting.store import EpisodeStore, StoredEpisode
+from densegym.reward_models.options import check_stated, stated
 from densegym.reward_models.types import Episode, Float, Need, TaskCard
 
 _EPSILON = 1e-6
@@ -260,8 +261,9 @@ class FittedCredit(ReturnCredit):
         return float((one.rate - self._moments["rate_mean"]) / self._moments["rate_std"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the network and its scales; episodes are gathered anew."""
+        """Return the network, its scales and options; episodes are gathered anew."""
         kept: dict[str, Any] = {
+            "options": stated(self.options),
             "seen": self._seen,
             "scaled_at": self._scaled_at,
             "explained": self._explained,
@@ -273,7 +275,12 @@ class FittedCredit(ReturnCredit):
         return kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the network and its scales; the optimiser starts afresh."""
+        """Restore the network and its scales; the optimiser starts afresh.
+
+        Raises:
+            RewardError: the network was fitted with other options.
+        """
+        check_stated(self.name, state.get("options", {}), self.options)
         self._seen, self._explained = int(state["seen"]), float(state["explained"])
         self._taught, self._scaled_at = bool(state["taught"]), int(state["scaled_at"])
         if "network" in state:

@@ -59,6 +59,7 @@ class CausalChannels(CombinedModel):
         terms = tuple(f"channel-{index + 1}" for index in range(len(channels)))
         self.traits = first.joined(*others).replace(terms=terms, promises=Promises())
         self._sums = [LaneValues() for _ in channels]
+        self.memory = {"sums": self._sums}
 
     def started(self, starts: Starts) -> None:
         """Let every channel's sum be 0."""
@@ -79,17 +80,6 @@ class CausalChannels(CombinedModel):
             paid = paid + share
             met = met & (total.values[steps.slot] >= channel.threshold)
         return Scores(paid, all_true(len(paid)), parts)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the channels' states and sums."""
-        return {**super().state_dict(), "sums": [total.values.copy() for total in self._sums]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the channels' states and sums."""
-        left = dict(state)
-        for total, kept in zip(self._sums, left.pop("sums"), strict=True):
-            total.restore(kept)
-        super().load_state_dict(left)
 
 
 class HindsightChannels(JoinedCredit):

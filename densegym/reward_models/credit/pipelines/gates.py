@@ -20,7 +20,7 @@ OnTruncation = Literal["close", "open", "judge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class HindsightGate:
     """Scales an episode's step rewards by whether its outcome met a threshold.
 
     Attributes:
@@ -73,18 +73,18 @@ class Gate:
         return float(np.clip((value - self.soft) / (self.threshold - self.soft), 0.0, 1.0))
 
 
-def parse(gate: Any) -> Gate:
-    """Read a gate as written in a specification: a mapping of ``Gate``'s attributes, or a number.
+def parse(gate: Any) -> HindsightGate:
+    """Read a gate as written in a specification: its attributes as a mapping, or a threshold.
 
     Raises:
         RewardError: something else, or an unknown attribute.
     """
     if isinstance(gate, int | float) and not isinstance(gate, bool):
-        return Gate(threshold=float(gate))
+        return HindsightGate(threshold=float(gate))
     try:
-        return Gate(**gate)
+        return HindsightGate(**gate)
     except TypeError as error:
-        known = ", ".join(Gate.__slots__)
+        known = ", ".join(HindsightGate.__slots__)
         raise RewardError(
             f"hindsight_gate takes a threshold or a mapping of {known}; given {gate!r}"
         ) from error

@@ -78,6 +78,7 @@ class JoinedCredit(RewardModel):
             )
         self.children, self.name = tuple(models), name
         self._pay = [_EpisodePay(model) for model in models]
+        self.memory = {"unfinished": self._pay}
         first, *others = (model.traits for model in models)
         self.traits = first.joined(*others).replace(when="episode", markov=False, promises=promises)
 
@@ -102,14 +103,3 @@ class JoinedCredit(RewardModel):
         every = [one.finish(episodes) for one in self._pay]
         by_episode = zip(*every, strict=True)
         return [self.join(said, one) for said, one in zip(by_episode, episodes, strict=True)]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the models' states, and what unfinished episodes were paid."""
-        return {**super().state_dict(), "unfinished": [one.state_dict() for one in self._pay]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the models' states, and what unfinished episodes were paid."""
-        left = dict(state)
-        for one, kept in zip(self._pay, left.pop("unfinished"), strict=True):
-            one.load_state_dict(kept)
-        super().load_state_dict(left)

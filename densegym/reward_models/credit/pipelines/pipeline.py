@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.credit.pipelines.gates import Gate
+from densegym.reward_models.credit.pipelines.gates import HindsightGate
 from densegym.reward_models.credit.pipelines.gates import parse as parse_gate
 from densegym.reward_models.credit.pipelines.joined import JoinedCredit
 from densegym.reward_models.credit.pipelines.refine import Refinement, ensemble
@@ -36,7 +36,7 @@ class CreditPipeline(JoinedCredit):
         self,
         bases: Sequence[RewardModel],
         *,
-        gate: Gate | None = None,
+        gate: HindsightGate | None = None,
         refine: Sequence[tuple[str, Refinement]] = (),
         how: str = "mean",
         spread: float = 1.0,
@@ -91,8 +91,8 @@ def build_pipeline(
         task: the task's card.
         seed: of the bases.
         base: a reward specification; a list of several is an ensemble, not a sum.
-        hindsight_gate: a threshold on the world's return, or a mapping of ``gates.Gate``; it acts
-            last.
+        hindsight_gate: a threshold on the world's return, or a mapping of
+            ``gates.HindsightGate``; it acts last.
         refine: names of refinements in the order they apply, or mappings of a name to its options.
         ensemble: ``"mean"``, ``"median"``, ``"min"`` or ``"cautious"``.
         spread: standard deviations taken off by ``"cautious"``.

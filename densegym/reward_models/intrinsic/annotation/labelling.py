@@ -13,7 +13,7 @@ from densegym.reward_models.intrinsic.annotation.asking import Asking
 from densegym.reward_models.intrinsic.annotation.grading import Grader
 from densegym.reward_models.intrinsic.annotation.queue import Priority
 from densegym.reward_models.intrinsic.annotation.service import AnnotationService
-from densegym.reward_models.intrinsic.annotation.source import Source
+from densegym.reward_models.intrinsic.annotation.source import BaseSource
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.llm.build import LLMConfig, build_plain_client
 from densegym.reward_models.model import COSTS
@@ -103,7 +103,7 @@ def _lock(path: Path) -> IO[str]:
     return file
 
 
-class LiveSource(Source):
+class LiveSource(BaseSource):
     """Labels that arrive while the policy learns, from a service that every user shares."""
 
     name = "endpoint"

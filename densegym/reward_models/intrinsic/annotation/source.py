@@ -41,7 +41,7 @@ class LabelSource(Protocol):
         """Let go of files and threads."""
 
 
-class Source:
+class BaseSource:
     """A source that counts nothing, keeps nothing and holds nothing."""
 
     name = "annotator"

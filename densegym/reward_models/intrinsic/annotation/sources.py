@@ -19,14 +19,14 @@ from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.intrinsic.annotation.comparing import Comparer
 from densegym.reward_models.intrinsic.annotation.grading import Grader
 from densegym.reward_models.intrinsic.annotation.labelling import open_live
-from densegym.reward_models.intrinsic.annotation.source import LabelSource, Source
+from densegym.reward_models.intrinsic.annotation.source import BaseSource, LabelSource
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 
 RECORDED = "captions/nethack-progress.jsonl"
 LEXICON = "captions/lexicon.toml"
 
 
-class RecordedSource(Source):
+class RecordedSource(BaseSource):
     """Replays a table; captions that are not in it stay without a label, and are counted.
 
     Args:
@@ -59,7 +59,7 @@ class RecordedSource(Source):
         return caption in self.table
 
 
-class RuleSource(Source):
+class RuleSource(BaseSource):
     """Grades every caption at once by a function of its text.
 
     What is graded beforehand is the text of the shipped captions, so that learned heads start
@@ -96,7 +96,7 @@ class RuleSource(Source):
         self._grades = {caption: self._rule(caption) for caption in state["captions"]}
 
 
-class ScoreSource(Source):
+class ScoreSource(BaseSource):
     """Grades a caption 9 if the steps that said it raised the game's score on average, else 0.
 
     This leaks the task's reward and is here to test pipelines, as in Motif.

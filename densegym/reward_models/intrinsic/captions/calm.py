@@ -17,7 +17,7 @@ import numpy as np
 from densegym import assets
 from densegym.errors import DenseGymError, RewardError, unknown
 from densegym.reward_models.batch import all_true
-from densegym.reward_models.intrinsic.annotation.source import Source
+from densegym.reward_models.intrinsic.annotation.source import BaseSource
 from densegym.reward_models.intrinsic.annotation.sources import RuleSource, random_grade
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.canonical import step_captions
@@ -30,7 +30,7 @@ from densegym.reward_models.types import Info, Need, Scores, Starts, Steps, Task
 JUDGES = ("recorded", "endpoint", "random", "oracle")
 
 
-class TableJudge(Source):
+class TableJudge(BaseSource):
     """Judges by a recorded table; captions that are not in it complete nothing."""
 
     name = "recorded"

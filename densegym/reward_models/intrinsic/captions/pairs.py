@@ -7,13 +7,13 @@ from typing import Any
 
 from densegym.reward_models.intrinsic.annotation.comparing import pair_key, pair_of
 from densegym.reward_models.intrinsic.annotation.labelling import LiveSource
-from densegym.reward_models.intrinsic.annotation.source import Source
+from densegym.reward_models.intrinsic.annotation.source import BaseSource
 from densegym.reward_models.intrinsic.captions.learned_heads import Ranking, bradley_terry_step
 from densegym.reward_models.intrinsic.keys import digest
 from densegym.reward_models.types import Float
 
 
-class PairSource(Source):
+class PairSource(BaseSource):
     """Has every new caption compared with some that were said before.
 
     Opponents are drawn from different captions, each as likely as any other, so that frequent
