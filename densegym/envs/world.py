@@ -87,6 +87,10 @@ class World:
         lanes_entry_point: ``"module:function"`` that makes an SB3 vector environment of its own
             from ``num_envs`` and constructor arguments, or returns None where plain ones must do.
         capabilities: what it offers besides steps.
+        ends_at_success: whether its first success ends an episode where nobody says
+            ``terminate_on_success``; None where it has no such choice.
+        protocols: names of protocols that fit it besides ``"densegym"``; its constructor takes
+            ``protocol``.
         owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
     """
 
@@ -97,6 +101,8 @@ class World:
     vector_entry_point: str | None = None
     lanes_entry_point: str | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    ends_at_success: bool | None = None
+    protocols: tuple[str, ...] = ()
     owner: str = field(default="user", compare=False)
 
     def __post_init__(self) -> None:
