@@ -3,11 +3,13 @@
 Every world env keeps one contract, checked by ``densegym.envs.checks.check_dense_env``:
 
 - ``step`` pays the world's own outcome only; ``info`` carries flat floats on every step and on
-  reset: ``success_now`` (the rule holds at this step), ``is_success`` (latched over the episode)
-  and, where the card names an expert, ``expert_reward`` (the suite's hand-written dense reward);
+  reset: ``success_now`` (the rule holds at this step), ``is_success`` (latched over the episode,
+  unless the protocol goes by the last step) and, where the card names an expert,
+  ``expert_reward`` (the suite's hand-written dense reward);
 - ``reset(seed=)`` decides the whole episode; observations are fresh copies inside the space;
 - the constructor accepts and ignores ``reward``, which belongs to the wrapper around it, or
-  ``gym.make(id, reward=...)`` is refused (``densegym.make`` and ``make_vec`` work without).
+  ``gym.make(id, reward=...)`` is refused (``densegym.make`` and ``make_vec`` work without); the
+  same holds of ``protocol``, whose ending and success rule a world with ``protocols`` obeys.
 """
 
 from __future__ import annotations

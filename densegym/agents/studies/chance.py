@@ -164,26 +164,23 @@ def _played(
 ) -> Iterator[tuple[str, list[Trace]]]:
     """Yield every policy with its episodes, played to the longest of several limits."""
     env_id = world.card.id
-    limit = max(terms.limit or 0 for terms in missing)
     # Unwrapped, so that neither a time limit nor an end stops the episode.
     env = gym.make(bare_spec(env_id), **goes_on(env_id)).unwrapped
     behaviours = {"idle": idle(env.action_space), "random": random(env.action_space)}
     if expert := expert_behaviour(env_id):
         behaviours["expert"] = expert
-    whole = not all(terms.ends for terms in missing)
     try:
         for policy, behaviour in behaviours.items():
-            yield (
-                policy,
-                [_episode(env, behaviour, SEED + i, limit, whole) for i in range(episodes)],
-            )
+            yield policy, [_episode(env, behaviour, SEED + i, missing) for i in range(episodes)]
     finally:
         env.close()
 
 
 def _episode(
-    env: gym.Env[Any, Any], behaviour: Behaviour, seed: int, limit: int, whole: bool
+    env: gym.Env[Any, Any], behaviour: Behaviour, seed: int, wanted: Sequence[Terms]
 ) -> Trace:
+    """Play until the episode is over under every protocol."""
+    limit = max(terms.limit or 0 for terms in wanted)
     success, ended = np.zeros(limit, dtype=np.bool_), np.zeros(limit, dtype=np.bool_)
     reward = np.zeros(limit)
     act = behaviour(np.random.default_rng((seed, _ACTIONS)))
@@ -191,9 +188,13 @@ def _episode(
     for step in range(limit):
         obs, reward[step], ended[step], _, info = env.step(act(obs))
         success[step] = info["success_now"] > 0.0
-        if not whole and (ended[step] or success[step]):
+        if all(_over(terms, bool(ended[step]), bool(success[step])) for terms in wanted):
             break
     return Trace(success, ended, reward)
+
+
+def _over(terms: Terms, ended: bool, success: bool) -> bool:
+    return terms.ends and (ended or (success and bool(terms.ends_at_success)))
 
 
 def _provenance(world: World, episodes: int) -> dict[str, Any]:
