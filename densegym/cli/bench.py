@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from densegym.agents.studies.registry import find_study, list_studies
 from densegym.agents.studies.study import Monitor, Request, Study, parse_seeds
-from densegym.cli.options import CONSOLE, JsonLine
+from densegym.cli.options import CONSOLE, JsonLine, Protocol
 from densegym.cli.progress import step_bar, watch_jobs
 from densegym.cli.training import Sets
 from densegym.errors import DenseGymError, require
@@ -57,6 +57,7 @@ def bench(
     envs: Annotated[
         str | None, typer.Option(help="Comma-separated environment ids, for studies.")
     ] = None,
+    protocol: Protocol = None,
     settings: Sets = None,
     as_json: JsonLine = False,
     show: Annotated[bool, typer.Option("--list", help="List suites and studies and stop.")] = False,
@@ -70,6 +71,8 @@ def bench(
       densegym bench demo
 
       densegym bench demo --seeds 0,1,2,3,4 --out results/five-seeds
+
+      densegym bench metaworld --protocol metaworld-500
 
       densegym bench overhead --json
 
@@ -93,8 +96,10 @@ def bench(
     if suite.endswith(".toml") or suite in suites.shipped():
         if envs is not None:
             raise DenseGymError(f'--envs is for studies; suite "{suite}" names its own')
-        _run_suite(suite, out, workers or 2, seeds, steps, sets, as_json)
+        _run_suite(suite, out, workers or 2, seeds, steps, protocol, sets, as_json)
         return
+    if protocol is not None:
+        raise DenseGymError(f'--protocol is for suites; study "{suite}" has its own')
     study = find_study(suite, others=suites.shipped())
     request = study.request(
         seeds=seeds, steps=steps, envs=envs, workers=workers, out=out, settings=sets
@@ -146,6 +151,7 @@ def _run_suite(
     workers: int,
     seeds: str | None,
     steps: int | None,
+    protocol: str | None,
     settings: Sequence[str],
     as_json: bool,
 ) -> None:
@@ -155,7 +161,9 @@ def _run_suite(
     loaded = suites.load_suite(name)
     root = out or Path("results") / loaded.name
     chosen = parse_seeds(seeds) if seeds is not None else loaded.seeds
-    jobs = suites.jobs_of(loaded, root, seeds=chosen, steps=steps, overrides=settings)
+    jobs = suites.jobs_of(
+        loaded, root, seeds=chosen, steps=steps, protocol=protocol, overrides=settings
+    )
     with watch_jobs(loaded.title) as show_states:
         states = suites.run_jobs(jobs, workers=workers, on_change=show_states)
     _conclude(root, states, chosen, as_json)

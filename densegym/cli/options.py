@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from densegym.envs.protocols import PROTOCOLS
 from densegym.errors import DenseGymError
 
 CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
@@ -15,6 +16,9 @@ CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 JsonLine = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
 Reward = Annotated[str, typer.Option(help="A reward name, or JSON of a dict or list.")]
+Protocol = Annotated[
+    str | None, typer.Option(help=f"Limit, ending and success rule: {', '.join(PROTOCOLS)}.")
+]
 Drawn = Annotated[bool, typer.Option(help="Draw actions instead of taking the likeliest.")]
 
 Model = Annotated[str, typer.Option(help="Model name as the endpoint knows it.")]

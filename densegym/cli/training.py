@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from densegym.agents.training.algorithms import algorithm_names, find_algorithm
-from densegym.cli.options import CONSOLE, Drawn, Reward
+from densegym.cli.options import CONSOLE, Drawn, Protocol, Reward
 from densegym.cli.progress import run_bar
 from densegym.envs import tasks
+from densegym.envs.protocols import OWN
 from densegym.errors import require
 from densegym.reward_models.spec import from_text, label
 
@@ -37,6 +38,7 @@ def train(
         int | None, typer.Option(help="Environment steps; the preset's if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    protocol: Protocol = None,
     settings: Sets = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results/train"),
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
@@ -54,6 +56,8 @@ def train(
       densegym train DenseGym/ButtonPress-v0 --reward '{"model": "authored", "scale": 0.5}'
 
       densegym train DenseGym/HopperForward-v0 --reward credit/uniform
+
+      densegym train DenseGym/ButtonPress-v0 --protocol metaworld-500
     """
     card = tasks.task_card(env)
     spec = from_text(reward)
@@ -65,18 +69,28 @@ def train(
     from densegym.agents.training.run import run_folder
     from densegym.agents.training.run import train as carry_out
 
-    config = resolve(env, reward=spec, algo=algo, seed=seed, steps=steps, overrides=settings or ())
+    config = resolve(
+        env,
+        reward=spec,
+        algo=algo,
+        seed=seed,
+        steps=steps,
+        protocol=protocol or OWN,
+        overrides=settings or (),
+    )
     folder = run_folder(out, config)
     after = {"filming": film_learner} if film else {}
-    with run_bar(f"{env} {name} {algo} seed {seed}") as tell:
+    with run_bar(f"{env} {name} {algo} seed {seed}, protocol {config.protocol}") as tell:
         done = carry_out(config, folder, resume=resume, after=after, on_progress=tell)
     _print_outcome(done)
 
 
 def _print_outcome(folder: Path) -> None:
     from densegym.agents.training.results import load_run
+    from densegym.agents.training.terms import meta_terms
 
     run = load_run(folder)
+    terms = meta_terms(run.meta)
     ends = run.meta["terminate_on_success"]
     rule = (
         "" if ends is None else f"; training episodes {'ended' if ends else 'went on'} at success"
@@ -85,15 +99,32 @@ def _print_outcome(folder: Path) -> None:
         f"success {run.success.mean():.2f} (drawn actions {run.success_stochastic.mean():.2f}), "
         f"return/env {run.return_env.mean():.3f} over {len(run.success)} episodes{rule}"
     )
+    if terms is not None:
+        CONSOLE.print(f"protocol {terms}{_levels(run, terms)}")
     CONSOLE.print(f"run: {folder}\ncurves: tensorboard --logdir {folder}/tensorboard")
     for path in sorted(folder.glob("media/*")):
         CONSOLE.print(f"film: {path}")
+
+
+def _levels(run: Any, terms: Any) -> str:
+    """Return latched and last-step success, chance levels and ceiling, as far as they are known."""
+    from densegym.agents.training.terms import beside
+
+    seen = {"latched": run.latched, "last step": run.last}
+    rates = {name: float(column.mean()) for name, column in seen.items() if column is not None}
+    rates |= {
+        name.replace("_", " "): rate
+        for name, rate in beside(run.meta["env"], terms).items()
+        if rate is not None
+    }
+    return "".join(f"; {name} {rate:.2f}" for name, rate in rates.items())
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished or unfinished run.")],
     episodes: Annotated[int, typer.Option(help="Episodes to play.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode.")] = 0,
+    protocol: Protocol = None,
     drawn: Drawn = False,
     film: Annotated[
         Path | None, typer.Option(help="Also film one episode into this folder.")
@@ -108,14 +139,20 @@ def evaluate(
       densegym eval results/train/DenseGym.ButtonPress-v0/authored.button-press-v1/ppo/seed-0
 
       densegym eval results/train/.../seed-0 --episodes 50 --record button.npz
+
+      densegym eval results/train/.../seed-0 --protocol metaworld-500
     """
     require("stable_baselines3", extra="agents")
     from densegym.agents.bench.statistics import wilson
     from densegym.agents.training.load import load_learner
+    from densegym.agents.training.terms import beside, evaluation_terms
     from densegym.cli.progress import episode_bar
 
     learner, config = load_learner(run)
     try:
+        if protocol is not None:
+            config = learner.judge_under(protocol, config)
+        terms = evaluation_terms(config)
         with episode_bar(episodes) as tell:
             seen = learner.evaluate(
                 episodes=episodes, seed=seed, deterministic=not drawn, on_episode=tell
@@ -130,6 +167,7 @@ def evaluate(
                 episodes=episodes,
                 seed=seed,
                 env_kwargs=config.env_kwargs,
+                protocol=config.protocol,
             )
             CONSOLE.print(f"episodes: {episodes_to}")
         if film is not None:
@@ -142,6 +180,7 @@ def evaluate(
                 config.reward,
                 seed=seed,
                 trained=learner.engine,
+                protocol=config.protocol,
                 **config.env_kwargs,
             )
             for path in write_film(footage, film, f"{run.name}-episode-{seed}"):
@@ -151,10 +190,14 @@ def evaluate(
     rate = float(seen.success.mean())
     outcome: dict[str, Any] = {
         "env": config.env,
+        **terms.as_dict(),
         "episodes": episodes,
         "success": rate,
         "success_wilson_95": wilson(float(seen.success.sum()), episodes),
         "return_env": float(seen.return_env.mean()),
         "length": float(seen.length.mean()),
+        "success_latched": None if seen.latched is None else float(seen.latched.mean()),
+        "success_last": None if seen.last is None else float(seen.last.mean()),
+        **beside(config.env, terms),
     }
     print(json.dumps(outcome))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +14,8 @@ from rich.text import Text
 
 from densegym.cli.options import Json
 from densegym.envs import tasks
+from densegym.envs.levels import levels, record, told
+from densegym.envs.protocols import OWN, terms_of
 from densegym.envs.world import OFFERS, World
 from densegym.errors import unknown
 from densegym.reward_models.catalogue import RewardEntry
@@ -64,19 +66,51 @@ def envs(
     if not found:
         raise unknown("environment", which, [card.id for card in cards], see="densegym envs")
     if as_json:
-        print(json.dumps([dataclasses.asdict(card) for card in found], indent=2))
+        print(json.dumps([_plain(rows[card.id]) for card in found], indent=2))
     elif exact:
         _show_card(rows[exact[0].id])
     else:
         _show_cards(found)
 
 
+def _plain(world: World) -> dict[str, Any]:
+    """Return a card as plain values, with protocols and stored levels."""
+    card = world.card
+    protocols = {
+        name: {
+            **terms_of(world, name).as_dict(),
+            **{
+                policy: dataclasses.asdict(level)
+                for policy, level in levels(card.id, card.family, name).items()
+            },
+        }
+        for name in (OWN, *world.protocols)
+    }
+    return {**dataclasses.asdict(card), "protocols": protocols}
+
+
 def _show_cards(cards: list[TaskCard]) -> None:
-    table = Table("id", "family", "goal", "expert", header_style="bold")
+    table = Table("id", "family", "goal", "expert", "chance", "ceiling", header_style="bold")
     table.columns[0].no_wrap = True
     for card in cards:
-        table.add_row(card.id, card.family, card.goal, "yes" if card.expert else "-")
-    Console().print(table)
+        found = told(card.id, card.family)
+        chances = [found[name] for name in ("chance_idle", "chance_random")]
+        known = [rate for rate in chances if rate is not None]
+        ceiling = found["expert_ceiling"]
+        table.add_row(
+            card.id,
+            card.family,
+            card.goal,
+            "yes" if card.expert else "-",
+            f"{max(known):.2f}" if known else "-",
+            "-" if ceiling is None else f"{ceiling:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        "chance: stored success of idling or random actions, whichever is larger; ceiling: of the "
+        f'scripted expert; both under protocol "{OWN}".'
+    )
 
 
 def _show_card(world: World) -> None:
@@ -86,12 +120,32 @@ def _show_card(world: World) -> None:
         console.print(f"{label:>11}: {getattr(card, label) or 'none'}", markup=False)
     offers = ", ".join(world.capabilities.offered()) or "none"
     console.print(f"{'offers':>11}: {offers}", markup=False)
+    for protocol in (OWN, *world.protocols):
+        console.print(f"{'protocol':>11}: {_told(world, protocol)}", markup=False)
+    if provenance := _provenance(record(card.id, card.family)):
+        console.print(f"{'levels':>11}: {provenance}", markup=False)
     table = Table("feature", "shape", "unit", "frame", "meaning", header_style="bold")
     for item in card.features:
         shape = "x".join(map(str, item.shape)) or "scalar"
         table.add_row(item.name, shape, item.unit, item.frame, item.meaning)
     console.print(table)
     console.print("Programs may also take prev_<feature> of the observation, and terminated.")
+
+
+def _told(world: World, protocol: str) -> str:
+    """Return what a protocol means in a world, and what idling, chance and the expert reach."""
+    found = levels(world.card.id, world.card.family, protocol)
+    rates = (f"{name} {one.latched:.2f} (last step {one.last:.2f})" for name, one in found.items())
+    return f"{terms_of(world, protocol)}" + (f": {', '.join(rates)}" if found else "")
+
+
+def _provenance(stored: Mapping[str, Any]) -> str:
+    """Return how the stored levels of a world were measured."""
+    if not stored:
+        return ""
+    made = {"densegym": stored["densegym"], **stored["versions"]}
+    versions = ", ".join(f"{name} {version}" for name, version in made.items())
+    return f"success of {stored['episodes']} episodes each, seed {stored['seed']}, {versions}"
 
 
 def rewards(

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from densegym.envs.protocols import find_protocol
 from densegym.envs.world import World
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import map_leaves
@@ -123,6 +124,8 @@ def check_world(world: World) -> None:
             f"{env_id} offers reach, which needs the gripper's columns and room: give the card "
             "places=Places(...) and the capabilities workspace=((x, y, z), (x, y, z))"
         )
+    for protocol in world.protocols:
+        find_protocol(protocol)
     given = world.capabilities
     for target in (given.expert, given.lookahead, given.reach, *given.exploits.values()):
         if isinstance(target, str) and not _LAZY.fullmatch(target):

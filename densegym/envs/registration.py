@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from densegym.envs import tasks
 from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.probes import cards as probe_cards
+from densegym.envs.protocols import OWN, terms_of
 from densegym.envs.robot import cards as robot_cards
 from densegym.envs.shop import cards as shop_cards
 from densegym.envs.world import Capabilities, World
@@ -82,14 +83,25 @@ def register_all() -> None:
         tasks.add_worlds(cards.worlds(), owner="densegym")
 
 
-def bare_spec(env_id: str) -> EnvSpec:
+def bare_spec(env_id: str, protocol: str = OWN) -> EnvSpec:
     """Return the spec of a world without the reward wrapper, for hosts that add a batched one.
 
     Raises:
-        UnknownNameError: no such id; names the closest.
+        UnknownNameError: no such id or protocol; names the closest.
+        DenseGymError: the protocol does not fit the world; names those that do.
     """
-    tasks.task_card(env_id)
-    return dataclasses.replace(gym.spec(env_id), additional_wrappers=())
+    return dataclasses.replace(_spec(env_id, protocol), additional_wrappers=())
+
+
+def _spec(env_id: str, protocol: str) -> EnvSpec:
+    """Return the spec of a world with the limit and the constructor arguments of a protocol."""
+    tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
+    spec, world = gym.spec(env_id), tasks.find_world(env_id)
+    if world is None or protocol == OWN:
+        return spec
+    kwargs = {**spec.kwargs, "protocol": protocol}
+    limit = terms_of(world, protocol).limit
+    return dataclasses.replace(spec, kwargs=kwargs, max_episode_steps=limit)
 
 
 def accepts(env_id: str, argument: str) -> bool:
@@ -105,7 +117,12 @@ def goes_on(env_id: str) -> dict[str, Any]:
 
 
 def make(
-    env_id: str, *, reward: RewardSpec = None, seed: int | None = None, **kwargs: Any
+    env_id: str,
+    *,
+    reward: RewardSpec = None,
+    seed: int | None = None,
+    protocol: str = OWN,
+    **kwargs: Any,
 ) -> gym.Env[Any, Any]:
     """Make one environment with a reward; like ``gym.make``, with closest-match errors first.
 
@@ -113,10 +130,10 @@ def make(
         env_id: e.g. ``"DenseGym/ButtonPress-v0"``.
         reward: a reward specification; None is the world's own outcome.
         seed: of rewards that draw random numbers; if given, the environment is reset with it too.
+        protocol: limit, ending and success rule of episodes; see ``densegym.envs.protocols``.
         **kwargs: for ``gym.make`` and the world's constructor.
     """
-    tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
-    spec = gym.spec(env_id)
+    spec = _spec(env_id, protocol)
     inside = accepts(env_id, "reward")
     if seed is not None or not inside:
         outer = tasks.reward_wrapper(None if inside else reward, seed or 0)
@@ -137,6 +154,7 @@ def make_vec(
     seed: int | None = None,
     vectorization_mode: str = "sync",
     autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+    protocol: str = OWN,
     **kwargs: Any,
 ) -> DenseRewardVector:
     """Make a vector environment whose reward model is called once per vector step.
@@ -149,6 +167,7 @@ def make_vec(
         vectorization_mode: ``"sync"`` (faster up to 0.3 ms per step), ``"async"``, or
             ``"vector_entry_point"`` for worlds that step many lanes at once by themselves.
         autoreset_mode: when ended lanes begin again.
+        protocol: limit, ending and success rule of episodes; see ``densegym.envs.protocols``.
         **kwargs: for the world's constructor.
     """
     own = vectorization_mode == "vector_entry_point"
@@ -158,7 +177,7 @@ def make_vec(
     # Given to the worlds as they are made, because a worker process cannot be reached later.
     frames = [frame_wrapper(engine.pictures, card)] if engine.needs_frames and not own else []
     inner = gym.make_vec(
-        bare_spec(env_id),
+        bare_spec(env_id, protocol),
         num_envs=num_envs,
         vectorization_mode=vectorization_mode,
         vector_kwargs={} if own else mode,

@@ -3,11 +3,13 @@
 Every world env keeps one contract, checked by ``densegym.envs.checks.check_dense_env``:
 
 - ``step`` pays the world's own outcome only; ``info`` carries flat floats on every step and on
-  reset: ``success_now`` (the rule holds at this step), ``is_success`` (latched over the episode)
-  and, where the card names an expert, ``expert_reward`` (the suite's hand-written dense reward);
+  reset: ``success_now`` (the rule holds at this step), ``is_success`` (latched over the episode,
+  unless the protocol goes by the last step) and, where the card names an expert,
+  ``expert_reward`` (the suite's hand-written dense reward);
 - ``reset(seed=)`` decides the whole episode; observations are fresh copies inside the space;
 - the constructor accepts and ignores ``reward``, which belongs to the wrapper around it, or
-  ``gym.make(id, reward=...)`` is refused (``densegym.make`` and ``make_vec`` work without).
+  ``gym.make(id, reward=...)`` is refused (``densegym.make`` and ``make_vec`` work without); the
+  same holds of ``protocol``, whose ending and success rule a world with ``protocols`` obeys.
 """
 
 from __future__ import annotations
@@ -87,6 +89,10 @@ class World:
         lanes_entry_point: ``"module:function"`` that makes an SB3 vector environment of its own
             from ``num_envs`` and constructor arguments, or returns None where plain ones must do.
         capabilities: what it offers besides steps.
+        ends_at_success: whether its first success ends an episode where nobody says
+            ``terminate_on_success``; None where it has no such choice.
+        protocols: names of protocols that fit it besides ``"densegym"``; its constructor takes
+            ``protocol``.
         owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
     """
 
@@ -97,6 +103,8 @@ class World:
     vector_entry_point: str | None = None
     lanes_entry_point: str | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    ends_at_success: bool | None = None
+    protocols: tuple[str, ...] = ()
     owner: str = field(default="user", compare=False)
 
     def __post_init__(self) -> None:

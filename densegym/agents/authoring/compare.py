@@ -16,6 +16,7 @@ import numpy as np
 
 from densegym.agents.authoring.folder import TRANSCRIPT, read_clocks, read_config, read_rows
 from densegym.agents.bench.plots import PALETTE
+from densegym.envs.protocols import OWN
 from densegym.errors import ResultsError
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.search import SearchConfig
@@ -55,7 +56,12 @@ def compare_searches(folders: Sequence[Path], out: Path | None) -> Comparison:
         )
     lines = [_measure(*search) for search in searches]
     verdicts = _verdicts(lines)
-    data = {"task": searches[0][1].task, "searches": lines, "verdicts": verdicts}
+    data = {
+        "task": searches[0][1].task,
+        "protocol": OWN,
+        "searches": lines,
+        "verdicts": verdicts,
+    }
     text = _table(lines) + "\n\n" + "\n".join(verdicts)
     return Comparison(text, data, _write(out, text, data) if out else ())
 
@@ -137,7 +143,11 @@ def _write(out: Path, text: str, data: Mapping[str, Any]) -> tuple[Path, ...]:
         curve = line["best_of_k"]
         axes.plot(curve["k"], curve["mean"], color=colour, label=line["author"])
         axes.fill_between(curve["k"], curve["low"], curve["high"], color=colour, alpha=0.15)
-    axes.set(xlabel="candidates (k)", ylabel="best F of k", title=data["task"])
+    axes.set(
+        xlabel="candidates (k)",
+        ylabel="best F of k",
+        title=f"{data['task']}, protocol {data['protocol']}",
+    )
     axes.set_xticks(np.unique(np.linspace(1, axes.get_xlim()[1], 8).astype(int)))
     axes.legend(frameon=False)
     with matplotlib.rc_context({"svg.hashsalt": "densegym"}):

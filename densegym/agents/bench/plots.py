@@ -12,6 +12,8 @@ import numpy as np
 from densegym.agents.bench.statistics import iqm
 from densegym.agents.bench.tables import CONTROLS
 from densegym.agents.training.results import Point, Run
+from densegym.agents.training.terms import meta_terms
+from densegym.envs.protocols import OWN
 from densegym.errors import require
 from densegym.reward_models.types import Float
 
@@ -44,7 +46,7 @@ class _Curve(NamedTuple):
 
 
 def learning_curves(runs: Sequence[Run]) -> Figure:
-    """Return a figure: a row per env, success over steps and over CPU seconds.
+    """Return a figure: a row per env and protocol, success over steps and over CPU seconds.
 
     Where a reward judges progress, a third panel shows false progress: the mean largest potential
     of the latest training episodes that failed.
@@ -60,13 +62,13 @@ def learning_curves(runs: Sequence[Run]) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    envs = sorted({run.meta["env"] for run in runs})
-    figure = Figure(figsize=(11, 4.6 * len(envs)), layout="constrained")
+    worlds = sorted({_world(run) for run in runs})
+    figure = Figure(figsize=(11, 4.6 * len(worlds)), layout="constrained")
     FigureCanvasAgg(figure)
     curves = list(_curves(runs))
-    panels = figure.subfigures(len(envs), 1, squeeze=False)[:, 0]
-    for panel, env in zip(panels, envs, strict=True):
-        shown = [curve for curve in curves if curve.runs[0].meta["env"] == env]
+    panels = figure.subfigures(len(worlds), 1, squeeze=False)[:, 0]
+    for panel, world in zip(panels, worlds, strict=True):
+        shown = [curve for curve in curves if _world(curve.runs[0]) == world]
         judged = [curve for curve in shown if _judged(curve)]
         axes = panel.subplots(1, 3 if judged else 2, sharey=True)
         for curve in shown:
@@ -76,7 +78,7 @@ def learning_curves(runs: Sequence[Run]) -> Figure:
         for curve in judged:
             _draw(axes[2], curve, "step", None, 0.12, of=_false_progress)
         _annotate(axes)
-        panel.suptitle(env, x=0.01, ha="left", fontweight="bold")
+        panel.suptitle(world, x=0.01, ha="left", fontweight="bold")
         if shown:
             panel.legend(loc="outside lower center", ncols=min(len(shown), 3), frameon=False)
     return figure
@@ -106,7 +108,7 @@ def _curves(runs: Sequence[Run]) -> Iterator[_Curve]:
     for run in drawn:
         ends = run.meta.get("terminate_on_success") if told_apart else None
         setup = _Setup(run.meta["algo"], run.meta["steps"], ends)
-        groups.setdefault((run.meta["env"], run.meta["reward"], setup), []).append(run)
+        groups.setdefault((_world(run), run.meta["reward"], setup), []).append(run)
     colours = _colours(sorted({run.meta["reward"] for run in runs}))
     setups = sorted({setup for _, _, setup in groups}, key=str)
     for reward in colours:
@@ -117,12 +119,18 @@ def _curves(runs: Sequence[Run]) -> Iterator[_Curve]:
             yield _Curve(members, label, colours[reward], style)
 
 
+def _world(run: Run) -> str:
+    """Return env and protocol of a run; curves of different ones are never drawn together."""
+    terms = meta_terms(run.meta)
+    return f"{run.meta['env']}, protocol {terms or run.meta.get('protocol', OWN)}"
+
+
 def _ends_matter(runs: Sequence[Run]) -> bool:
     """Return whether runs that are equal otherwise differ in how training episodes ended."""
     rules: dict[tuple[str, str, str, int], set[bool | None]] = {}
     for run in runs:
         meta = run.meta
-        key = (meta["env"], meta["reward"], meta["algo"], meta["steps"])
+        key = (_world(run), meta["reward"], meta["algo"], meta["steps"])
         rules.setdefault(key, set()).add(meta.get("terminate_on_success"))
     return any(len(found) > 1 for found in rules.values())
 

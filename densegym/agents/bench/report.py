@@ -82,7 +82,9 @@ def write_report(
 
 
 def _plain(row: tables.Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__slots__} | {"smoke": row.smoke}
+    plain = {name: getattr(row, name) for name in row.__slots__ if name != "terms"}
+    terms = {"protocol": row.protocol} if row.terms is None else row.terms.as_dict()
+    return plain | terms | {"smoke": row.smoke}
 
 
 def _page(
@@ -164,6 +166,8 @@ def train_command(run: Run) -> str:
     typed = reward if isinstance(reward, str) else json.dumps(reward)
     words = ["densegym", "train", str(config["env"]), "--reward", typed]
     words += ["--algo", str(config["algo"]), "--seed", str(config["seed"])]
+    if "protocol" in config:
+        words += ["--protocol", str(config["protocol"])]
     for section, prefix in _SECTIONS.items():
         words += _settings(config.get(section, {}), prefix)
     return shlex.join(words)

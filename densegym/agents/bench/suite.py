@@ -24,11 +24,12 @@ from densegym.agents.training import config as configuration
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.processes import end_with_parent, one_thread, worker_context
 from densegym.agents.training.results import load_run, write_json
+from densegym.envs.protocols import OWN
 from densegym.errors import DenseGymError, Interrupted, ResultsError, unknown
 from densegym.reward_models.spec import RewardSpec
 
-_SUITE_KEYS = ("title", "seeds", "run")
-_RUN_KEYS = ("env", "reward", "algo", "steps", "set", "film")
+_SUITE_KEYS = ("title", "seeds", "protocol", "run")
+_RUN_KEYS = ("env", "reward", "algo", "steps", "protocol", "set", "film")
 _PROGRESS = "progress.json"
 _POLL_S = 0.5
 
@@ -56,7 +57,8 @@ class Job:
     def title(self) -> str:
         """What people call it."""
         env = self.config.env.removeprefix("DenseGym/")
-        return f"{env} {self.folder.parents[1].name} seed {self.config.seed}"
+        reward = self.folder.parents[1].name
+        return f"{env} {reward} seed {self.config.seed}, protocol {self.config.protocol}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,16 @@ class Suite:
         name: of the suite and of its results folder.
         title: one line for people.
         seeds: of every run.
-        runs: tables with env, reward (each one or a list: all pairs), algo, steps, set, film.
+        runs: tables with env, reward (each one or a list: all pairs), algo, steps, protocol, set,
+            film.
+        protocol: of runs that name none.
     """
 
     name: str
     title: str
     seeds: tuple[int, ...]
     runs: tuple[Mapping[str, Any], ...]
+    protocol: str = OWN
 
 
 def load_suite(name: str) -> Suite:
@@ -112,7 +117,8 @@ def load_suite(name: str) -> Suite:
         if "env" not in run:
             raise DenseGymError(f'{path}: a [[run]] needs env = "DenseGym/..."')
     runs = tuple(table.get("run", []))
-    return Suite(path.stem, table.get("title", ""), tuple(table.get("seeds", [0])), runs)
+    seeds, protocol = tuple(table.get("seeds", [0])), table.get("protocol", OWN)
+    return Suite(path.stem, table.get("title", ""), seeds, runs, protocol)
 
 
 def jobs_of(
@@ -121,6 +127,7 @@ def jobs_of(
     *,
     seeds: Sequence[int] | None = None,
     steps: int | None = None,
+    protocol: str | None = None,
     overrides: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of a suite, seed by seed so that every arm gets its first seed early."""
@@ -133,7 +140,8 @@ def jobs_of(
             for env, reward in itertools.product(
                 _many(run["env"]), _many(run.get("reward", "env"))
             ):
-                config = _config(run, env, reward, seed, steps, overrides)
+                under = protocol or run.get("protocol", suite.protocol)
+                config = _config(run, env, reward, seed, steps, under, overrides)
                 jobs.append(Job(config, run_folder(root, config), film))
     return jobs
 
@@ -260,6 +268,7 @@ def _config(
     reward: RewardSpec,
     seed: int,
     steps: int | None,
+    protocol: str,
     overrides: Sequence[str],
 ) -> TrainConfig:
     settings = [
@@ -271,6 +280,7 @@ def _config(
         algo=run.get("algo", "ppo"),
         seed=seed,
         steps=steps or run.get("steps"),
+        protocol=protocol,
         overrides=[*settings, *overrides],
     )
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from rich.box import SIMPLE
@@ -15,6 +15,8 @@ from rich.table import Table
 
 from densegym.agents.bench import statistics
 from densegym.agents.training.results import Run
+from densegym.agents.training.terms import beside, meta_terms
+from densegym.envs.protocols import OWN, Terms
 from densegym.errors import ResultsError
 from densegym.reward_models.types import Float
 
@@ -26,9 +28,15 @@ COLUMNS = (
     "env",
     "reward",
     "algo",
+    "protocol",
+    "limit",
     "steps",
     "seeds",
     "success",
+    "latched",
+    "last step",
+    "chance",
+    "ceiling",
     "lowest",
     "drawn",
     "return/env",
@@ -52,10 +60,23 @@ _NARROW = (
     "reward",
     "seeds",
     "success",
+    "last step",
     "return/env",
     "steps to 0.9",
     "CPU s",
 )
+_WHOLE = ("reward", "seeds", "success", "return/env")  # of them, those that never break
+
+
+class _Key(NamedTuple):
+    """What the runs of a row have in common; ``ends`` is of training, ``terms`` of evaluation."""
+
+    env: str
+    reward: str
+    algo: str
+    steps: int
+    ends: bool | None
+    terms: Terms | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +100,12 @@ class Row:
         ends: whether training episodes ended at success, or None without such a choice.
         model_calls: mean calls of remote models.
         cost_usd: mean cost.
+        terms: limit, ending and success rule of the evaluations, or None where the world is not
+            registered.
+        latched: IQM over seeds of success at any step, or None where a run did not record it.
+        last: IQM over seeds of success at the last step, or None as well.
+        levels: stored success of idling, chance and the scripted expert under the same terms;
+            see ``levels.told``.
         measures: IQM over seeds and interval of other outcomes, by their name.
     """
 
@@ -98,12 +125,28 @@ class Row:
     ends: bool | None
     model_calls: float
     cost_usd: float
+    terms: Terms | None = None
+    latched: float | None = None
+    last: float | None = None
+    levels: Mapping[str, float | None] = field(default_factory=dict)
     measures: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     @property
     def smoke(self) -> bool:
         """Whether there are too few seeds to claim anything."""
         return len(self.seeds) < SMOKE_BELOW
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol of the evaluations."""
+        return OWN if self.terms is None else self.terms.protocol
+
+    @property
+    def chance(self) -> str:
+        """Stored success of idling and of random actions, as text; a dash where none is stored."""
+        known = {name: self.levels.get(f"chance_{name}") for name in ("idle", "random")}
+        told = [f"{name} {rate:.2f}" for name, rate in known.items() if rate is not None]
+        return ", ".join(told) or "-"
 
     def cells(self, measures: Sequence[str] = ()) -> list[str]:
         """Return the row as text, in the order of ``COLUMNS`` and then of ``measures``."""
@@ -112,9 +155,15 @@ class Row:
             self.env,
             self.reward,
             self.algo,
+            self.protocol,
+            "-" if self.terms is None or self.terms.limit is None else str(self.terms.limit),
             f"{self.steps:,}",
             f"{count} (smoke)" if self.smoke else str(count),
             _with_interval(self.success, count, digits=2),
+            _rate(self.latched),
+            _rate(self.last),
+            self.chance,
+            _rate(self.levels.get("expert_ceiling")),
             f"{self.lowest:.2f}",
             f"{self.drawn:.2f}",
             _with_interval(self.return_env, count, digits=2),
@@ -149,16 +198,24 @@ def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list
             a seed is missing.
     """
     _refuse_mixtures(runs)
-    groups: dict[tuple[str, str, str, int, bool | None], list[Run]] = {}
+    groups: dict[_Key, list[Run]] = {}
     for run in runs:
         meta = run.meta
-        ends = meta.get("terminate_on_success")
-        key = (meta["env"], meta["reward"], meta["algo"], meta["steps"], ends)
+        same = (meta["env"], meta["reward"], meta["algo"], meta["steps"])
+        key = _Key(*same, meta.get("terminate_on_success"), meta_terms(meta))
         groups.setdefault(key, []).append(run)
     for key, members in groups.items():
         _check_seeds(key, members, seeds)
-    order = sorted(groups, key=lambda k: (k[0], k[2], _rank(k[1]), k[1], k[3], str(k[4])))
-    return [_row(key, sorted(groups[key], key=lambda r: r.meta["seed"])) for key in order]
+    return [
+        _row(key, sorted(groups[key], key=lambda r: r.meta["seed"]))
+        for key in sorted(groups, key=_order)
+    ]
+
+
+def _order(key: _Key) -> tuple[object, ...]:
+    """Return where a row stands: by env and protocol, controls first."""
+    place = (key.env, str(key.terms), key.algo, _rank(key.reward), key.reward)
+    return (*place, key.steps, str(key.ends))
 
 
 def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
@@ -172,15 +229,20 @@ def caption(rows: Sequence[Row], runs: Sequence[Run], command: str) -> str:
         else ""
     )
     ended = sorted({run.meta["reward"] for run in runs if not run.meta.get("bootstrap", True)})
+    protocols = sorted({str(row.terms) for row in rows if row.terms is not None})
+    under = f" Protocols: {'; '.join(protocols)}." if protocols else ""
     cut = f" Time limits count as ends, without a bootstrap: {', '.join(ended)}." if ended else ""
     return (
         "success and return/env: the world's own outcome over "
         f"{'/'.join(map(str, episodes))} deterministic final episodes per seed, interquartile mean "
         "over seeds with 95 % stratified-bootstrap interval [low, high] (runs); lowest: the worst "
-        "seed; drawn: mean success with sampled actions; steps to 0.9: Kaplan-Meier median of the "
+        "seed; latched and last step: success at any and at the last step of those episodes, "
+        "interquartile mean; chance and ceiling: stored success of idling, of random actions and "
+        "of the scripted expert under the same protocol; drawn: mean success with sampled actions; "
+        "steps to 0.9: Kaplan-Meier median of the "
         "first evaluation at 0.9 success; CPU s to 0.9: the slowest seed; CPU and wall seconds "
         "include evaluations and leave out imports."
-        f"{smoke}{cut} {', '.join(shown)}. Command: {command}"
+        f"{smoke}{under}{cut} {', '.join(shown)}. Command: {command}"
     )
 
 
@@ -194,17 +256,19 @@ def versions(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def to_text(rows: Sequence[Row]) -> list[Table]:
-    """Return tables for the terminal, one per env, learner and budget; narrow enough for it."""
+    """Return tables for the terminal, one per env, learner, budget and protocol, of its width."""
     tables: dict[str, Table] = {}
     for row in rows:
-        title = f"{row.env}, {row.algo}, {row.steps:,} steps"
+        ceiling = _rate(row.levels.get("expert_ceiling"))
+        title = (
+            f"{row.env}, {row.algo}, {row.steps:,} steps\n"
+            f"protocol {row.terms or row.protocol}; chance {row.chance}; ceiling {ceiling}"
+        )
         if title not in tables:
             tables[title] = Table(title=title, title_justify="left", box=SIMPLE)
             for column in _NARROW:
                 justify: Literal["left", "right"] = "left" if column == "reward" else "right"
-                tables[title].add_column(
-                    column, justify=justify, no_wrap=column in ("reward", "seeds")
-                )
+                tables[title].add_column(column, justify=justify, no_wrap=column in _WHOLE)
         cells = dict(zip(COLUMNS, row.cells(), strict=True))
         tables[title].add_row(*(escape(cells[column]) for column in _NARROW))
     return list(tables.values())
@@ -234,7 +298,7 @@ def to_latex(rows: Sequence[Row]) -> str:
 
     names, *cells = _grid(rows)
     body = "\n".join(line(row) for row in cells)
-    columns = "l" * 3 + "r" * (len(names) - 3)
+    columns = "l" * 4 + "r" * (len(names) - 4)
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(names)}\n\\hline\n{body}\n\\hline\n"
         "\\end{tabular}\n"
@@ -247,18 +311,17 @@ def _grid(rows: Sequence[Row]) -> list[list[str]]:
     return [[*COLUMNS, *more], *(row.cells(more) for row in rows)]
 
 
-def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Row:
-    env, reward, algo, steps, ends = key
+def _row(key: _Key, runs: Sequence[Run]) -> Row:
     rates = np.array([run.success.mean() for run in runs])
     returns = np.array([run.return_env.mean() for run in runs])
     firsts = [run.reaches(THRESHOLD) for run in runs]
     times = [_watched(run) if p is None else p.step for run, p in zip(runs, firsts, strict=True)]
     arrived = [point for point in firsts if point is not None]
     return Row(
-        env=env,
-        reward=reward,
-        algo=algo,
-        steps=steps,
+        env=key.env,
+        reward=key.reward,
+        algo=key.algo,
+        steps=key.steps,
         seeds=tuple(run.meta["seed"] for run in runs),
         success=_summary(rates),
         lowest=float(rates.min()),
@@ -268,7 +331,11 @@ def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Ro
         cpu_to=max(point.cpu_s for point in arrived) if len(arrived) == len(runs) else None,
         cpu_s=float(np.mean([run.meta["cpu_s"] for run in runs])),
         wall_s=float(np.mean([run.meta["wall_s"] for run in runs])),
-        ends=ends,
+        ends=key.ends,
+        terms=key.terms,
+        latched=_both([run.latched for run in runs]),
+        last=_both([run.last for run in runs]),
+        levels={} if key.terms is None else beside(key.env, key.terms),
         model_calls=float(np.mean([run.meta.get("model_calls", 0) for run in runs])),
         cost_usd=float(np.mean([run.meta.get("cost_usd", 0.0) for run in runs])),
         measures={
@@ -277,6 +344,16 @@ def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Ro
             if all(key in run.measures for run in runs)
         },
     )
+
+
+def _both(columns: Sequence[Float | None]) -> float | None:
+    """Return the IQM over seeds of a success rate that every one of them recorded, or None."""
+    rates = [column.mean() for column in columns if column is not None]
+    return statistics.iqm(np.array(rates)) if len(rates) == len(columns) else None
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _watched(run: Run) -> int:
@@ -320,11 +397,9 @@ def _refuse_mixtures(runs: Sequence[Run]) -> None:
             )
 
 
-def _check_seeds(
-    key: tuple[str, str, str, int, bool | None], runs: Sequence[Run], wanted: Sequence[int] | None
-) -> None:
+def _check_seeds(key: _Key, runs: Sequence[Run], wanted: Sequence[int] | None) -> None:
     seeds = [run.meta["seed"] for run in runs]
-    where = f"{key[0]}, {key[1]}, {key[2]}"
+    where = f"{key.env}, {key.reward}, {key.algo}"
     if len(set(seeds)) != len(seeds):
         raise ResultsError(f"{where}: a seed was run twice: {sorted(seeds)}")
     missing = sorted(set(wanted or ()) - set(seeds))

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from densegym.agents.training.evaluate import Evaluator, Policy
+from densegym.envs.protocols import OWN
 from densegym.envs.registration import bare_spec
 from densegym.envs.robot.fitness import fitness
 from densegym.envs.tasks import task_card
@@ -48,10 +49,11 @@ class Player:
         env_id: environment id.
         lanes: how many episodes run side by side, sharing one policy call.
         env_kwargs: for the world's constructor.
-        max_episode_steps: time limit; None keeps the world's.
+        max_episode_steps: time limit; None keeps the protocol's.
+        protocol: see ``densegym.envs.protocols``.
 
     Raises:
-        UnknownNameError: no such id; names the closest.
+        UnknownNameError: no such id or protocol; names the closest.
     """
 
     def __init__(
@@ -61,8 +63,9 @@ class Player:
         lanes: int = 10,
         env_kwargs: Mapping[str, Any] | None = None,
         max_episode_steps: int | None = None,
+        protocol: str = OWN,
     ) -> None:
-        spec = bare_spec(env_id)
+        spec = bare_spec(env_id, protocol)
         tapes: dict[int, Tape] = {}
         entry: Any = spec.entry_point
         create: Any = load_env_creator(entry) if isinstance(entry, str) else entry
@@ -166,9 +169,10 @@ def record_episodes(
     episodes: int,
     seed: int,
     env_kwargs: Mapping[str, Any] | None = None,
+    protocol: str = OWN,
 ) -> None:
     """Play episodes of a bare world and write them for ``densegym relabel``."""
-    with Player(env_id, env_kwargs=env_kwargs) as player:
+    with Player(env_id, env_kwargs=env_kwargs, protocol=protocol) as player:
         tapes = player.tapes(policy, episodes, seed)
     played = [as_episode(tape, slot) for slot, tape in enumerate(tapes)]
     save_episodes(path, EpisodeFile(env_id, "env", played))

@@ -16,6 +16,7 @@ from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.evaluate import Policy
 from densegym.agents.training.learner import Learner
 from densegym.agents.training.run import EVAL_SEED, slug
+from densegym.envs.protocols import OWN
 from densegym.envs.registration import bare_spec
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.batch import add_axis
@@ -40,6 +41,7 @@ def record(
     title: str = "",
     trained: RewardEngine | None = None,
     on_step: Callable[[int, int], None] = lambda done, most: None,
+    protocol: str = OWN,
     **kwargs: Any,
 ) -> Footage:
     """Play one episode and keep its pictures and its rewards.
@@ -52,12 +54,15 @@ def record(
         title: written on the film; the task and reward by default.
         trained: of the run with this very reward, whose judges may have learnt on.
         on_step: told about steps played, and the most that are known of.
+        protocol: see ``densegym.envs.protocols``.
         **kwargs: for the world's constructor.
 
     Raises:
         DenseGymError: the world draws no pictures.
     """
     _check_drawing(env_id)
+    if protocol != OWN:
+        kwargs["protocol"] = protocol
     env: Any = gym.make(env_id, reward=reward, render_mode="rgb_array", **kwargs)
     env.engine.show()  # what is known in hindsight is drawn in hindsight
     _share_judges(env.engine, trained)
@@ -93,6 +98,7 @@ def film_learner(learner: Learner, config: TrainConfig, folder: Path) -> None:
         config.reward,
         seed=EVAL_SEED,
         trained=learner.engine,
+        protocol=config.protocol,
         **config.env_kwargs,
     )
     write_film(footage, folder / "media", slug(footage.title))

@@ -27,6 +27,15 @@ STUDIES: tuple[Study, ...] = (
         needs=_AGENTS,
     ),
     _row(
+        name="chance",
+        title="what idling, chance and scripted experts reach in robot worlds",
+        target=f"{_HERE}.chance:run",
+        needs={"metaworld": "robot", "gymnasium_robotics": "robot"},
+        envs=(),
+        out=True,
+        settings={"episodes": 100, "protocols": ""},
+    ),
+    _row(
         name="landscape",
         title="whether climbing a judge's potential leads there",
         target=f"{_HERE}.landscape:run",

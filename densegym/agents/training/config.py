@@ -14,6 +14,8 @@ from typing import Any, get_type_hints
 from densegym import assets
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.training.algorithms import find_algorithm
+from densegym.agents.training.terms import check_settings
+from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
@@ -66,6 +68,7 @@ class TrainConfig:
         env_kwargs: constructor arguments of the world.
         extra: additions to an on-policy learner; see ``extras.settings.ExtraSettings``.
         eval_kwargs: those that are others in evaluation, such as the part of the goals.
+        protocol: limit, ending and success rule of episodes, in training and in evaluation.
     """
 
     env: str
@@ -78,12 +81,16 @@ class TrainConfig:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     eval_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = OWN
 
     def as_dict(self) -> dict[str, Any]:
         """Return nested plain values, as written to ``config.toml``."""
         values = dataclasses.asdict(self)
-        if not self.eval_kwargs:  # the fingerprint of runs without stays what it was
+        # The fingerprint of runs without stays what it was, and their records mean what they did.
+        if not self.eval_kwargs:
             del values["eval_kwargs"]
+        if self.protocol == OWN:
+            del values["protocol"]
         return values
 
     def fingerprint(self) -> str:
@@ -99,6 +106,7 @@ def resolve(
     algo: str = "ppo",
     seed: int = 0,
     steps: int | None = None,
+    protocol: str = OWN,
     overrides: Iterable[str] = (),
 ) -> TrainConfig:
     """Merge the preset of the env's family and learner with overrides.
@@ -109,22 +117,26 @@ def resolve(
         algo: learner.
         seed: seed of everything.
         steps: environment steps; None keeps the preset's.
+        protocol: limit, ending and success rule of episodes; the preset's limit of training
+            episodes holds for the worlds' own protocol alone.
         overrides: ``key=value`` texts as typed after ``--set``; see ``apply_override``.
 
     Raises:
-        UnknownNameError: an unknown id, learner or key; names the closest.
-        DenseGymError: a value of the wrong type.
+        UnknownNameError: an unknown id, learner, protocol or key; names the closest.
+        DenseGymError: a value of the wrong type, or a setting that the protocol rules out.
     """
     card = task_card(env)
     find_algorithm(algo)
     sections = _preset(card.family, algo)
+    if protocol != OWN:
+        sections["run"].pop("episode_steps", None)
     if steps is not None:
         sections["run"]["steps"] = steps
     for text in overrides:
         apply_override(sections, text, algo)
     _check_algorithm_keys(sections["algorithm"], algo)
     extra_settings(sections["extra"])
-    return TrainConfig(
+    config = TrainConfig(
         env=env,
         reward=reward,
         algo=algo,
@@ -135,7 +147,10 @@ def resolve(
         env_kwargs=sections["env"],
         extra=sections["extra"],
         eval_kwargs=sections["eval"],
+        protocol=protocol,
     )
+    check_settings(config)
+    return config
 
 
 def from_dict(data: Mapping[str, Any]) -> TrainConfig:

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from densegym.envs.wrappers.actions import ActionCheck
+from densegym.envs.wrappers.protocol import under_protocol
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import stack
 from densegym.reward_models.types import Bool, Float, Int
@@ -29,16 +30,21 @@ class Evaluation:
 
     Attributes:
         return_env: (episodes,) float64, undiscounted sum of the world's own reward.
-        success: (episodes,) float64, 1.0 where the world's success rule was met; NaN where the
-            world has none.
+        success: (episodes,) float64, 1.0 where the world's success rule was met, as the protocol
+            of the world has it; NaN where the world has no rule.
         length: (episodes,) int64 steps.
         measures: (episodes,) float64 each, other outcomes by their key in the last ``info``.
+        latched: (episodes,) float64, 1.0 where the rule was met at any step.
+        last: (episodes,) float64, 1.0 where it was met at the last step; None where the world does
+            not tell ``info["success_now"]``.
     """
 
     return_env: Float
     success: Float
     length: Int
     measures: Mapping[str, Float] = field(default_factory=dict)
+    latched: Float | None = None
+    last: Float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain lists, as stored in ``eval.jsonl``."""
@@ -47,6 +53,9 @@ class Evaluation:
             "success": self.success.tolist(),
             "length": self.length.tolist(),
         }
+        for name, seen in (("success_latched", self.latched), ("success_last", self.last)):
+            if seen is not None:
+                told[name] = seen.tolist()
         if self.measures:
             told["measures"] = {key: seen.tolist() for key, seen in self.measures.items()}
         return told
@@ -100,7 +109,7 @@ class Evaluator:
         if episodes < 1:
             raise DenseGymError(f"an evaluation needs at least one episode; given {episodes}")
         while len(self._worlds) < min(self._lanes, episodes):
-            self._worlds.append(gym.make(self._spec, **self._env_kwargs))
+            self._worlds.append(under_protocol(gym.make(self._spec, **self._env_kwargs)))
         worlds = self._worlds[:episodes]
         return _play(policy, worlds, episodes, seed, self._measures, on_episode)
 
@@ -121,6 +130,7 @@ def _play(
 ) -> Evaluation:
     measures = {key: np.zeros(episodes) for key in keys}
     returns, success, length = np.zeros(episodes), np.zeros(episodes), np.zeros(episodes, np.int64)
+    latched, last, tells = np.zeros(episodes), np.zeros(episodes), True
     playing = np.arange(len(worlds))
     obs = [world.reset(seed=seed + i)[0] for i, world in enumerate(worlds)]
     fresh = np.ones(len(worlds), dtype=np.bool_)
@@ -135,7 +145,11 @@ def _play(
             obs[lane], reward, terminated, truncated, info = worlds[lane].step(actions[lane])
             returns[episode] += float(reward)
             length[episode] += 1
+            now = info.get("success_now")
+            latched[episode] = max(latched[episode], now or 0.0, info.get("is_success", 0.0))
             if terminated or truncated:
+                tells = tells and now is not None
+                last[episode] = now or 0.0
                 success[episode] = float(info.get("is_success", np.nan))
                 for key in keys:
                     measures[key][episode] = float(info[key])
@@ -147,4 +161,4 @@ def _play(
                     obs[lane] = worlds[lane].reset(seed=seed + waiting)[0]
                     fresh[lane] = True
                     waiting += 1
-    return Evaluation(returns, success, length, measures)
+    return Evaluation(returns, success, length, measures, latched, last if tells else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium as gym
@@ -24,6 +24,7 @@ from densegym.agents.training.algorithms import find_algorithm
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.encoders import policy_kwargs
 from densegym.agents.training.evaluate import Evaluation, Evaluator
+from densegym.agents.training.terms import check_settings, world_terms
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_world, task_card
 from densegym.envs.wrappers.lanes import LaneVecEnv
@@ -78,6 +79,20 @@ class Learner:
         policy = self.policy(deterministic=deterministic)
         return self.evaluator.evaluate(policy, episodes=episodes, seed=seed, on_episode=on_episode)
 
+    def judge_under(self, protocol: str, config: TrainConfig) -> TrainConfig:
+        """Evaluate under another protocol from now on; return the configuration that says so.
+
+        Raises:
+            UnknownNameError: no such protocol; names the closest.
+            DenseGymError: it does not fit the world, or a setting of the run contradicts it.
+        """
+        run = replace(config.run, episode_steps=None)  # of training alone
+        judged = replace(config, protocol=protocol, run=run)
+        check_settings(judged)
+        self.evaluator.close()
+        self.evaluator = evaluator_of(judged)
+        return judged
+
     def policy(self, *, deterministic: bool = True) -> SB3Policy:
         """Return the current policy as a function of a batch of raw observations."""
         return SB3Policy(self.model, self.normalizer, deterministic)
@@ -115,7 +130,8 @@ def build_learner(config: TrainConfig) -> Learner:
     gamma = float(config.algorithm.get("gamma", _DEFAULT_GAMMA))
     engine = build_engine(config.reward, config.run.n_envs, task=card, seed=config.seed)
     check_reward(engine, gamma, config)
-    spec = bare_spec(config.env)
+    check_settings(config)
+    spec = bare_spec(config.env, config.protocol)
     stops = stops_at_success(config, engine, spec)
     venv = _lanes(config, spec, engine, stops)
     algorithm = find_algorithm(config.algo)
@@ -143,10 +159,16 @@ def build_learner(config: TrainConfig) -> Learner:
             normalize=_scales_credits(config),
         )
     callbacks = attach_extras(model, extra)
-    evaluator = Evaluator(
-        spec, env_kwargs={**config.env_kwargs, **config.eval_kwargs}, measures=card.measures
+    return Learner(model, engine, normalizer, evaluator_of(config), stops, callbacks)
+
+
+def evaluator_of(config: TrainConfig) -> Evaluator:
+    """Return what plays the bare world of a run under the run's protocol."""
+    return Evaluator(
+        bare_spec(config.env, config.protocol),
+        env_kwargs={**config.env_kwargs, **config.eval_kwargs},
+        measures=task_card(config.env).measures,
     )
-    return Learner(model, engine, normalizer, evaluator, stops, callbacks)
 
 
 def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> None:
@@ -172,12 +194,16 @@ def stops_at_success(config: TrainConfig, engine: RewardEngine, spec: EnvSpec) -
     """Decide whether training episodes end at the first success.
 
     A reward that is positive at every step would be lost by succeeding, so such rewards ask for
-    episodes that go on. ``--set env.terminate_on_success=...`` overrides them.
+    episodes that go on. ``--set env.terminate_on_success=...`` overrides them, and a protocol
+    overrides both.
     """
     entry = spec.entry_point
     creator = load_env_creator(entry) if isinstance(entry, str) else entry
     if creator is None or "terminate_on_success" not in inspect.signature(creator).parameters:
         return None
+    terms = world_terms(config.env, config.protocol)
+    if not terms.ends:
+        return False
     if "terminate_on_success" in config.env_kwargs:
         return bool(config.env_kwargs["terminate_on_success"])
     wish = engine.reward.traits.ends_at_success
@@ -185,6 +211,7 @@ def stops_at_success(config: TrainConfig, engine: RewardEngine, spec: EnvSpec) -
         "terminate_on_success",
         inspect.signature(creator).parameters["terminate_on_success"].default,
     )
+    default = terms.ends_at_success if default is None else default
     return bool(default if wish is None else wish)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from densegym.envs.protocols import OWN, PROTOCOLS
 from densegym.errors import ResultsError
 from densegym.reward_models.types import Float
 
@@ -37,9 +38,14 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "model_calls": (int, float),
     "cost_usd": (int, float),
     "cpu": str,
+    "protocol": str,
+    "episode_limit": (int, type(None)),
+    "ends_at_success": (bool, type(None)),
+    "success_rule": str,
 }
 _LINE = ("step", "cpu_s", "return_env", "success", "length")
 _EPISODES = ("success", "return_env", "length")
+_BOTH = ("success_latched", "success_last")  # absent from records of versions before them
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class Run:
         return_env: (episodes,) of the final evaluation, deterministic.
         config: text of ``config.toml``.
         measures: (episodes,) each, other outcomes of the final evaluation, by their name.
+        latched: (episodes,) of the same evaluation, success at any step, or None if not recorded.
+        last: (episodes,) success at the last step, or None if not recorded.
     """
 
     folder: Path
@@ -87,6 +95,8 @@ class Run:
     return_env: Float
     config: str
     measures: Mapping[str, Float] = field(default_factory=dict)
+    latched: Float | None = None
+    last: Float | None = None
 
     def reaches(self, threshold: float) -> Point | None:
         """Return the first evaluation whose success is at least ``threshold``."""
@@ -138,7 +148,8 @@ def load_run(folder: Path) -> Run:
     path = folder / "final.json"
     final = _read_object(path)
     _check_schema(final, path)
-    columns = _episodes(final, (*_EPISODES, "success_stochastic"), str(path))
+    both = [key for key in _BOTH if key in final]
+    columns = _episodes(final, (*_EPISODES, "success_stochastic", *both), str(path))
     if len(columns["success"]) != final.get("episodes"):
         raise ResultsError(
             f"{path}: expected {final.get('episodes')!r} episodes, as it says; "
@@ -154,6 +165,8 @@ def load_run(folder: Path) -> Run:
         return_env=columns["return_env"],
         config=_read_text(config) if config.is_file() else "",
         measures=_measures(final, str(path)),
+        latched=columns.get("success_latched"),
+        last=columns.get("success_last"),
     )
 
 
@@ -177,6 +190,11 @@ def _read_meta(path: Path) -> dict[str, Any]:
         if key in meta and not _is_a(meta[key], kind):
             raise ResultsError(f"{path}: {key} is {meta[key]!r}, expected {_names(kind)}")
     _check_schema(meta, path)
+    if (protocol := meta.get("protocol", OWN)) not in PROTOCOLS:
+        raise ResultsError(
+            f'{path} was run under protocol "{protocol}", which this version does not know '
+            f"(it knows {', '.join(PROTOCOLS)}). Read it with the densegym that wrote it."
+        )
     return meta
 
 

@@ -27,6 +27,8 @@ from densegym.agents.training.learner import Learner, build_learner, seed_everyt
 from densegym.agents.training.provenance import cpu_model, installed_versions, revision
 from densegym.agents.training.results import append_jsonl, false_progress, write_json
 from densegym.agents.training.stopping import deaf, stoppable
+from densegym.agents.training.terms import evaluation_terms
+from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
@@ -245,6 +247,7 @@ class _Run:
             "steps": config.run.steps,
             "gamma": getattr(self.learner.model, "gamma", None),
             "terminate_on_success": self.learner.stops_at_success,
+            **evaluation_terms(config).as_dict(),
             "bootstrap": self.learner.engine.bootstraps,
             "family": card.family,
             "versions": installed_versions(),
@@ -312,9 +315,13 @@ class _Schedule(BaseCallback):
 
 
 def run_folder(root: Path, config: TrainConfig) -> Path:
-    """Return ``root/<env>/<reward>/<algo>/seed-<n>``, slashes written as dots."""
+    """Return ``root/<env>/<reward>/<algo>/seed-<n>``, slashes written as dots.
+
+    A protocol other than the worlds' own stands behind the env, after an ``@``.
+    """
     reward = label(config.reward, task=task_card(config.env))
-    return root / slug(config.env) / slug(reward) / config.algo / f"seed-{config.seed}"
+    env = slug(config.env) + ("" if config.protocol == OWN else f"@{config.protocol}")
+    return root / env / slug(reward) / config.algo / f"seed-{config.seed}"
 
 
 def slug(name: str) -> str:

@@ -50,6 +50,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         contexts: play only this many different games, as the bonus study does; None is no bound.
         render_mode: ``"rgb_array"``, (336, 1264, 3) uint8; ``"ansi"``, 24 lines; or None.
         reward: ignored; the wrapper around the world pays it.
+        protocol: ignored; the wrapper around the world refuses what does not fit.
 
     Raises:
         MissingExtraError: NLE or MiniHack is not installed.
@@ -69,6 +70,7 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         contexts: int | None = None,
         render_mode: str | None = None,
         reward: object = None,
+        protocol: object = None,
     ) -> None:
         keys = DEFAULT_KEYS if observation_keys is None else tuple(observation_keys)
         limit = _one_limit(max_episode_steps, max_steps)

@@ -25,11 +25,14 @@ class HarmlessStep(gym.Env[Observation, np.int64]):
         length: steps to the end.
         max_steps: time limit.
         reward: belongs to the wrapper around the world; ignored.
+        protocol: as well; the wrapper refuses what does not fit.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  # Gymnasium's own form
 
-    def __init__(self, length: int = 4, max_steps: int = 24, reward: Any = None) -> None:
+    def __init__(
+        self, length: int = 4, max_steps: int = 24, reward: Any = None, protocol: Any = None
+    ) -> None:
         self.observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float32)
         self.action_space = gym.spaces.Discrete(3)
         self._length, self._limit = length, max_steps

@@ -13,7 +13,8 @@ class AdroitEnv(RoboticsWorld):
 
     Args:
         task: upstream id, e.g. ``"AdroitHandDoorSparse-v1"``.
-        terminate_on_success: end the episode at the first success.
+        terminate_on_success: end the episode at the first success; by default it does.
+        protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
         reward: ignored; the wrapper around the world pays it.
     """

@@ -10,6 +10,7 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
+from densegym.envs.protocols import OWN, find_protocol
 from densegym.envs.robot.rendering import draw_plainly
 from densegym.reward_models.types import Frames, Pictures
 
@@ -23,14 +24,32 @@ class SparseWorld(gym.Env[Any, Any]):
 
     Args:
         held: the upstream env.
-        terminate_on_success: whether the first success ends the episode.
+        terminate_on_success: whether the first success ends the episode; None: as the class
+            and the protocol have it.
         render_mode: ``"rgb_array"`` or None.
+        protocol: whether episodes may end early, and whether ``is_success`` is latched or that of
+            the last step; its limit is for whoever counts steps, outside.
+
+    Raises:
+        UnknownNameError: no such protocol.
+        DenseGymError: a protocol that goes on at success, and ``terminate_on_success=True``.
     """
 
-    def __init__(self, held: Any, *, terminate_on_success: bool, render_mode: str | None) -> None:
+    ends_at_success = True
+
+    def __init__(
+        self,
+        held: Any,
+        *,
+        terminate_on_success: bool | None,
+        render_mode: str | None,
+        protocol: str = OWN,
+    ) -> None:
         mujoco.set_mju_user_warning(_warn)
+        rule = find_protocol(protocol)
         self.held = held
-        self.terminate_on_success = terminate_on_success
+        self.terminate_on_success = rule.ends_at_success(terminate_on_success, self.ends_at_success)
+        self._ends, self._latches = rule.ends, not rule.last_step
         self.render_mode = render_mode
         self.observation_space = held.observation_space
         self.action_space = held.action_space
@@ -51,10 +70,10 @@ class SparseWorld(gym.Env[Any, Any]):
         """Step the held env and pay its outcome."""
         obs, success, terminated, info = self._step_held(action)
         now = float(success)
-        self._succeeded = max(self._succeeded, now)
+        self._succeeded = max(self._succeeded, now) if self._latches else now
         info = {"success_now": now, "is_success": self._succeeded, **info}
         ended = terminated or (self.terminate_on_success and now > 0.0)
-        return obs, self._outcome(now), bool(ended), False, info
+        return obs, self._outcome(now), bool(ended and self._ends), False, info
 
     def render(self) -> Any:
         """Return an (H, W, 3) uint8 picture, or None without ``render_mode="rgb_array"``."""

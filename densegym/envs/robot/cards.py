@@ -71,6 +71,8 @@ def _metaworld() -> Iterator[World]:
             kwargs={"task": upstream},
             max_episode_steps=150,
             capabilities=_SAWYER,
+            ends_at_success=True,
+            protocols=("metaworld-500", "fixed-horizon"),
         )
 
 
@@ -98,6 +100,8 @@ def _fetch() -> Iterator[World]:
             entry_point="densegym.envs.robot.goal:FetchEnv",
             kwargs={"task": f"{name}-v4"},
             max_episode_steps=50,
+            ends_at_success=False,
+            protocols=("fetch-last-step", "fixed-horizon"),
         )
 
 
@@ -117,6 +121,8 @@ def _mazes() -> Iterator[World]:
             entry_point="densegym.envs.robot.goal:PointMazeEnv",
             kwargs={"task": f"PointMaze_{maze}-v3"},
             max_episode_steps=steps,
+            ends_at_success=True,
+            protocols=("fixed-horizon",),
         )
 
 
@@ -148,6 +154,8 @@ def _adroit() -> Iterator[World]:
             entry_point="densegym.envs.robot.adroit:AdroitEnv",
             kwargs={"task": f"AdroitHand{name}Sparse-v1"},
             max_episode_steps=200,
+            ends_at_success=True,
+            protocols=("fixed-horizon",),
         )
 
 
@@ -225,6 +233,8 @@ def _locomotion() -> Iterator[World]:
             kwargs={"skill": name},
             max_episode_steps=1000,
             capabilities=_gait_capabilities(upstream, walks=forward),
+            ends_at_success=True,
+            protocols=("fixed-horizon",),
         )
 
 

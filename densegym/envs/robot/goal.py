@@ -28,22 +28,14 @@ class FetchEnv(_GoalWorld):
 
     Args:
         task: upstream id, e.g. ``"FetchPush-v4"``.
-        terminate_on_success: end the episode at the first success.
+        terminate_on_success: end the episode at the first success; by default it goes on.
+        protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
         reward: ignored; the wrapper around the world pays it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012
-
-    def __init__(
-        self,
-        task: str,
-        *,
-        terminate_on_success: bool = False,
-        render_mode: str | None = None,
-        reward: object = None,
-    ) -> None:
-        super().__init__(task, terminate_on_success=terminate_on_success, render_mode=render_mode)
+    ends_at_success = False
 
     def compute_reward(
         self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
@@ -64,7 +56,8 @@ class PointMazeEnv(_GoalWorld):
 
     Args:
         task: upstream id, e.g. ``"PointMaze_UMaze-v3"``.
-        terminate_on_success: end the episode at the first success.
+        terminate_on_success: end the episode at the first success; by default it does.
+        protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
         reward: ignored; the wrapper around the world pays it.
     """

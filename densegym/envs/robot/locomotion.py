@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.envs.robot.skills import Flip, Forward, LieDown, Posture, Skill, WaveLeg
@@ -42,7 +43,8 @@ class LocomotionEnv(SparseWorld):
 
     Args:
         skill: one of ``SKILLS``.
-        terminate_on_success: end the episode when the skill was shown.
+        terminate_on_success: end the episode when the skill was shown; by default it does.
+        protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
         width: of pictures, pixels.
         height: of pictures, pixels.
@@ -58,7 +60,8 @@ class LocomotionEnv(SparseWorld):
         self,
         skill: str,
         *,
-        terminate_on_success: bool = True,
+        terminate_on_success: bool | None = None,
+        protocol: str = OWN,
         render_mode: str | None = None,
         width: int = 480,
         height: int = 480,
@@ -72,7 +75,12 @@ class LocomotionEnv(SparseWorld):
         held: Any = gym.make(
             robot, render_mode=render_mode, width=width, height=height, **kwargs
         ).unwrapped
-        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+        super().__init__(
+            held,
+            terminate_on_success=terminate_on_success,
+            render_mode=render_mode,
+            protocol=protocol,
+        )
         self.metadata = {**self.metadata, "render_fps": held.metadata["render_fps"]}
         self._model, self._data = held.model, held.data
         self._feet = [self._model.geom(name).id for name in _FEET[robot]]

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.mujoco import MujocoEnv
 
+from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.errors import require, unknown
@@ -34,7 +35,8 @@ class MetaWorldEnv(SparseWorld):
     Args:
         task: upstream name, e.g. ``"button-press-v3"``.
         expert_version: version of the hand-written reward in ``info["expert_reward"]``.
-        terminate_on_success: end the episode at the first success.
+        terminate_on_success: end the episode at the first success; by default it does.
+        protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
         camera: one of ``CAMERAS``; pictures of those that hang upside down are turned.
         width: of pictures, pixels.
@@ -53,7 +55,8 @@ class MetaWorldEnv(SparseWorld):
         task: str = "button-press-v3",
         *,
         expert_version: Literal["v1", "v2"] = "v2",
-        terminate_on_success: bool = True,
+        terminate_on_success: bool | None = None,
+        protocol: str = OWN,
         render_mode: str | None = None,
         camera: str = "corner3",
         width: int = 480,
@@ -78,7 +81,10 @@ class MetaWorldEnv(SparseWorld):
         self._camera, self._turned = camera, camera in _UPSIDE_DOWN
         self._placed = {name: getattr(self.sawyer.model, name).copy() for name in _PLACED}
         super().__init__(
-            self.sawyer, terminate_on_success=terminate_on_success, render_mode=render_mode
+            self.sawyer,
+            terminate_on_success=terminate_on_success,
+            render_mode=render_mode,
+            protocol=protocol,
         )
 
     def render(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.errors import require
@@ -22,7 +23,8 @@ class RoboticsWorld(SparseWorld):
 
     Args:
         task: upstream id.
-        terminate_on_success: end the episode at the first success.
+        terminate_on_success: end the episode at the first success; None: as the class has it.
+        protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
         reward: ignored; the wrapper around the world pays it.
 
@@ -36,7 +38,8 @@ class RoboticsWorld(SparseWorld):
         self,
         task: str,
         *,
-        terminate_on_success: bool = True,
+        terminate_on_success: bool | None = None,
+        protocol: str = OWN,
         render_mode: str | None = None,
         reward: object = None,
     ) -> None:
@@ -44,7 +47,12 @@ class RoboticsWorld(SparseWorld):
         if render_mode is not None:
             choose_backend()
         held = gym.make(task, render_mode=render_mode, **self.upstream_kwargs).unwrapped
-        super().__init__(held, terminate_on_success=terminate_on_success, render_mode=render_mode)
+        super().__init__(
+            held,
+            terminate_on_success=terminate_on_success,
+            render_mode=render_mode,
+            protocol=protocol,
+        )
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None

@@ -17,6 +17,7 @@ from densegym.envs.wrappers.common import (
     write_rows,
 )
 from densegym.envs.wrappers.outcome import PaysReward, watch_env
+from densegym.envs.wrappers.protocol import under_protocol
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
@@ -54,6 +55,7 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, PaysRe
         seed: int = 0,
     ) -> None:
         RecordConstructorArgs.__init__(self, reward=reward, task=task, seed=seed)
+        env = under_protocol(env)
         spec = env.spec
         if reward is None and spec is not None:
             reward = spec.kwargs.get("reward")

@@ -28,6 +28,7 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         peek: tell how a product's full text matches before it was opened.
         render_mode: ``"ansi"`` or None.
         reward: ignored; the wrapper around the world pays it.
+        protocol: ignored; the wrapper around the world refuses what does not fit.
         **setting: see ``world.Setting``.
     """
 
@@ -40,6 +41,7 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         peek: bool = False,
         render_mode: str | None = None,
         reward: object = None,
+        protocol: object = None,
         **setting: Any,
     ) -> None:
         RecordConstructorArgs.__init__(

@@ -55,6 +55,7 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
         error_text: whether an invalid action is explained; never in parity mode.
         render_mode: ``"ansi"``, ``"html"`` or None.
         reward: ignored; the wrapper around the world pays it.
+        protocol: ignored; the wrapper around the world refuses what does not fit.
         **setting: see ``world.Setting``.
 
     Raises:
@@ -71,6 +72,7 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
         error_text: bool = True,
         render_mode: str | None = None,
         reward: object = None,
+        protocol: object = None,
         **setting: Any,
     ) -> None:
         RecordConstructorArgs.__init__(
