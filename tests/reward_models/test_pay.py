@@ -150,18 +150,18 @@ def test_an_episode_that_is_reported_keeps_its_rows_until_it_is_forgotten(monkey
 
 def test_ticks_go_on_after_a_checkpoint_and_rows_start_afresh() -> None:
     first, second = Pay(2), Pay(2)
-    for _ in range(7):
+    for _ in range(8):
         put(first, [0, 1], [1.0, 1.0], [1.0, 1.0])
     second.keep_rows()
     second.load_state_dict(first.state_dict())
-    assert (second.tick, second.began.tolist()) == (6, [7, 7])
+    assert (second.tick, second.began.tolist()) == (7, [8, 8])
     put(second, [0, 1], [2.0, 3.0], [4.0, 5.0])
-    assert [column.tolist() for column in second.rows(np.array([7]))] == [
+    assert [column.tolist() for column in second.rows(np.array([8]))] == [
         [[2.0, 3.0]],
         [[4.0, 5.0]],
         [[4.0, 5.0]],
     ]
-    second.settle(late([6, 7], 1, [100.0, 6.0]))  # tick 6 was paid before the checkpoint
+    second.settle(late([7, 8], 1, [100.0, 6.0]))  # tick 7 was paid before the checkpoint
     assert second.return_dense.tolist() == [4.0, 6.0]
     assert second.pop_sums() == {"reward/dense": 1.0}
 

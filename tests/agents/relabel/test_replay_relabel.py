@@ -175,6 +175,9 @@ def test_draws_come_from_all_rows_that_are_ready():
         rows, cols = _draw(share, 3, engine)
         assert (rows.shape, cols.shape) == ((3,), (3,))
         assert share[rows, cols].all()
+    slanted = np.arange(50)[:, None] % 4 == np.arange(4)
+    rows, cols = _draw(slanted, 200, engine)
+    assert (rows % 4).tolist() == cols.tolist()
     rows, cols = _draw(ready, 200, engine)
     assert set(zip(rows.tolist(), cols.tolist(), strict=True)) == {(7, 1), (49, 3)}
     rows, cols = _draw(ready | True, 5000, engine)
