@@ -130,6 +130,15 @@ def test_room_is_made_by_the_block_and_given_back_by_the_block(monkeypatch) -> N
     assert [column.tolist() for column in book.rows(np.array([14]))] == [[[14.0]], [[1.0]], [[1.0]]]
 
 
+def test_hundreds_of_rows_are_kept_where_an_episode_is_that_long() -> None:
+    book = Pay(1)
+    book.keep_rows()
+    for tick in range(600):
+        put(book, [0], [float(tick)], [0.0])
+    assert book.rows(np.arange(600))[0][:, 0].tolist() == [*range(600)]
+    assert book.kept == 1024
+
+
 def test_an_episode_that_is_reported_keeps_its_rows_until_it_is_forgotten(monkeypatch) -> None:
     monkeypatch.setattr(pay, "_ROWS", 2)
     book, episode = Pay(1), {}
