@@ -130,6 +130,15 @@ def test_room_is_made_by_the_block_and_given_back_by_the_block(monkeypatch) -> N
     assert [column.tolist() for column in book.rows(np.array([14]))] == [[[14.0]], [[1.0]], [[1.0]]]
 
 
+def test_hundreds_of_rows_are_kept_where_an_episode_is_that_long() -> None:
+    book = Pay(1)
+    book.keep_rows()
+    for tick in range(600):
+        put(book, [0], [float(tick)], [0.0])
+    assert book.rows(np.arange(600))[0][:, 0].tolist() == [*range(600)]
+    assert book.kept == 1024
+
+
 def test_an_episode_that_is_reported_keeps_its_rows_until_it_is_forgotten(monkeypatch) -> None:
     monkeypatch.setattr(pay, "_ROWS", 2)
     book, episode = Pay(1), {}
@@ -150,18 +159,18 @@ def test_an_episode_that_is_reported_keeps_its_rows_until_it_is_forgotten(monkey
 
 def test_ticks_go_on_after_a_checkpoint_and_rows_start_afresh() -> None:
     first, second = Pay(2), Pay(2)
-    for _ in range(7):
+    for _ in range(8):
         put(first, [0, 1], [1.0, 1.0], [1.0, 1.0])
     second.keep_rows()
     second.load_state_dict(first.state_dict())
-    assert (second.tick, second.began.tolist()) == (6, [7, 7])
+    assert (second.tick, second.began.tolist()) == (7, [8, 8])
     put(second, [0, 1], [2.0, 3.0], [4.0, 5.0])
-    assert [column.tolist() for column in second.rows(np.array([7]))] == [
+    assert [column.tolist() for column in second.rows(np.array([8]))] == [
         [[2.0, 3.0]],
         [[4.0, 5.0]],
         [[4.0, 5.0]],
     ]
-    second.settle(late([6, 7], 1, [100.0, 6.0]))  # tick 6 was paid before the checkpoint
+    second.settle(late([7, 8], 1, [100.0, 6.0]))  # tick 7 was paid before the checkpoint
     assert second.return_dense.tolist() == [4.0, 6.0]
     assert second.pop_sums() == {"reward/dense": 1.0}
 

@@ -90,8 +90,10 @@ def test_termination_wins_over_truncation() -> None:
 
 
 def test_bad_gamma_and_truncation_are_refused() -> None:
-    with pytest.raises(RewardError, match=r"gamma is in \(0, 1\]; given 1.5"):
-        Shaped(Table(), gamma=1.5)
+    for gamma in (1.5, 0.0, -0.5):
+        with pytest.raises(RewardError, match=rf"gamma is in \(0, 1\]; given {gamma}"):
+            Shaped(Table(), gamma=gamma)
+    assert Shaped(Table(), gamma=1).gamma == 1.0
     with pytest.raises(RewardError, match="bootstrap"):
         Shaped(Table(), truncation="never")  # type: ignore[arg-type]
 

@@ -13,6 +13,7 @@ from stable_baselines3 import DQN, SAC, HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.relabel import attach
+from densegym.agents.relabel import replay as replay_buffers
 from densegym.agents.relabel.replay import _draw
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
@@ -22,7 +23,7 @@ from densegym.reward_models.model import RewardModel
 from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Scores
 from tests.agents.relabel.scripted import ENDS, Script, lanes
-from tests.toys import CARD, Redistribute
+from tests.toys import CARD, Counting, Redistribute
 
 
 def collect(scripts: list[Script], steps: int, size: int, reward: Any = None, **kwargs) -> Any:
@@ -151,6 +152,20 @@ def test_rows_are_found_by_tick(stored, size):
         assert buffer.ticks[rows[mine]].tolist() == kept
 
 
+def test_rows_wait_for_a_sample_or_until_they_are_many(monkeypatch):
+    monkeypatch.setattr(replay_buffers, "_MOST_WAITING", 4)
+    env = lanes([[]], {"model": Counting(), "deferred": True})
+    settings = {"buffer_size": 20, "learning_starts": 10**9, "train_freq": 1, "device": "cpu"}
+    model = DQN("MlpPolicy", env, **settings)
+    attach(model)
+    asked, late = [], env.engine.late
+    monkeypatch.setattr(env.engine, "late", lambda: asked.append(env.engine.pay.tick) or late())
+    model.learn(10)
+    assert asked == [3, 7]
+    assert set(model.replay_buffer.sample(200).rewards[:, 0].tolist()) == set(range(1, 11))
+    assert asked == [3, 7, 9]
+
+
 def test_draws_come_from_all_rows_that_are_ready():
     ready = np.zeros((50, 4), dtype=bool)
     ready[7, 1] = ready[49, 3] = True  # so few that draws miss them
@@ -160,6 +175,9 @@ def test_draws_come_from_all_rows_that_are_ready():
         rows, cols = _draw(share, 3, engine)
         assert (rows.shape, cols.shape) == ((3,), (3,))
         assert share[rows, cols].all()
+    slanted = np.arange(50)[:, None] % 4 == np.arange(4)
+    rows, cols = _draw(slanted, 200, engine)
+    assert (rows % 4).tolist() == cols.tolist()
     rows, cols = _draw(ready, 200, engine)
     assert set(zip(rows.tolist(), cols.tolist(), strict=True)) == {(7, 1), (49, 3)}
     rows, cols = _draw(ready | True, 5000, engine)
