@@ -153,7 +153,7 @@ def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list
     for run in runs:
         meta = run.meta
         ends = meta.get("terminate_on_success")
-        key = (meta["env"], meta["reward"], meta["algo"], meta["steps"], ends)
+        key = (meta["env"], meta["reward"], meta["algo"], run.budget, ends)
         groups.setdefault(key, []).append(run)
     for key, members in groups.items():
         _check_seeds(key, members, seeds)
@@ -281,7 +281,7 @@ def _row(key: tuple[str, str, str, int, bool | None], runs: Sequence[Run]) -> Ro
 
 def _watched(run: Run) -> int:
     """Return how long a run was watched; learners finish a rollout, so a little over ``steps``."""
-    budget: int = run.meta["steps"]
+    budget: int = run.budget
     return max([budget, *(point.step for point in run.points)])
 
 
