@@ -60,7 +60,7 @@ class Cell:
 
     def config(self, seed: int, steps: int) -> TrainConfig:
         """Return the configuration of the run."""
-        own = _SETTINGS.get(self.algo, _OFF_POLICY)
+        own = _SETTINGS.get(self.algo, (*_OFF_POLICY, "her=false"))
         return resolve(
             self.env,
             reward=self.reward,
