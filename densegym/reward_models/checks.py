@@ -7,7 +7,7 @@ pytest, one test a rule; ``check_reward_model`` runs them all in one call.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,16 +22,18 @@ from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Episode, Info, Int, Need, Scores, Starts, Steps
 
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-9}
+_BEFORE = 2  # rounds of episodes before a checkpoint, so that fitted credits are fitted by then
+_PLAIN = (np.ndarray, bool, int, float, str, type(None))
 
 
 class _Stream:
     """A made-up history of equally long episodes in several lanes."""
 
-    def __init__(self, suite: RewardModelSuite, traits: Traits) -> None:
+    def __init__(self, suite: RewardModelSuite, traits: Traits, seed: int) -> None:
         lanes, length = suite.lanes, suite.length
-        rng = np.random.default_rng(suite.seed)
-        suite.observation_space.seed(suite.seed)
-        suite.action_space.seed(suite.seed)
+        rng = np.random.default_rng(seed)
+        suite.observation_space.seed(seed)
+        suite.action_space.seed(seed)
         self.obs = [_batch(suite.observation_space, lanes) for _ in range(length + 1)]
         self.action = [_batch(suite.action_space, lanes) for _ in range(length)]
         self.info = [[suite.info(rng) for _ in range(lanes)] for _ in range(length + 1)]
@@ -153,13 +155,13 @@ class RewardModelSuite:
     def test_a_rollout_is_judged_as_its_steps(self) -> None:
         """``score_many`` answers as ``begin`` and ``score`` one by one."""
         model = self._make()
-        many = model.score_many(_Stream(self, model.traits).events(np.arange(self.lanes)))
+        many = model.score_many(self._stream(model).events(np.arange(self.lanes)))
         self._same("score_many differs from score", self._play(self._make()), many)
 
     def test_a_checkpoint_loses_nothing(self) -> None:
         """A model that was restored in the middle goes on as the first one would."""
         first, lanes, middle = self._make(), np.arange(self.lanes), self.length // 2
-        stream = _Stream(self, first.traits)
+        stream = self._stream(first)
         first.begin(stream.starts(lanes))
         for t in range(middle):
             first.score(stream.steps(t, lanes))
@@ -170,12 +172,28 @@ class RewardModelSuite:
         resumed = [second.score(stream.steps(t, lanes)) for t in rest]
         self._same("state_dict loses something", expected, resumed)
 
+    def test_it_goes_on_learning_after_a_checkpoint(self) -> None:
+        """A model saved between episodes learns and pays on as the first one, bit for bit."""
+        first, second = self._make(), self._make()
+        self._live(first, range(_BEFORE))
+        state = copy.deepcopy(first.state_dict())
+        _check_plain(first.name, state)
+        second.load_state_dict(state)
+        expected, resumed = self._live(first, [_BEFORE]), self._live(second, [_BEFORE])
+        pairs = [*zip(expected, resumed, strict=True), (first.state_dict(), second.state_dict())]
+        for at, (one, other) in enumerate(pairs):
+            if not _identical(one, other):
+                raise RewardError(
+                    f'"{first.name}": state_dict loses something that it learns or pays from; '
+                    f"answer {at} after a checkpoint is {other} instead of {one}"
+                )
+
     def test_credits_are_one_finite_number_a_step(self) -> None:
         """What is known late: ``finish``, ``estimate`` and, of Markov models, ``predict``."""
         model, every = self._make(), np.arange(self.lanes)
         if model.traits.when != "episode":
             return
-        stream = _Stream(self, model.traits)
+        stream = self._stream(model)
         self._play(model)
         credits = model.finish(stream.episodes(every, self.length))
         complaint = f'"{model.name}" returned {len(credits)} credits of {self.lanes}'
@@ -210,9 +228,27 @@ class RewardModelSuite:
         _expect(isinstance(made, RewardModel), kind)
         return made
 
+    def _stream(self, model: RewardModel, more: int = 0) -> _Stream:
+        return _Stream(self, model.traits, self.seed + more)
+
+    def _live(self, model: RewardModel, rounds: Iterable[int]) -> list[Any]:
+        """Play whole episodes in all lanes, some rounds of them; return all that was said."""
+        told: list[Any] = []
+        lanes = np.arange(self.lanes)
+        for more in rounds:
+            stream = self._stream(model, more)
+            model.begin(stream.starts(lanes))
+            for t in range(self.length):
+                scores = self._score(model, stream.steps(t, lanes))
+                told += [scores.reward, scores.valid, *scores.parts.values()]
+            if model.traits.when == "episode":
+                told.append(model.estimate(stream.episodes(lanes[:1], 3)[0]))
+                told += model.finish(stream.episodes(lanes, self.length))
+        return [*told, model.metrics()]
+
     def _play(self, model: RewardModel, lanes: Int | None = None) -> list[Scores]:
         rows = np.arange(self.lanes) if lanes is None else lanes
-        stream = _Stream(self, model.traits)
+        stream = self._stream(model)
         model.begin(stream.starts(rows))
         return [self._score(model, stream.steps(t, rows)) for t in range(self.length)]
 
@@ -294,6 +330,34 @@ def check_reward_model(
     suite: RewardModelSuite = type("Suite", (RewardModelSuite,), {**given, **sizes, **asked})()
     for rule in suite.rules:
         getattr(suite, rule)()
+
+
+def _check_plain(name: str, state: Any) -> None:
+    """Refuse what a checkpoint, read back without running code, could not hold."""
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            _check_plain(name, key)
+            _check_plain(name, value)
+    elif isinstance(state, list | tuple):
+        for value in state:
+            _check_plain(name, value)
+    elif type(state) not in _PLAIN:
+        raise RewardError(
+            f'"{name}": state_dict holds a {type(state).__name__}; a checkpoint holds arrays, '
+            "numbers, text, lists and dicts of such"
+        )
+
+
+def _identical(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_identical(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_identical, one, other))
+    if one is None or other is None:
+        return one is other
+    if isinstance(one, str):
+        return bool(one == other)
+    return np.array_equal(np.asarray(one), np.asarray(other), equal_nan=True)
 
 
 def _frames(traits: Traits, rng: np.random.Generator, lanes: int, length: int) -> Any:

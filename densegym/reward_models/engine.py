@@ -229,6 +229,15 @@ class RewardEngine:
             known += [self._settled(slot, worth) for slot, worth in opened]
         return known
 
+    def cut(self) -> None:
+        """End all unfinished episodes as a time limit would; the host must reset all lanes next."""
+        if self._hindsight is not None:
+            started = time.perf_counter()
+            finished = self._hindsight.cut()
+            self.usage.seconds += time.perf_counter() - started
+            if self.payer == "late":
+                self._late += [self._settled(slot, worth) for slot, worth, _ in finished]
+
     def _judge_rollout(self) -> list[Late]:
         assert self._rollout is not None
         events = self._rollout.take()
@@ -314,16 +323,19 @@ class RewardEngine:
         self.reward.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the reward's state, usage and tick; lanes start afresh after a checkpoint."""
-        return {
+        """Return all but what belongs to unfinished episodes; ``cut`` and ``late`` come before."""
+        kept = {
             "name": self.reward.name,
             "reward": self.reward.state_dict(),
             "usage": dataclasses.asdict(self.usage),
             "pay": self.pay.state_dict(),
         }
+        if self._hindsight is not None:
+            kept["hindsight"] = self._hindsight.state_dict()
+        return kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the reward's state, usage and tick.
+        """Restore what ``state_dict`` returned.
 
         Raises:
             RewardError: the state belongs to another reward.
@@ -336,6 +348,8 @@ class RewardEngine:
         self.reward.load_state_dict(state["reward"])
         self.usage = Usage(**state["usage"])
         self.pay.load_state_dict(state["pay"])
+        if self._hindsight is not None:
+            self._hindsight.load_state_dict(state["hindsight"])
 
     def _refuse_world(self, slot: Int, env_reward: Float) -> None:
         if env_reward.shape != slot.shape:

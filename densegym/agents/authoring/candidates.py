@@ -20,6 +20,7 @@ from stable_baselines3.common.logger import configure
 from densegym.agents.collecting.bank import play
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, resolve, toml_value
+from densegym.agents.training.cuts import begin_episodes, end_episodes
 from densegym.agents.training.learner import Learner, build_learner, seed_everything
 from densegym.agents.training.results import write_json
 from densegym.envs.robot.fitness import evaluation_kwargs
@@ -105,6 +106,7 @@ def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dic
     series: list[dict[str, Any]] = []
     if saved.is_file():
         checkpoint.restore(checkpoint.load(saved, config), learner)
+        begin_episodes(learner, job.seed)
         series = json.loads(log.read_text(encoding="utf-8"))["points"]
     for target in _targets(job, model.num_timesteps, bool(series)):
         if target > model.num_timesteps:
@@ -112,7 +114,9 @@ def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dic
         series.append(_point(job, learner))
         # Books first: a checkpoint without its series would leave a hole in it.
         write_json(log, {"points": series})
+        end_episodes(learner)
         checkpoint.save(saved, learner, config)
+        begin_episodes(learner, job.seed)
     usage = learner.engine.usage
     abstention = usage.abstentions / max(usage.steps, 1)
     if abstention > MOST_ABSTENTIONS:

@@ -107,7 +107,7 @@ def _curves(runs: Sequence[Run]) -> Iterator[_Curve]:
     groups: dict[tuple[str, str, _Setup], list[Run]] = {}
     for run in drawn:
         ends = run.meta.get("terminate_on_success") if told_apart else None
-        setup = _Setup(run.meta["algo"], run.meta["steps"], ends)
+        setup = _Setup(run.meta["algo"], run.budget, ends)
         groups.setdefault((_world(run), run.meta["reward"], setup), []).append(run)
     colours = _colours(sorted({run.meta["reward"] for run in runs}))
     setups = sorted({setup for _, _, setup in groups}, key=str)
@@ -130,7 +130,7 @@ def _ends_matter(runs: Sequence[Run]) -> bool:
     rules: dict[tuple[str, str, str, int], set[bool | None]] = {}
     for run in runs:
         meta = run.meta
-        key = (_world(run), meta["reward"], meta["algo"], meta["steps"])
+        key = (_world(run), meta["reward"], meta["algo"], run.budget)
         rules.setdefault(key, set()).add(meta.get("terminate_on_success"))
     return any(len(found) > 1 for found in rules.values())
 

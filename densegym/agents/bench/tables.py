@@ -201,7 +201,7 @@ def tabulate(runs: Sequence[Run], *, seeds: Sequence[int] | None = None) -> list
     groups: dict[_Key, list[Run]] = {}
     for run in runs:
         meta = run.meta
-        same = (meta["env"], meta["reward"], meta["algo"], meta["steps"])
+        same = (meta["env"], meta["reward"], meta["algo"], run.budget)
         key = _Key(*same, meta.get("terminate_on_success"), meta_terms(meta))
         groups.setdefault(key, []).append(run)
     for key, members in groups.items():
@@ -358,7 +358,7 @@ def _rate(value: float | None) -> str:
 
 def _watched(run: Run) -> int:
     """Return how long a run was watched; learners finish a rollout, so a little over ``steps``."""
-    budget: int = run.meta["steps"]
+    budget: int = run.budget
     return max([budget, *(point.step for point in run.points)])
 
 

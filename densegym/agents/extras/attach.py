@@ -59,7 +59,9 @@ def attach_extras(model: BaseAlgorithm, extra: ExtraSettings) -> list[BaseCallba
         callbacks.append(EntropySmoothing(model, beta=extra.entropy_smoothing, **bounds))
     if extra.self_imitation:
         callbacks.append(
-            SelfImitation(weight=extra.self_imitation, rise=extra.self_imitation_updates)
+            SelfImitation(
+                weight=extra.self_imitation, rise=extra.self_imitation_updates, seed=model.seed
+            )
         )
     return callbacks
 

@@ -5,6 +5,7 @@ They pull in opposite directions on unsure steps, so neither is a default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,15 @@ class EntropySmoothing(BaseCallback):
         self._take_in(step_entropies(self.model, buffer), turns)
         # SB3 flattens lane by lane before it draws batches.
         self._flat_turns = turns.swapaxes(0, 1).reshape(-1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the entropies of past updates and their number."""
+        return {"past": self._past.copy(), "updates": self._updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        self._past = np.array(state["past"], dtype=np.float64)
+        self._updates = int(state["updates"])
 
     def _take_in(self, entropy: Float, turns: Int) -> None:
         size = np.bincount(turns.reshape(-1))

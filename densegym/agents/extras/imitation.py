@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.extras.settings import cosine_rise
 from densegym.reward_models.batch import map_leaves
+from densegym.reward_models.model import generator_state, restore_generator
 from densegym.reward_models.types import Float
 
 
@@ -44,8 +46,6 @@ class SelfImitation(BaseCallback):
     at most ``age`` updates, and the 2 % of steps that would move the entropy most are left out
     (clip-cov). The loss's weight rises along a cosine.
 
-    The curriculum goes on after a resumed run, the kept episodes do not.
-
     Args:
         weight: final weight of the loss.
         rise: updates until it is reached.
@@ -55,6 +55,7 @@ class SelfImitation(BaseCallback):
         batches: gradient steps per update.
         clip: of the ratio between new and old probabilities.
         covariant: share of steps left out.
+        seed: of the draws; None need not repeat.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class SelfImitation(BaseCallback):
         batches: int = 4,
         clip: float = 0.2,
         covariant: float = 0.02,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.weight, self.rise, self.age, self.threshold = weight, rise, age, threshold
@@ -75,13 +77,12 @@ class SelfImitation(BaseCallback):
         self.kept: deque[Kept] = deque(maxlen=capacity)
         self.returns: deque[float] = deque(maxlen=10_240)
         self._open: dict[int, list[Kept]] = {}
+        self._random = np.random.default_rng(seed)
 
     def _on_training_start(self) -> None:
         learner: Any = self.model
         self._paid: Float = np.zeros((learner.n_steps, learner.n_envs))
         self._dones = np.zeros((learner.n_steps, learner.n_envs), dtype=np.bool_)
-        # With seed None SB3 draws one itself; these draws need not repeat then.
-        self._random = np.random.default_rng(learner.seed)
         self._row = 0
 
     def _on_step(self) -> bool:
@@ -102,6 +103,27 @@ class SelfImitation(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self.updates and self.kept:
             self._imitate()
+
+    def cut(self) -> None:
+        """End open episodes, as at a time limit."""
+        for parts in self._open.values():
+            self._keep(_joined(parts))
+        self._open.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return kept episodes, recent returns and the generator."""
+        return {
+            "kept": [[one.obs, one.rows, one.total, one.born] for one in self.kept],
+            "returns": list(self.returns),
+            "random": generator_state(self._random),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        kept = (Kept(obs, rows, float(total), born) for obs, rows, total, born in state["kept"])
+        self.kept = deque(kept, maxlen=self.kept.maxlen)
+        self.returns = deque(map(float, state["returns"]), maxlen=self.returns.maxlen)
+        restore_generator(self._random, state["random"])
 
     @property
     def updates(self) -> int:

@@ -83,6 +83,10 @@ def _late_paid(base: type[ReplayBuffer]) -> Any:
             rows, lanes = _draw(self.ready[: self.size()], batch_size, self.engine)
             return _samples(self, rows, lanes, env)
 
+        def cut(self) -> None:
+            """Write down what the episodes that a checkpoint ended were worth."""
+            self.settle()
+
         def settle(self) -> None:
             """Write down what became known; what is older than the buffer is left out."""
             for late in self.engine.late():
@@ -125,6 +129,10 @@ def _predicting(base: type[ReplayBuffer]) -> Any:
             self.engine.late()  # the book is told of ended episodes; labels are asked for anew
             self.engine.pay.forget(self.engine.pay.tick + 1)
 
+        def cut(self) -> None:
+            """Let the book forget the episodes that a checkpoint ended."""
+            self.engine.late()
+
         def sample(self, batch_size: int, env: Any = None) -> Any:
             rows = np.random.randint(0, self.size(), batch_size)  # noqa: NPY002  # as SB3 draws
             lanes = np.random.randint(0, self.n_envs, batch_size)  # noqa: NPY002
@@ -161,6 +169,18 @@ def _committing(base: type[ReplayBuffer]) -> Any:
                 if lane in worth:
                     self.commit(rows, worth[lane])
                     rows.clear()
+
+        def cut(self) -> None:
+            """Store the episodes that a checkpoint ended, as if at a time limit."""
+            worth = {int(late.slot[0]): late for late in self.engine.late()}
+            for lane, rows in enumerate(self.staged):
+                if rows:
+                    *seen, _, info = rows.pop()
+                    last = [{**info[0], "TimeLimit.truncated": True}]
+                    rows.append((*seen, np.ones(1, dtype=np.bool_), last))
+                if lane in worth:
+                    self.commit(rows, worth[lane])
+                rows.clear()
 
         def commit(self, rows: list[tuple[Any, ...]], late: Late) -> None:
             """Store the rows of an ended episode; those that a reset cut off are left out."""

@@ -98,6 +98,17 @@ STUDIES: tuple[Study, ...] = (
         steps=40_000,
     ),
     _row(
+        name="resume",
+        title="whether stopped and killed runs equal those left alone",
+        target=f"{_HERE}.resume.study:run",
+        needs=_AGENTS,
+        seeds=(0,),
+        steps=384,
+        envs=(),
+        workers=2,
+        out=True,
+    ),
+    _row(
         name="caption-stress",
         title="the annotation service with a server that fails and is killed",
         target=f"{_HERE}.captions.stress:run",

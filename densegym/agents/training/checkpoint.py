@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -14,20 +14,31 @@ import torch
 
 from densegym.agents.training.algorithms import find_algorithm
 from densegym.agents.training.config import TrainConfig
+from densegym.agents.training.cuts import generator_states, restore_generators
+from densegym.agents.training.results import whole_file
 from densegym.errors import ResultsError
 
 if TYPE_CHECKING:
     from densegym.agents.training.learner import Learner
 
-SCHEMA = 2
+SCHEMA = 3
 _MOMENTS = ("mean", "var", "count")
 
 
-def save(path: Path, learner: Learner, config: TrainConfig) -> None:
-    """Write everything a run needs to go on, atomically.
+def save(
+    path: Path, learner: Learner, config: TrainConfig, books: Mapping[str, Any] | None = None
+) -> None:
+    """Write everything a run needs to go on, atomically; ``cuts.end_episodes`` comes before.
 
-    Holds the parameters and optimisers, the moments of VecNormalize, the reward model's state,
-    the replay buffer of off-policy learners, the step count and torch's generator.
+    Holds parameters and optimisers, the learner's counters, the moments of VecNormalize, the
+    states of the reward model and of extras, the replay buffer of off-policy learners, and all
+    generators.
+
+    Args:
+        path: of the file.
+        learner: between two rollouts, without open episodes.
+        config: of the run.
+        books: plain values that are kept beside.
     """
     model = learner.model
     content = {
@@ -35,18 +46,20 @@ def save(path: Path, learner: Learner, config: TrainConfig) -> None:
         "fingerprint": config.fingerprint(),
         "algo": config.algo,
         "step": int(model.num_timesteps),
-        "updates": int(getattr(model, "_n_updates", 0)),
+        "steps": config.run.steps,
+        "counters": _counters(model),
         "parameters": model.get_parameters(),
         "entropy": _entropy(model),
         "moments": _moments(learner),
         "reward": _to_tensors(learner.engine.state_dict()),
-        "relabel": books.state_dict() if (books := _books(model)) is not None else {},
+        "relabel": noted.state_dict() if (noted := _books(model)) is not None else {},
+        "extras": [_to_tensors(extra.state_dict()) for extra in _extras(learner)],
         "replay": _replay(model) if find_algorithm(config.algo).off_policy else {},
-        "random": torch.get_rng_state(),
+        "generators": generator_states(model),
+        "books": dict(books or {}),
     }
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as file:
+        torch.save(content, file)
 
 
 def load(path: Path, config: TrainConfig | None = None) -> dict[str, Any]:
@@ -71,21 +84,31 @@ def load(path: Path, config: TrainConfig | None = None) -> dict[str, Any]:
             f"{path} has checkpoint schema {content['schema']}, this version reads {SCHEMA}. "
             "Train again, or use the densegym version that wrote it."
         )
-    if config is not None and content["fingerprint"] != config.fingerprint():
+    if config is not None:
+        _check_belongs(path, content, config)
+    return dict(content)
+
+
+def _check_belongs(path: Path, content: Mapping[str, Any], config: TrainConfig) -> None:
+    run = dataclasses.replace(config.run, steps=content.get("steps", config.run.steps))
+    if content["fingerprint"] != dataclasses.replace(config, run=run).fingerprint():
         raise ResultsError(
             f"{path} belongs to another configuration than the one asked for. Resume with the "
             "same settings, or train into another folder with --out."
         )
-    return dict(content)
+    if config.run.steps < run.steps and config.run.steps < content["step"]:
+        raise ResultsError(
+            f"{path} has taken {content['step']} steps already, more than the {config.run.steps} "
+            f"asked for. Write --steps {run.steps} or more, or choose another --out."
+        )
 
 
 def restore(content: Mapping[str, Any], learner: Learner) -> None:
     """Put a loaded checkpoint into a freshly built learner."""
     model = learner.model
     model.set_parameters(content["parameters"], exact_match=True)
-    model.num_timesteps = content["step"]
-    if hasattr(model, "_n_updates"):
-        model._n_updates = content["updates"]
+    for name, value in content["counters"].items():
+        setattr(model, name, value)
     if content["entropy"] is not None:
         with torch.no_grad():
             model.log_ent_coef.copy_(content["entropy"])  # type: ignore[attr-defined]  # SAC, TQC
@@ -93,9 +116,25 @@ def restore(content: Mapping[str, Any], learner: Learner) -> None:
     learner.engine.load_state_dict(_to_arrays(content["reward"]))
     if (books := _books(model)) is not None:
         books.load_state_dict(content["relabel"])
+    for extra, state in zip(_extras(learner), content["extras"], strict=True):
+        extra.load_state_dict(_to_arrays(state))
     for name, value in _to_arrays(content["replay"]).items():
         _fill(model.replay_buffer, name, value)  # type: ignore[attr-defined]  # off-policy only
-    torch.set_rng_state(content["random"])
+    restore_generators(model, content["generators"])
+
+
+def _counters(model: Any) -> dict[str, Any]:
+    """Return the plain numbers of a learner: steps, updates, calls, how far exploration is.
+
+    Settings are among them and equal, because the configuration is.
+    """
+    own = ("_custom_logger", "start_time")  # of this process
+    plain = (bool, int, float)
+    return {k: v for k, v in vars(model).items() if type(v) in plain and k not in own}
+
+
+def _extras(learner: Learner) -> list[Any]:
+    return [callback for callback in learner.callbacks if hasattr(callback, "state_dict")]
 
 
 def _books(model: Any) -> Any:
@@ -137,15 +176,19 @@ def _restore_moments(stored: Mapping[str, Any], learner: Learner) -> None:
 def _replay(model: Any) -> dict[str, Any]:
     """Return the filled arrays of a replay buffer, and its counters."""
     buffer = model.replay_buffer
-    if hasattr(buffer, "settle"):
-        buffer.settle()  # rows still unpaid could not be paid after a restart
-    rows = buffer.buffer_size if buffer.full else buffer.pos
+    # One row more, because SB3's memory-saving buffers keep the last successor there.
+    filled = buffer.buffer_size if buffer.full else min(buffer.pos + 1, buffer.buffer_size)
+
+    def kept_of(value: Any) -> torch.Tensor:
+        rows = filled if len(value) == buffer.buffer_size else len(value)
+        return torch.as_tensor(value[:rows].copy())
+
     kept: dict[str, Any] = {"pos": buffer.pos, "full": bool(buffer.full)}
     for name, value in vars(buffer).items():
         if isinstance(value, np.ndarray) and value.dtype != object:
-            kept[name] = torch.as_tensor(value[:rows].copy())
+            kept[name] = kept_of(value)
         elif isinstance(value, dict) and all(isinstance(v, np.ndarray) for v in value.values()):
-            kept[name] = {key: torch.as_tensor(v[:rows].copy()) for key, v in value.items()}
+            kept[name] = {key: kept_of(v) for key, v in value.items()}
     return kept
 
 

@@ -6,12 +6,13 @@ whose name ends in ``.partial`` is a run that was not finished.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,6 +36,7 @@ _META: dict[str, type | tuple[type, ...]] = {
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "terminate_on_success": (bool, type(None)),
     "bootstrap": bool,
+    "steps_asked": int,
     "model_calls": (int, float),
     "cost_usd": (int, float),
     "cpu": str,
@@ -97,6 +99,12 @@ class Run:
     measures: Mapping[str, Float] = field(default_factory=dict)
     latched: Float | None = None
     last: Float | None = None
+
+    @property
+    def budget(self) -> int:
+        """Steps that were asked for; learners that finish their rollouts take a few more."""
+        asked: int = self.meta.get("steps_asked", self.meta["steps"])
+        return asked
 
     def reaches(self, threshold: float) -> Point | None:
         """Return the first evaluation whose success is at least ``threshold``."""
@@ -219,13 +227,24 @@ def _names(kind: type | tuple[type, ...]) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object so that a reader sees the old file or the new one, never half of one."""
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a file whose content takes the place of ``path`` at the end, or nothing does."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def append_jsonl(path: Path, content: Mapping[str, Any]) -> None:
@@ -277,9 +296,10 @@ def _read_points(path: Path) -> tuple[Point, ...]:
                 f"{where}: step is an int and cpu_s a number; "
                 f"found {entry['step']!r} and {entry['cpu_s']!r}"
             )
-        if points and entry["step"] < points[-1].step:
+        if points and entry["step"] <= points[-1].step:
             raise ResultsError(
-                f"{where}: step {entry['step']} comes after {points[-1].step}; two runs were mixed"
+                f"{where}: step {entry['step']} comes after step {points[-1].step}, so two runs "
+                "wrote into this folder. Remove it, and run again."
             )
         columns = _episodes(entry, _EPISODES, where)
         metrics = entry.get("reward_metrics", {})

@@ -1,16 +1,18 @@
 """One training run in one folder: learn, evaluate on the world's outcome, checkpoint, resume.
 
 The folder is called ``<name>.partial`` while the run lasts and is renamed at the end, so a folder
-without that suffix is always whole.
+without that suffix is always whole. A checkpoint ends the open episodes of all lanes, in every run,
+so that one that is stopped or killed and goes on from there equals one that never was, bit for bit.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +20,23 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 
 import densegym
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, to_toml
+from densegym.agents.training.curves import curves, draw
+from densegym.agents.training.cuts import begin_episodes, end_episodes
 from densegym.agents.training.learner import Learner, build_learner, seed_everything
+from densegym.agents.training.lock import FILE as LOCK
+from densegym.agents.training.lock import locked
 from densegym.agents.training.provenance import cpu_model, installed_versions, revision
-from densegym.agents.training.results import append_jsonl, false_progress, write_json
-from densegym.agents.training.stopping import deaf, stoppable
+from densegym.agents.training.results import (
+    append_jsonl,
+    false_progress,
+    whole_file,
+    write_json,
+)
+from densegym.agents.training.stopping import full_disk_told, stoppable
 from densegym.agents.training.terms import evaluation_terms
 from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
@@ -34,6 +44,7 @@ from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
 
 EVAL_SEED = 1_000_003  # evaluation placements: the same for every run, never seen in training
+_SAVED = "checkpoint.pt"
 _ALARM = 0.5  # mean largest potential of failed episodes that is warned of
 
 AfterTraining: TypeAlias = Callable[[Learner, TrainConfig, Path], None]
@@ -65,44 +76,94 @@ def train(
     *,
     resume: bool = False,
     after: Mapping[str, AfterTraining] = MappingProxyType({}),
+    callbacks: Sequence[BaseCallback] = (),
     on_progress: Callable[[RunStatus], None] = lambda progress: None,
 ) -> Path:
     """Carry out a run and return its finished folder.
 
     Args:
         config: the resolved configuration.
-        folder: where the finished run will lie; must not exist.
+        folder: where the finished run will lie; must not exist, unless it is resumed with more
+            steps than it took, which extends it.
         resume: go on from the checkpoint in ``<folder>.partial``; without one, start anew.
         after: what is done with the trained learner before its final evaluation, by the name of the
             phase that people are told; given the learner, the configuration and the run's folder.
+        callbacks: what watches the learner besides, and changes nothing.
         on_progress: told about every evaluation and about a hundred points in between.
 
     Raises:
-        ResultsError: the folder exists, or the checkpoint does not belong to this run.
-        Interrupted: SIGINT or SIGTERM came; a checkpoint was written first.
+        ResultsError: the folder exists, another process works in it, the checkpoint does not
+            belong to this run, or there is no room left for its files.
+        Interrupted: SIGINT or SIGTERM came; the last checkpoint is kept.
     """
-    if folder.exists():
-        raise ResultsError(f"{folder} already holds a finished run; choose another --out or seed.")
     work = folder.with_name(f"{folder.name}.partial")
-    saved = work / "checkpoint.pt"
-    if work.exists() and not resume:
+    with full_disk_told(work), locked(work):
+        if not resume and any(path.name != LOCK for path in work.iterdir()):
+            raise ResultsError(
+                f"{work} holds an unfinished run. Add --resume to go on, or remove the folder."
+            )
+        if folder.exists() and not (work / _SAVED).is_file():
+            _check_extends(folder, config, resume)
+            _copy_finished(folder, work)
+        _carry_out(config, work, after, callbacks, on_progress)
+        _put(work, folder)
+    return folder
+
+
+def _check_extends(folder: Path, config: TrainConfig, resume: bool) -> None:
+    """Refuse a finished run, unless it is to take more steps."""
+    saved = folder / _SAVED
+    if not resume or not saved.is_file():
         raise ResultsError(
-            f"{work} holds an unfinished run. Add --resume to go on, or remove the folder."
+            f"{folder} already holds a finished run; choose another --out or seed, or extend it "
+            "with more --steps and --resume."
         )
+    taken = checkpoint.load(saved, config)["step"]
+    if config.run.steps <= taken:
+        raise ResultsError(
+            f"{folder} already holds a finished run of {taken} steps. To extend it, write --steps "
+            f"above {taken} beside --resume."
+        )
+
+
+def _copy_finished(folder: Path, work: Path) -> None:
+    """Copy what an extended run goes on from; the finished one stays until that is finished too."""
+    shutil.copytree(
+        folder, work, ignore=shutil.ignore_patterns(LOCK, _SAVED, "media"), dirs_exist_ok=True
+    )
+    # Last, because whoever finds it takes the copy for whole.
+    shutil.copy2(folder / _SAVED, work / f".{_SAVED}")
+    os.replace(work / f".{_SAVED}", work / _SAVED)
+
+
+def _put(work: Path, folder: Path) -> None:
+    """Give a finished run its name, in place of the one that it extends."""
+    before = folder.with_name(f".{folder.name}.before")
+    if folder.exists():
+        os.replace(folder, before)
+    os.replace(work, folder)
+    shutil.rmtree(before, ignore_errors=True)
+    (folder / LOCK).unlink()
+
+
+def _carry_out(
+    config: TrainConfig,
+    work: Path,
+    after: Mapping[str, AfterTraining],
+    callbacks: Sequence[BaseCallback],
+    on_progress: Callable[[RunStatus], None],
+) -> None:
     seed_everything(config.seed)
     with warnings.catch_warnings():
         # On-policy SB3 advises against recurrent policies' CPU use; we ask for the CPU on purpose.
         warnings.filterwarnings("ignore", message=".*primarily intended to run on the CPU.*")
         learner = build_learner(config)
-    work.mkdir(parents=True, exist_ok=True)
     try:
-        _Run(config, work, learner, on_progress).carry_out(
-            saved if saved.is_file() else None, after
-        )
+        run = _Run(config, work, learner, on_progress)
+        run.learn(callbacks)
+        run.conclude(after)
     finally:
         learner.close()
-    os.replace(work, folder)
-    return folder
 
 
 class _Run:
@@ -122,36 +183,50 @@ class _Run:
         self._earlier = {"wall_s": 0.0, "cpu_s": 0.0}
         self._success: float | None = None
         self._warned = False
+        self._budgets: list[int] = []  # of the runs that this one extends
+        self._saved_at: int | None = None
 
-    def carry_out(self, saved: Path | None, after: Mapping[str, AfterTraining]) -> None:
-        """Learn the remaining steps, evaluate, and write the results."""
-        if saved is not None:
-            checkpoint.restore(checkpoint.load(saved, self.config), self.learner)
-            self._take_up()
-        else:  # a run killed before its first checkpoint starts anew, and so do its books
-            for name in ("eval.jsonl", "clocks.json"):
-                (self.work / name).unlink(missing_ok=True)
-        model = self.learner.model
+    def learn(self, callbacks: Sequence[BaseCallback]) -> None:
+        """Learn the remaining steps, from the checkpoint on where there is one."""
+        model: Any = self.learner.model
+        content = self._take_up()
         (self.work / "config.toml").write_text(to_toml(self.config.as_dict()), encoding="utf-8")
-        model.set_logger(configure(str(self.work / "tensorboard"), ["tensorboard"]))
+        model.set_logger(curves(self.work / "tensorboard", resumed_at=self._saved_at))
         remaining = self.config.run.steps - model.num_timesteps
-        with stoppable():
-            try:
-                if remaining > 0:
-                    callback = [_Schedule(self), *self.learner.callbacks]
-                    model.learn(remaining, callback=callback, reset_num_timesteps=saved is None)
-            except KeyboardInterrupt:
-                with deaf():  # a second Ctrl-C must not tear the checkpoint
-                    self.checkpoint()
-                raise Interrupted(
-                    f"stopped at step {model.num_timesteps} of {self.config.run.steps}; the run "
-                    f"in {self.work} is kept. Add --resume to go on."
-                ) from None
-        self.checkpoint()
+        if remaining <= 0:
+            return
+        generators = None
+        if content is not None:
+            generators = content["generators"]
+            model._last_obs = ()  # so that SB3 resets nothing before the schedule does
+        schedule = _Schedule(self, generators)
+        every = [schedule, *self.learner.callbacks, *callbacks]
+        try:
+            with stoppable():
+                model.learn(remaining, callback=every, reset_num_timesteps=content is None)
+                self.checkpoint()
+        except KeyboardInterrupt:
+            raise Interrupted(self._stopped()) from None
+
+    def conclude(self, after: Mapping[str, AfterTraining]) -> None:
+        """Do what comes after training, evaluate, and write the results."""
         for phase, act in after.items():
             self.report(phase)
             act(self.learner, self.config, self.work)
         self._finish()
+
+    def begin(self, generators: Mapping[str, Any] | None = None) -> None:
+        """Begin new episodes at a checkpoint, which may just have been restored."""
+        begin_episodes(self.learner, self.config.seed, generators)
+
+    def _stopped(self) -> str:
+        step, steps = self.learner.model.num_timesteps, self.config.run.steps
+        if self._saved_at is None:
+            every = self.config.run.checkpoint_every
+            kept = f"checkpoints come every {every} steps, so --resume starts it anew"
+        else:
+            kept = f"add --resume to go on from the checkpoint of step {self._saved_at}"
+        return f"stopped at step {step} of {steps}; {kept}. The run lies in {self.work}."
 
     def evaluate(self) -> None:
         """Evaluate the current policy and append a line to ``eval.jsonl``."""
@@ -165,9 +240,8 @@ class _Run:
         if (seen_in_failures := false_progress(metrics)) is not None:
             self._watch(seen_in_failures)
         append_jsonl(self.work / "eval.jsonl", line)
-        logger = self.learner.model.logger
-        logger.record("eval/success", self._success)
-        logger.record("eval/return_env", float(seen.return_env.mean()))
+        drawn = {"eval/success": self._success, "eval/return_env": float(seen.return_env.mean())}
+        draw(self.learner.model.logger, drawn, line["step"])
         self.report()
 
     def _watch(self, seen: float) -> None:
@@ -183,9 +257,11 @@ class _Run:
         self._warned = seen > _ALARM
 
     def checkpoint(self) -> None:
-        """Write a checkpoint and the clocks that belong to it."""
-        checkpoint.save(self.work / "checkpoint.pt", self.learner, self.config)
-        write_json(self.work / "clocks.json", self._clocks())
+        """End all open episodes and write a checkpoint."""
+        end_episodes(self.learner)
+        books = {"clocks": self._clocks(), "budgets": self._budgets}
+        checkpoint.save(self.work / _SAVED, self.learner, self.config, books)
+        self._saved_at = int(self.learner.model.num_timesteps)
 
     def report(self, phase: str = "training") -> None:
         """Tell whoever watches where the run stands."""
@@ -199,18 +275,25 @@ class _Run:
             "cpu_s": self._earlier["cpu_s"] + time.process_time() - self._cpu,
         }
 
-    def _take_up(self) -> None:
-        """Go on from an earlier call: its clocks, and the evaluations before the checkpoint."""
-        clocks = self.work / "clocks.json"
-        if clocks.is_file():
-            self._earlier = json.loads(clocks.read_text(encoding="utf-8"))
-        log = self.work / "eval.jsonl"
+    def _take_up(self) -> dict[str, Any] | None:
+        """Go on from the checkpoint of an earlier call, and return it; None where there is none."""
+        log, saved = self.work / "eval.jsonl", self.work / _SAVED
+        if not saved.is_file():  # a run killed before its first checkpoint starts anew
+            log.unlink(missing_ok=True)
+            return None
+        content = checkpoint.load(saved, self.config)
+        checkpoint.restore(content, self.learner)
+        self._earlier, self._budgets = content["books"]["clocks"], content["books"]["budgets"]
+        if self.config.run.steps > content["steps"]:
+            self._budgets.append(content["steps"])
+        self._saved_at = content["step"]
         if log.is_file():
             lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
             whole = [line for line in lines if line.endswith("\n")]
-            step = self.learner.model.num_timesteps
-            kept = [line for line in whole if json.loads(line)["step"] <= step]
-            log.write_text("".join(kept), encoding="utf-8")
+            kept = [line for line in whole if json.loads(line)["step"] <= content["step"]]
+            with whole_file(log) as file:
+                file.write("".join(kept).encode())
+        return content
 
     def _finish(self) -> None:
         run = self.config.run
@@ -244,7 +327,9 @@ class _Run:
             "reward": label(config.reward, task=card),
             "algo": config.algo,
             "seed": config.seed,
-            "steps": config.run.steps,
+            "steps": int(self.learner.model.num_timesteps),
+            "steps_asked": config.run.steps,
+            "extended_from": self._budgets,
             "gamma": getattr(self.learner.model, "gamma", None),
             "terminate_on_success": self.learner.stops_at_success,
             **evaluation_terms(config).as_dict(),
@@ -267,9 +352,9 @@ class _Run:
 class _Schedule(BaseCallback):
     """Evaluates, checkpoints, logs reward terms and reports when their step has come."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: _Run, generators: Mapping[str, Any] | None) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._restored = run, generators
         settings = run.config.run
         self._every = {
             "evaluate": settings.eval_every,
@@ -277,8 +362,10 @@ class _Schedule(BaseCallback):
             "report": max(settings.steps // 100, 1),
         }
         self._due: dict[str, int] = {}
+        self._logged_steps = 0
 
     def _on_training_start(self) -> None:
+        self._logged_steps = self._run.learner.engine.usage.steps
         self._due = {what: self._next(what) for what in self._every}
         self._run.report()
 
@@ -290,14 +377,21 @@ class _Schedule(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         # Between rollouts the parameters are whole and nothing collected would be lost.
+        if self._restored is not None:
+            self._run.begin(self._restored)
+            self._restored = None
         for what, act in (
             ("evaluate", self._run.evaluate),
-            ("checkpoint", self._run.checkpoint),
+            ("checkpoint", self._cut),
             ("report", self._run.report),
         ):
             if self.num_timesteps >= self._due[what]:
                 self._due[what] = self._next(what)
                 act()
+
+    def _cut(self) -> None:
+        self._run.checkpoint()
+        self._run.begin()
 
     def _on_rollout_end(self) -> None:
         engine = self._run.learner.engine
@@ -307,8 +401,6 @@ class _Schedule(BaseCallback):
             self.logger.record(key, total / steps)
         for key, value in engine.metrics().items():
             self.logger.record(key if "/" in key else f"model/{key}", value)
-
-    _logged_steps = 0
 
     def _on_training_end(self) -> None:
         self._run.evaluate()

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from densegym.envs.levels import told
 from densegym.envs.protocols import OWN, Terms, find_protocol, terms_of
 from densegym.envs.tasks import find_world, task_card
 from densegym.errors import DenseGymError
 
-if TYPE_CHECKING:
-    from densegym.agents.training.config import TrainConfig
-
 _LIMIT, _ENDS = "max_episode_steps", "terminate_on_success"
+Settings: TypeAlias = Any
+"""A ``TrainConfig``, which imports this module to check itself."""
 
 
-def check_settings(config: TrainConfig) -> None:
+def check_settings(config: Settings) -> None:
     """Refuse settings that say otherwise than a configuration's protocol.
 
     Raises:
@@ -59,7 +58,7 @@ def world_terms(env_id: str, protocol: str = OWN) -> Terms:
     return terms_of(world, protocol)
 
 
-def evaluation_terms(config: TrainConfig) -> Terms:
+def evaluation_terms(config: Settings) -> Terms:
     """Return what a run is evaluated under: its protocol, with what its settings change of it."""
     terms = world_terms(config.env, config.protocol)
     kwargs = {**config.env_kwargs, **config.eval_kwargs}

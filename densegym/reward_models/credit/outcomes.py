@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.types import Episode
@@ -87,8 +90,20 @@ class EndingReader:
         if self.answer is not None and any(self.answer in info for info in episode.info):
             told = episode.info[-1].get(self.answer) if episode.terminated else None
             answer = str(told) if told else None
-        return Ending(value, succeeded, _hashable(task), answer)
+        return Ending(value, succeeded, _name(task), answer)
 
 
-def _hashable(task: object) -> Hashable:
-    return task if isinstance(task, Hashable) else str(task)
+def packed_ending(ending: Ending) -> list[Any]:
+    """Return an ending as plain values, for checkpoints."""
+    return [ending.value, ending.success, ending.task, ending.answer]
+
+
+def unpacked_ending(packed: Sequence[Any]) -> Ending:
+    """Return the ending of which ``packed_ending`` made plain values."""
+    return Ending(*packed)
+
+
+def _name(task: object) -> Hashable:
+    """Return what names a task as a plain value, so that checkpoints can hold it."""
+    plain = task.item() if isinstance(task, np.generic) else task
+    return plain if plain is None or isinstance(plain, bool | int | float | str) else str(plain)

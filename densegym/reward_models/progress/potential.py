@@ -101,6 +101,20 @@ class FalseProgress:
                 self._failed.append(float(peak[row]))
         self._peak.values[steps.slot] = np.where(ended, 0.0, peak)
 
+    def begin(self, slot: Int) -> None:
+        """Forget the peaks of lanes that start an episode."""
+        self._peak.reset(slot)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return every lane's peak, and those of the latest failures."""
+        return {"peak": self._peak.state_dict(), "failed": list(self._failed)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore every lane's peak, and those of the latest failures."""
+        self._peak.load_state_dict(state["peak"])
+        self._failed.clear()
+        self._failed.extend(float(peak) for peak in state["failed"])
+
     def metrics(self) -> dict[str, float]:
         """Return the mean of the peaks, if any episode failed."""
         return {"false_progress": float(np.mean(self._failed))} if self._failed else {}
@@ -194,6 +208,7 @@ class ProgressPotential(Potential):
         self._phi.reset(starts.slot, self.judge.origin)
         for values in (self._hop, self._done):
             values.reset(starts.slot)
+        self._watch.begin(starts.slot)
         return Values(self.bend(self._phi.values[starts.slot]), all_true(len(starts.slot)))
 
     def _look(self, steps: Steps) -> tuple[Int, list[AskedPicture]]:
@@ -304,6 +319,7 @@ class ProgressPotential(Potential):
             "start": [np.array(lane.start) for lane in lanes],
             "last": [np.array(lane.last) for lane in lanes],
             "text": [lane.text for lane in lanes],
+            "watch": self._watch.state_dict(),
             **{name: values.state_dict() for name, values in self._values().items()},
         }
 
@@ -317,6 +333,7 @@ class ProgressPotential(Potential):
         }
         for name, values in self._values().items():
             values.load_state_dict(state[name])
+        self._watch.load_state_dict(state["watch"])
 
     def _values(self) -> dict[str, LaneValues]:
         return {"phi": self._phi, "hop": self._hop, "done": self._done}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,15 @@ class Hindsight:
         Raises:
             RewardError: the model returned credits of a wrong shape or non-finite ones.
         """
-        episodes = self._recorder.record(steps, paid)
+        return self._finished(self._recorder.record(steps, paid))
+
+    def cut(self) -> list[tuple[int, Float, bool]]:
+        """End all unfinished episodes as a clock would; returns and raises as ``finish``."""
+        return self._finished(self._recorder.cut())
+
+    def _finished(self, episodes: Sequence[Episode]) -> list[tuple[int, Float, bool]]:
+        # Which lane an episode was played in decides nothing.
+        episodes = sorted(episodes, key=_content) if len(episodes) > 1 else episodes
         credits = self.model.finish(episodes) if episodes else []
         finished = []
         for episode, credit in zip(episodes, credits, strict=True):
@@ -71,6 +81,15 @@ class Hindsight:
                 known.append((prefix.slot, prefix.dense_reward + credit))
         return known
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the latest credits; unfinished episodes are not kept."""
+        return {"shares": [list(share) for share in self._shares]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the latest credits."""
+        self._shares.clear()
+        self._shares.extend((float(share), int(steps)) for share, steps in state["shares"])
+
     def _checked(self, credit: Any, episode: Episode) -> Float:
         share = np.asarray(credit, dtype=np.float64)
         if share.shape != episode.env_reward.shape or not np.isfinite(share).all():
@@ -80,3 +99,20 @@ class Hindsight:
                 f"{len(episode.env_reward)} steps; expected one finite number per step."
             )
         return share
+
+
+def _content(episode: Episode) -> bytes:
+    """Return what tells an episode from others, whichever lane it was played in."""
+    told = hashlib.blake2b(digest_size=16)
+    for leaf in (episode.env_reward, *_leaves(episode.action), *_leaves(episode.obs)):
+        plain = leaf.tobytes() if isinstance(leaf, np.ndarray) else repr(leaf).encode()
+        told.update(plain)
+    return told.digest()
+
+
+def _leaves(batch: Any) -> Iterator[Any]:
+    if isinstance(batch, dict | tuple):
+        for part in batch.values() if isinstance(batch, dict) else batch:
+            yield from _leaves(part)
+    else:
+        yield batch

@@ -62,6 +62,12 @@ class EpisodeRecorder:
             for row in ended.tolist()
         ]
 
+    def cut(self) -> list[Episode]:
+        """Return what was played of unfinished episodes, as if cut off by a clock; forget them."""
+        cut = list(self.open_episodes())
+        self._traces.clear()
+        return cut
+
     def open_episodes(self) -> Iterator[Episode]:
         """Yield what is known of unfinished episodes that have a step, as if cut off by a clock."""
         for slot, trace in self._traces.items():

@@ -132,7 +132,8 @@ def test_foreign_and_impossible_contents_are_refused(name, entries, says, tmp_pa
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ({"step": 10}, "step 10 comes after 1000; two runs were mixed"),
+        ({"step": 10}, "step 10 comes after step 1000, so two runs"),
+        ({"step": 1000}, "step 1000 comes after step 1000, so two runs"),
         ({"step": "2000"}, "step is an int"),
         ({"cpu_s": None}, "cpu_s a number"),
         ({"success": [1.0]}, "one entry per episode"),

@@ -90,7 +90,7 @@ def test_a_run_leaves_a_whole_folder(tmp_path: Path) -> None:
 def test_every_reward_term_is_logged(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    config = small(reward="authored")
+    config = small(reward="authored", extra=("checkpoint_every=1024",))  # which cuts no episode
     folder = train(config, run_folder(tmp_path, config))
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
@@ -184,8 +184,8 @@ def interrupt_after(step: int):
 )
 def test_an_interrupted_run_goes_on_where_it_stopped(config: TrainConfig, tmp_path: Path) -> None:
     folder = run_folder(tmp_path, config)
-    with pytest.raises(Interrupted, match="Add --resume"):
-        train(config, folder, on_progress=interrupt_after(config.run.steps // 2))
+    with pytest.raises(Interrupted, match="add --resume to go on from the checkpoint of step"):
+        train(config, folder, on_progress=interrupt_after(3 * config.run.steps // 4))
     work = folder.with_name("seed-0.partial")
     stopped_at = checkpoint.load(work / "checkpoint.pt", config)["step"]
     assert 0 < stopped_at < config.run.steps
@@ -238,8 +238,8 @@ def test_a_checkpoint_restores_every_parameter(tmp_path: Path) -> None:
         (b"", "no readable checkpoint"),
         (b"PK\x03\x04 truncated", "no readable checkpoint"),
         ({"weights": 1}, "not written by densegym"),
-        ({"schema": 99}, "checkpoint schema 99, this version reads 2"),
-        ({"schema": 2, "fingerprint": "other"}, "another configuration"),
+        ({"schema": 99}, "checkpoint schema 99, this version reads 3"),
+        ({"schema": 3, "fingerprint": "other"}, "another configuration"),
     ],
     ids=str,
 )
@@ -313,7 +313,7 @@ def test_a_stopped_command_leaves_a_resumable_run(stop: signal.Signals, tmp_path
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     work = tmp_path / "DenseGym.ButtonPress-v0" / "env" / "ppo" / "seed-0.partial"
     deadline = time.monotonic() + 60
-    while not (work / "eval.jsonl").exists() and time.monotonic() < deadline:
+    while not (work / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(stop)
     _, errors = process.communicate(timeout=30)

@@ -14,10 +14,22 @@ import torch
 
 from densegym.errors import RewardError
 from densegym.reward_models.credit.fitting.inputs import inputs_of
-from densegym.reward_models.credit.fitting.networks import restore_weights, seeded, weights_of
+from densegym.reward_models.credit.fitting.networks import (
+    optimiser_state,
+    restore_optimiser,
+    restore_weights,
+    seeded,
+    weights_of,
+)
 from densegym.reward_models.credit.fitting.returns import Of, ReturnCredit
 from densegym.reward_models.credit.fitting.scales import moments, standard
-from densegym.reward_models.credit.fitting.store import EpisodeStore, StoredEpisode
+from densegym.reward_models.credit.fitting.store import (
+    EpisodeStore,
+    StoredEpisode,
+    packed,
+    unpacked,
+)
+from densegym.reward_models.model import generator_state, restore_generator
 from densegym.reward_models.options import check_stated, stated
 from densegym.reward_models.types import Episode, Float, Need, TaskCard
 
@@ -260,22 +272,40 @@ class FittedCredit(ReturnCredit):
         """Return R / T in units of its deviation."""
         return float((one.rate - self._moments["rate_mean"]) / self._moments["rate_std"])
 
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return what descends, by name, once there is a network."""
+        return {"adam": self._adam}
+
+    def _pack(self, more: Any) -> Any:
+        """Return what is kept of an episode besides its inputs as arrays and plain values."""
+        return more
+
+    def _unpack(self, packed: Any) -> Any:
+        """Return what ``_pack`` was given."""
+        return packed
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the network, its scales and options; episodes are gathered anew."""
+        """Return network, optimiser, scales, options, generator and the episodes learned from."""
         kept: dict[str, Any] = {
             "options": stated(self.options),
             "seen": self._seen,
+            "owed": self._owed,
             "scaled_at": self._scaled_at,
+            "rates": sorted(self._rates),
             "explained": self._explained,
             "taught": self._taught,
+            "random": generator_state(self._random),
+            "store": packed(self._store, self._pack),
+            "judges": packed(self._judges, self._pack),
         }
         if self._network is not None:
             kept["moments"] = copy.deepcopy(self._moments)
             kept["network"] = weights_of(self._network)
+            kept["optimisers"] = {k: optimiser_state(v) for k, v in self._optimisers().items()}
         return kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the network and its scales; the optimiser starts afresh.
+        """Restore what ``state_dict`` returned.
 
         Raises:
             RewardError: the network was fitted with other options.
@@ -283,10 +313,20 @@ class FittedCredit(ReturnCredit):
         check_stated(self.name, state.get("options", {}), self.options)
         self._seen, self._explained = int(state["seen"]), float(state["explained"])
         self._taught, self._scaled_at = bool(state["taught"]), int(state["scaled_at"])
+        self._owed, self._rates = float(state["owed"]), set(state["rates"])
+        restore_generator(self._random, state["random"])
+        for kept, put in (
+            (state["store"], self._store.put),
+            (state["judges"], self._judges.append),
+        ):
+            for one in unpacked(kept, self._unpack):
+                put(one)
         if "network" in state:
             self._moments = {k: np.asarray(v) for k, v in state["moments"].items()}
             self._begin()
             restore_weights(self._network, state["network"])
+            for name, optimiser in self._optimisers().items():
+                restore_optimiser(optimiser, state["optimisers"][name])
 
 
 def descend(adam: torch.optim.Adam, loss: torch.Tensor) -> None:

@@ -73,6 +73,24 @@ def seeded(seed: int, build: Callable[[], nn.Module]) -> Any:
         return build()
 
 
+def optimiser_state(adam: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return the moments of an optimiser as arrays."""
+    moments = adam.state_dict()["state"]
+    return {
+        str(index): {name: value.numpy().copy() for name, value in kept.items()}
+        for index, kept in moments.items()
+    }
+
+
+def restore_optimiser(adam: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Take on what ``optimiser_state`` returned; rates and groups stay as they are."""
+    moments = {
+        int(index): {name: torch.as_tensor(np.array(value)) for name, value in kept.items()}
+        for index, kept in state.items()
+    }
+    adam.load_state_dict({**adam.state_dict(), "state": moments})
+
+
 def weights_of(module: nn.Module) -> dict[str, Any]:
     """Return weights as arrays."""
     return {name: value.numpy().copy() for name, value in module.state_dict().items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,29 @@ class StoredEpisode(NamedTuple):
     def rate(self) -> float:
         """R / T."""
         return self.total / len(self.inputs)
+
+
+Pack = Callable[[Any], Any]
+
+
+def packed(episodes: Iterable[StoredEpisode], pack: Pack) -> dict[str, Any]:
+    """Return episodes as arrays and plain values, ``more`` as ``pack`` turns it into such."""
+    kept = list(episodes)
+    inputs = [one.inputs for one in kept]
+    return {
+        "inputs": np.concatenate(inputs) if inputs else np.zeros((0, 0), dtype="f4"),
+        "lengths": [len(one) for one in inputs],
+        "totals": [one.total for one in kept],
+        "more": [pack(one.more) for one in kept],
+    }
+
+
+def unpacked(state: Mapping[str, Any], unpack: Pack) -> list[StoredEpisode]:
+    """Return the episodes of which ``packed`` made a state."""
+    ends = np.cumsum(state["lengths"], dtype=np.int64)[:-1]
+    parts = np.split(np.asarray(state["inputs"]), ends) if state["lengths"] else []
+    rest = zip(parts, state["totals"], state["more"], strict=True)
+    return [StoredEpisode(part, float(total), unpack(more)) for part, total, more in rest]
 
 
 class EpisodeStore:

@@ -24,7 +24,7 @@ from densegym.reward_models.credit.fitting.networks import (
     reader_of_prefixes,
 )
 from densegym.reward_models.credit.fitting.store import StoredEpisode
-from densegym.reward_models.credit.outcomes import Ending
+from densegym.reward_models.credit.outcomes import Ending, packed_ending, unpacked_ending
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
@@ -88,6 +88,13 @@ class GainCredit(JudgedCredit):
     def _stored(self, episode: Episode) -> StoredEpisode:
         total = float(self.rewards(episode).sum())
         return _course(episode, total, self._read(episode, total))
+
+    def _pack(self, more: Any) -> Any:
+        return [more.first, packed_ending(more.ending), more.last, more.before]
+
+    def _unpack(self, packed: Any) -> Any:
+        first, ending, last, before = packed
+        return Course(first, unpacked_ending(ending), last, int(before))
 
     def _build(self, width: int) -> Any:
         return reader_of_prefixes(self._encoder, width, self._hidden)

@@ -37,7 +37,7 @@ from densegym.reward_models.credit.fitting.policies import (
 )
 from densegym.reward_models.credit.fitting.scales import moments
 from densegym.reward_models.credit.fitting.store import StoredEpisode
-from densegym.reward_models.credit.outcomes import Ending
+from densegym.reward_models.credit.outcomes import Ending, packed_ending, unpacked_ending
 from densegym.reward_models.traits import Promises
 from densegym.reward_models.types import Episode, Float, TaskCard
 
@@ -203,14 +203,27 @@ class ImplicitCredit(JudgedCredit):
         self._last_loss = loss.item()
         return loss
 
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {**super()._optimisers(), "imitating": self._imitating}
+
+    def _pack(self, more: Any) -> Any:
+        told = None if more.told is None else more.told.numpy()
+        return [list(more.acts), told, packed_ending(more.ending)]
+
+    def _unpack(self, packed: Any) -> Any:
+        seen, told, ending = packed
+        known = None if told is None else torch.as_tensor(np.array(told))
+        return _Lesson(Acts(*seen), known, unpacked_ending(ending))
+
     def state_dict(self) -> dict[str, Any]:
-        """Return both policies and their scales; episodes are gathered anew."""
-        return {**super().state_dict(), "kind": self._kind, "size": self._size}
+        """Return both policies and what else fitted models keep."""
+        own = {"kind": self._kind, "size": self._size, "copied": self._copied}
+        return {**super().state_dict(), **own, "last_loss": self._last_loss}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore both policies and their scales; the optimisers start afresh."""
+        """Restore what ``state_dict`` returned."""
         self._kind, self._size = state["kind"], int(state["size"])
-        self._copied = "network" in state
+        self._copied, self._last_loss = bool(state["copied"]), float(state["last_loss"])
         super().load_state_dict(state)
 
 

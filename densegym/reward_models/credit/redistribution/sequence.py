@@ -6,7 +6,7 @@ the papers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,6 +127,17 @@ class SPACredit(SequenceCredit):
         """Return contributions so far and their grounding; the residual is not known yet."""
         credit = super().estimate(prefix)
         return None if credit is None else self._alpha * credit + self._ground(prefix)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what fitted models keep, the longest episode and what grounding paid."""
+        own = {"longest": self._longest, "grounded": self._grounded, "paid": self._paid}
+        return {**super().state_dict(), **own}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        self._longest = int(state["longest"])
+        self._grounded, self._paid = float(state["grounded"]), float(state["paid"])
+        super().load_state_dict(state)
 
     def metrics(self) -> dict[str, float]:
         """Return the grounding's share of what was paid, besides what fitted models tell."""

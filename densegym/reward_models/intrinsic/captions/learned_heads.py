@@ -17,6 +17,7 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.intrinsic.annotation.table import HELPFUL
 from densegym.reward_models.intrinsic.captions.heads import ClassificationOptions, RankingOptions
 from densegym.reward_models.intrinsic.text_net import TextNet
+from densegym.reward_models.model import generator_state, restore_generator
 from densegym.reward_models.types import Float, Int
 
 _BATCH = 64  # ONI draws 256 from ten times as many captions
@@ -62,21 +63,18 @@ class _Learned:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the network, and where its draws stand."""
-        drawn = {k: v for k, v in self._rng.bit_generator.state.items() if k != "state"}
-        words = {k: str(v) for k, v in self._rng.bit_generator.state["state"].items()}
         return {
             "net": self._net.state_dict(),
             "rounds": self._rounds,
             "loss": self._loss,
-            "rng": {**drawn, "state": words},
+            "rng": generator_state(self._rng),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
         self._net.load_state_dict(state["net"])
         self._rounds, self._loss = int(state["rounds"]), float(state["loss"])
-        words = {k: int(v) for k, v in state["rng"]["state"].items()}
-        self._rng.bit_generator.state = {**state["rng"], "state": words}
+        restore_generator(self._rng, state["rng"])
 
 
 class Classification(_Learned):
