@@ -27,7 +27,6 @@ from densegym.agents.training.learner import Learner, build_learner, seed_everyt
 from densegym.agents.training.provenance import cpu_model, installed_versions, revision
 from densegym.agents.training.results import append_jsonl, false_progress, write_json
 from densegym.agents.training.stopping import deaf, stoppable
-from densegym.agents.training.terms import evaluation_terms
 from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
@@ -247,7 +246,7 @@ class _Run:
             "steps": config.run.steps,
             "gamma": getattr(self.learner.model, "gamma", None),
             "terminate_on_success": self.learner.stops_at_success,
-            **evaluation_terms(config).as_dict(),
+            **config.terms().as_dict(),
             "bootstrap": self.learner.engine.bootstraps,
             "family": card.family,
             "versions": installed_versions(),
