@@ -145,14 +145,14 @@ def evaluate(
     require("stable_baselines3", extra="agents")
     from densegym.agents.bench.statistics import wilson
     from densegym.agents.training.load import load_learner
-    from densegym.agents.training.terms import beside, evaluation_terms
+    from densegym.agents.training.terms import beside
     from densegym.cli.progress import episode_bar
 
     learner, config = load_learner(run)
     try:
         if protocol is not None:
             config = learner.judge_under(protocol, config)
-        terms = evaluation_terms(config)
+        terms = config.terms()
         with episode_bar(episodes) as tell:
             seen = learner.evaluate(
                 episodes=episodes, seed=seed, deterministic=not drawn, on_episode=tell

@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 from densegym import assets
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.training.algorithms import find_algorithm
-from densegym.agents.training.terms import check_settings
-from densegym.envs.protocols import OWN
+from densegym.agents.training.terms import changed_terms, check_terms
+from densegym.envs.protocols import OWN, Terms
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
@@ -93,6 +93,22 @@ class TrainConfig:
             del values["protocol"]
         return values
 
+    def check_protocol(self) -> None:
+        """Refuse settings that contradict the protocol.
+
+        Raises:
+            UnknownNameError: no such protocol; names the closest.
+            DenseGymError: it does not fit the world, or a setting contradicts it.
+        """
+        check_terms(self.env, self.protocol, self._in_evaluation(), self.run.episode_steps)
+
+    def terms(self) -> Terms:
+        """Return what the run is evaluated under: its protocol, with what settings change of it."""
+        return changed_terms(self.env, self.protocol, self._in_evaluation())
+
+    def _in_evaluation(self) -> dict[str, Any]:
+        return {**self.env_kwargs, **self.eval_kwargs}
+
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the numbers of this run."""
         canonical = json.dumps(self.as_dict(), sort_keys=True, default=str)
@@ -149,7 +165,7 @@ def resolve(
         eval_kwargs=sections["eval"],
         protocol=protocol,
     )
-    check_settings(config)
+    config.check_protocol()
     return config
 
 

@@ -24,7 +24,7 @@ from densegym.agents.training.algorithms import find_algorithm
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.encoders import policy_kwargs
 from densegym.agents.training.evaluate import Evaluation, Evaluator
-from densegym.agents.training.terms import check_settings, world_terms
+from densegym.agents.training.terms import world_terms
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_world, task_card
 from densegym.envs.wrappers.lanes import LaneVecEnv
@@ -88,7 +88,7 @@ class Learner:
         """
         run = replace(config.run, episode_steps=None)  # of training alone
         judged = replace(config, protocol=protocol, run=run)
-        check_settings(judged)
+        judged.check_protocol()
         self.evaluator.close()
         self.evaluator = evaluator_of(judged)
         return judged
@@ -130,7 +130,7 @@ def build_learner(config: TrainConfig) -> Learner:
     gamma = float(config.algorithm.get("gamma", _DEFAULT_GAMMA))
     engine = build_engine(config.reward, config.run.n_envs, task=card, seed=config.seed)
     check_reward(engine, gamma, config)
-    check_settings(config)
+    config.check_protocol()
     spec = bare_spec(config.env, config.protocol)
     stops = stops_at_success(config, engine, spec)
     venv = _lanes(config, spec, engine, stops)

@@ -37,7 +37,6 @@ from densegym.agents.training.results import (
     write_json,
 )
 from densegym.agents.training.stopping import full_disk_told, stoppable
-from densegym.agents.training.terms import evaluation_terms
 from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
@@ -332,7 +331,7 @@ class _Run:
             "extended_from": self._budgets,
             "gamma": getattr(self.learner.model, "gamma", None),
             "terminate_on_success": self.learner.stops_at_success,
-            **evaluation_terms(config).as_dict(),
+            **config.terms().as_dict(),
             "bootstrap": self.learner.engine.bootstraps,
             "family": card.family,
             "versions": installed_versions(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from densegym.envs.levels import told
 from densegym.envs.protocols import OWN, Terms, find_protocol, terms_of
@@ -12,37 +12,39 @@ from densegym.envs.tasks import find_world, task_card
 from densegym.errors import DenseGymError
 
 _LIMIT, _ENDS = "max_episode_steps", "terminate_on_success"
-Settings: TypeAlias = Any
-"""A ``TrainConfig``, which imports this module to check itself."""
 
 
-def check_settings(config: Settings) -> None:
-    """Refuse settings that say otherwise than a configuration's protocol.
+def check_terms(
+    env_id: str, protocol: str, kwargs: Mapping[str, Any], episode_steps: int | None
+) -> None:
+    """Refuse settings of a run that say otherwise than its protocol.
+
+    Args:
+        env_id: e.g. ``"DenseGym/ButtonPress-v0"``.
+        protocol: its name.
+        kwargs: constructor arguments of the world, in training or evaluation.
+        episode_steps: limit of training episodes, or None.
 
     Raises:
-        UnknownNameError: no such protocol.
+        UnknownNameError: no such id or protocol.
         DenseGymError: it does not fit the world, or a setting contradicts it.
     """
-    terms = world_terms(config.env, config.protocol)
-    kwargs = {**config.env_kwargs, **config.eval_kwargs}
+    terms = world_terms(env_id, protocol)
     if "protocol" in kwargs:
         raise DenseGymError(
             f"a protocol is more than an argument of the world; given env.protocol="
             f"{kwargs['protocol']}. Type --protocol {kwargs['protocol']}"
         )
-    if config.protocol == OWN:
+    if protocol == OWN:
         return
-    given = {
-        "episode_steps": config.run.episode_steps,
-        "env.max_episode_steps": kwargs.get(_LIMIT),
-    }
+    given = {"episode_steps": episode_steps, "env.max_episode_steps": kwargs.get(_LIMIT)}
     for name, steps in given.items():
         if steps not in (None, terms.limit):
             raise DenseGymError(
-                f'protocol "{config.protocol}" has episodes of {terms.limit} steps; given '
+                f'protocol "{protocol}" has episodes of {terms.limit} steps; given '
                 f"{name}={steps}. Leave it out, or train with --protocol {OWN}."
             )
-    find_protocol(config.protocol).ends_at_success(kwargs.get(_ENDS), own=False)
+    find_protocol(protocol).ends_at_success(kwargs.get(_ENDS), own=False)
 
 
 def world_terms(env_id: str, protocol: str = OWN) -> Terms:
@@ -58,10 +60,9 @@ def world_terms(env_id: str, protocol: str = OWN) -> Terms:
     return terms_of(world, protocol)
 
 
-def evaluation_terms(config: Settings) -> Terms:
-    """Return what a run is evaluated under: its protocol, with what its settings change of it."""
-    terms = world_terms(config.env, config.protocol)
-    kwargs = {**config.env_kwargs, **config.eval_kwargs}
+def changed_terms(env_id: str, protocol: str, kwargs: Mapping[str, Any]) -> Terms:
+    """Return a protocol in a world, with what constructor arguments change of it."""
+    terms = world_terms(env_id, protocol)
     return dataclasses.replace(
         terms,
         limit=kwargs.get(_LIMIT, terms.limit),

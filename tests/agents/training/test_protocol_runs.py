@@ -17,7 +17,6 @@ from densegym.agents.training.evaluate import Evaluator
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.results import load_results, load_run
 from densegym.agents.training.run import run_folder, train
-from densegym.agents.training.terms import evaluation_terms
 from densegym.cli.main import app
 from densegym.envs.levels import told
 from densegym.envs.protocols import OWN
@@ -110,9 +109,9 @@ def test_settings_against_the_protocol_are_refused(protocol: str, extra: str, sa
 
 
 def test_settings_that_change_the_own_protocol_are_told() -> None:
-    changed = evaluation_terms(small(BUTTON, OWN, "env.terminate_on_success=false"))
+    changed = small(BUTTON, OWN, "env.terminate_on_success=false").terms()
     assert (changed.protocol, changed.limit, changed.ends_at_success) == (OWN, 150, False)
-    assert evaluation_terms(small()).ends_at_success is True
+    assert small().terms().ends_at_success is True
 
 
 def test_an_evaluator_given_a_protocol_as_argument_keeps_its_limit() -> None:
