@@ -55,6 +55,5 @@ def _world(group: Mapping[str, Any], task: Mapping[str, Any]) -> World:
         ),
         entry_point="densegym.envs.nethack.layer:NetHackEnv",
         kwargs={"task": name if name.startswith("ONI") else f"{name}-v0"},
-        vector_entry_point="densegym.envs.nethack.vector:NetHackVectorEnv",
         lanes_entry_point="densegym.envs.nethack.lanes:make_lanes",
     )
