@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from densegym.envs.copying import refuse_copy
 from densegym.envs.nethack.crops import SIZE, Crops
 from densegym.envs.nethack.game import RENDER_MODES, Observation, make_game
 from densegym.envs.nethack.progression import Progress
+from densegym.envs.options import check_options
 from densegym.errors import DenseGymError
 
 ABORTED = -1
 SUCCESSFUL = 2
 DEFAULT_KEYS = ("glyphs", "chars_crop", "blstats", "message")
 _SEED_LIMIT = 2**62
+_INSIDE = "the game keeps its state in a C library"
 # Far above any number of the game, and exact in the float64 that Box.sample draws.
 _BLSTATS_LIMIT = 2**53
 
@@ -30,7 +33,8 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
     resets continue its generator; the world's own time limit is a truncation (upstream: a
     termination); the last observation and picture show the state the episode ended in, or after a
     death, which wipes the screen, the state before it (upstream: the blank screen after quitting);
-    observations are copies; ``reset(options=)`` takes any dict; nothing is printed.
+    observations are copies; ``reset(options=)`` refuses what the game does not take; nothing is
+    printed. A game can be neither copied nor pickled, and says so.
 
     The reward keeps upstream's penalty of 0.01 for a step on which the game clock stands still,
     and upstream's order at the limit: a goal reached on the very last step counts as out of time.
@@ -95,8 +99,14 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start a game; equal seeds give equal games, whatever was played before.
 
-        Of the options only NLE's ``wizkit_items`` means something.
+        Args:
+            seed: of this game and those that follow without a seed.
+            options: NLE's ``wizkit_items``, or none.
+
+        Raises:
+            UnknownNameError: another option.
         """
+        check_options(self, options, ("wizkit_items",))
         super().reset(seed=seed)
         core, display = draw_seeds(self.np_random, self._contexts)
         wishes = options if options and "wizkit_items" in options else None
@@ -123,6 +133,25 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
     def close(self) -> None:
         """End the game; may be called twice."""
         self.game.close()
+
+    def get_state(self) -> NoReturn:
+        """Refuse: NetHack keeps its state inside the game.
+
+        Raises:
+            DenseGymError: always.
+        """
+        refuse_copy(self, _INSIDE)
+
+    def set_state(self, state: Any) -> NoReturn:
+        """Refuse, as ``get_state`` does.
+
+        Raises:
+            DenseGymError: always.
+        """
+        refuse_copy(self, _INSIDE)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, _INSIDE)
 
     def _told(self, info: dict[str, Any], succeeded: float) -> dict[str, Any]:
         self._succeeded = self._succeeded or succeeded
