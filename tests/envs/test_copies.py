@@ -87,7 +87,7 @@ def test_games_of_nethack_refuse() -> None:
     env = gym.make("DenseGym/MiniHack-Room-5x5-v0")
     env.reset(seed=0)
     for copied in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(DenseGymError, match="neither copied nor pickled.*same seed"):
+        with pytest.raises(DenseGymError, match=r"neither copied nor pickled.*same seed"):
             copied(env.unwrapped)
     for use in (env.unwrapped.get_state, lambda: env.unwrapped.set_state({})):
         with pytest.raises(DenseGymError, match="neither copied nor pickled"):
@@ -103,7 +103,7 @@ def test_what_is_made_with_a_reward_is_copied_whole(env_id: str, reward: Any) ->
     env.step(env.action_space.sample())
     twins = [copy.deepcopy(env)]
     if reward == "authored":
-        with pytest.raises(DenseGymError, match="cannot be pickled: .*copy.deepcopy"):
+        with pytest.raises(DenseGymError, match=r"cannot be pickled: .*copy.deepcopy"):
             pickle.dumps(env)
     else:
         twins.append(pickle.loads(pickle.dumps(env)))

@@ -125,7 +125,7 @@ def test_what_rows_say_makes_many_lanes_is_there(field: str) -> None:
 def test_gymnasium_is_told_of_no_vector_entry_point_and_others_are_refused_by_name() -> None:
     for env_id in IDS:
         assert gym.spec(env_id).vector_entry_point is None
-    with pytest.raises(DenseGymError, match='no vector environment of its own.*"sync"'):
+    with pytest.raises(DenseGymError, match=r'no vector environment of its own.*"sync"'):
         densegym.make_vec(PROBE, 2, vectorization_mode="vector_entry_point")
 
 

@@ -140,15 +140,16 @@ class ShopVectorEnv(Copied, VectorEnv[Observation, NDArray[np.int64], NDArray[An
         """Return the options of one lane."""
         asked = {}
         for name, value in options.items():
+            own = value
             if isinstance(value, list | tuple | np.ndarray):
                 if len(value) != self.num_envs:
                     raise DenseGymError(
                         f"{name} has one entry for each of {self.num_envs} lanes; "
                         f"given {len(value)}"
                     )
-                value = value[lane]
-            if value is not None:
-                asked[name] = value
+                own = value[lane]
+            if own is not None:
+                asked[name] = own
         return asked
 
     def step(
