@@ -52,13 +52,20 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         max_episode_steps: the world's own time limit; None keeps upstream's.
         max_steps: the same, under a name that ``gym.make`` hands through.
         contexts: play only this many different games, as the bonus study does; None is no bound.
+        seeds: play only the games of these seeds, drawn by this world's generator; MiniHack draws
+            them by Python's global one.
         render_mode: ``"rgb_array"``, (336, 1264, 3) uint8; ``"ansi"``, 24 lines; or None.
         reward: ignored; the wrapper around the world pays it.
+        **upstream: other constructor arguments of the upstream task: ``character``, ``actions``,
+            ``penalty_step``, and of MiniHack's ``reward_win``, ``reward_lose``, ``autopickup``,
+            ``pet``, ``obs_crop_h``, ``reward_manager`` (every world gets a copy) and, for the
+            two custom tasks, ``des_file``.
 
     Raises:
-        MissingExtraError: NLE or MiniHack is not installed.
+        MissingExtraError: NLE or MiniHack is not installed, or levels must be downloaded.
         UnknownNameError: no such task, observation key or render mode.
-        DenseGymError: the time limit is given twice, or it or the contexts are not positive.
+        DenseGymError: the time limit is given twice, it or the contexts are not positive, or the
+            upstream task takes no such option.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 42}  # noqa: RUF012
@@ -71,8 +78,10 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         max_episode_steps: int | None = None,
         max_steps: int | None = None,
         contexts: int | None = None,
+        seeds: Sequence[int] | None = None,
         render_mode: str | None = None,
         reward: object = None,
+        **upstream: Any,
     ) -> None:
         keys = DEFAULT_KEYS if observation_keys is None else tuple(observation_keys)
         limit = _one_limit(max_episode_steps, max_steps)
@@ -84,11 +93,13 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
             observation_keys=keys,
             max_steps=limit,
             contexts=contexts,
+            seeds=seeds,
             render_mode=render_mode,
+            **upstream,
         )
-        self._contexts = contexts
+        self._contexts, self._seeds = contexts, _level_seeds(seeds, contexts)
         self.render_mode = render_mode
-        self.game: Any = make_game(task, keys, limit, render_mode)
+        self.game: Any = make_game(task, keys, limit, render_mode, upstream)
         self.observation_space = spaces.Dict({key: self._space(key) for key in keys})
         self.action_space = spaces.Discrete(int(self.game.action_space.n))
         self._succeeded, self._progress = 0.0, Progress()
@@ -108,7 +119,10 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         """
         check_options(self, options, ("wizkit_items",))
         super().reset(seed=seed)
-        core, display = draw_seeds(self.np_random, self._contexts)
+        if self._seeds:
+            core = display = self._seeds[int(self.np_random.integers(len(self._seeds)))]
+        else:
+            core, display = draw_seeds(self.np_random, self._contexts)
         wishes = options if options and "wizkit_items" in options else None
         self._succeeded, self._progress = 0.0, Progress()
         obs = self.game.start(core, display, wishes)
@@ -121,7 +135,8 @@ class NetHackEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         aborted = status == ABORTED
         if ended and not aborted and self.game.nethack.how_done() == self._ascended:
             self._progress.ascend()
-        self._told(info, 1.0 if status == SUCCESSFUL else 0.0)
+        won = status == SUCCESSFUL and not self.game.punished
+        self._told(info, 1.0 if won else 0.0)
         return obs, reward, ended and not aborted, aborted, info
 
     def render(self) -> Any:
@@ -180,6 +195,18 @@ def draw_seeds(rng: np.random.Generator, contexts: int | None) -> tuple[int, int
         rng = np.random.default_rng((contexts, int(rng.integers(contexts))))
     core, display = rng.integers(_SEED_LIMIT, size=2).tolist()
     return core, display
+
+
+def _level_seeds(seeds: Sequence[int] | None, contexts: int | None) -> tuple[int, ...]:
+    if seeds is None:
+        return ()
+    listed = tuple(map(int, seeds))
+    if contexts is not None or not listed or min(listed) < 0 or max(listed) >= 2 * _SEED_LIMIT:
+        raise DenseGymError(
+            "seeds is a list of numbers from 0 below 2**63, and stands instead of contexts; "
+            f"given seeds={seeds!r:.80}, contexts={contexts}"
+        )
+    return listed
 
 
 def _one_limit(max_episode_steps: int | None, max_steps: int | None) -> int | None:
