@@ -242,7 +242,7 @@ def test_reset_takes_options(game) -> None:
     first = env.reset(seed=0)[0]
     for options in ({}, None):
         assert equal(first, env.reset(seed=0, options=options)[0])
-    with pytest.raises(UnknownNameError, match='no reset option "anything".*wizkit_items'):
+    with pytest.raises(UnknownNameError, match=r'no reset option "anything".*wizkit_items'):
         env.reset(options={"anything": 1})
     with pytest.raises(ValueError, match="wizard"):
         env.reset(options={"wizkit_items": ["wand of wishing"]})

@@ -84,6 +84,12 @@ class FetchEnv(_GoalWorld):
         threshold = self.held.distance_threshold
         return -(_distance(achieved_goal, desired_goal) > threshold).astype(np.float64)
 
+    def compute_expert_reward(
+        self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
+    ) -> npt.NDArray[np.float64]:
+        """Return the expert's reward of goals (..., 3): the negative distance in metres."""
+        return -_distance(achieved_goal, desired_goal)
+
     def _outcome(self, success_now: float) -> float:
         return success_now - 1.0
 
