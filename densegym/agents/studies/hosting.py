@@ -89,7 +89,7 @@ class Script:
     def play(self, env: gym.Env[Any, Any], lane: int = 0) -> list[float]:
         """Play one environment as a lane does; returns what it paid."""
         with closing(env):
-            obs, _ = env.reset(seed=_SEED + lane)
+            obs: Any = env.reset(seed=_SEED + lane)[0]
             _check_inside(env.observation_space, obs)
             stream: list[float] = []
             for action in self.actions:
@@ -111,7 +111,7 @@ class Script:
             if not np.isfinite(stream).all():
                 raise Differs(f"lane {lane} of reward {reward} was paid {stream}")
             # Some hosts keep rewards as float32.
-            if not np.array_equal(np.float32(stream), np.float32(alone)):
+            if not np.array_equal(_single(stream), _single(alone)):
                 raise Differs(f"lane {lane} of reward {reward} was paid {stream}, not {alone}")
 
 
@@ -142,6 +142,10 @@ def hosts(methods: Sequence[str]) -> dict[str, Callable[[Script], None]]:
 def start_methods() -> tuple[str, ...]:
     """Return how this system can start processes."""
     return tuple(sorted(multiprocessing.get_all_start_methods()))
+
+
+def _single(stream: Sequence[float]) -> Any:
+    return np.asarray(stream, dtype=np.float32)
 
 
 def _given(reward: RewardSpec) -> dict[str, Any]:
@@ -207,7 +211,7 @@ def _vector_streams(env: Any, script: Script) -> list[list[float]]:
     with closing(env):
         if isinstance(env, AsyncVectorEnv):
             env.reset_async(seed=_SEED)
-            obs, _ = env.reset_wait(timeout=_PATIENCE)
+            obs: Any = env.reset_wait(timeout=_PATIENCE)[0]
         else:
             obs, _ = env.reset(seed=_SEED)
         _check_lanes(env, obs)
@@ -253,7 +257,7 @@ def _until_the_end(rows: Sequence[tuple[Any, Any]]) -> list[list[float]]:
 
 
 def _flattened(script: Script) -> None:
-    env = wrappers.FlattenObservation(gym.make(script.env_id))
+    env: Any = wrappers.FlattenObservation(gym.make(script.env_id))
     script.expect([script.play(env)], [None])
 
 
@@ -270,7 +274,7 @@ def _batched(script: Script) -> None:
 
 def _statistics(script: Script) -> None:
     for reward in script.rewards:
-        env = wrappers.RecordEpisodeStatistics(gym.make(script.env_id, **_given(reward)))
+        env: Any = wrappers.RecordEpisodeStatistics(gym.make(script.env_id, **_given(reward)))
         script.expect([script.play(env)], [reward])
 
 
@@ -293,14 +297,14 @@ def _video(script: Script) -> None:
         _check_pictures(script, env)
         return
     with tempfile.TemporaryDirectory() as folder:
-        host = wrappers.RecordVideo(env, folder, episode_trigger=lambda _: True)
+        host: Any = wrappers.RecordVideo(env, folder, episode_trigger=lambda _: True)
         script.expect([script.play(host)], [None])
         if not [path for path in Path(folder).glob("*.mp4") if path.stat().st_size]:
             raise Differs("no video was written")
 
 
 def _check_pictures(script: Script, env: gym.Env[Any, Any]) -> None:
-    host = wrappers.RenderCollection(env, pop_frames=False, reset_clean=False)
+    host: Any = wrappers.RenderCollection(env, pop_frames=False, reset_clean=False)
     script.expect([script.play(host)], [None])
     for picture in host.frame_list:
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:

@@ -17,7 +17,7 @@ MAZE_RADIUS = 0.45  # metres between achieved and desired goal that count as suc
 class _GoalWorld(RoboticsWorld):
     """Says how far the goal is, and may be given one."""
 
-    reset_options = ("state", "goal")
+    reset_options: tuple[str, ...] = ("state", "goal")
 
     def _place_goal(self, obs: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """Move the goal to where options want it.
@@ -81,7 +81,7 @@ class FetchEnv(_GoalWorld):
         self, achieved_goal: npt.NDArray[Any], desired_goal: npt.NDArray[Any], info: Any
     ) -> npt.NDArray[np.float64]:
         """Return the sparse reward of goals (..., 3): 0.0 within the threshold, else -1.0."""
-        threshold = self.held.distance_threshold
+        threshold: float = self.held.distance_threshold
         return -(_distance(achieved_goal, desired_goal) > threshold).astype(np.float64)
 
     def compute_expert_reward(

@@ -31,7 +31,7 @@ def physics(model: Any, data: Any) -> dict[str, Any]:
     mujoco.mj_getState(model, data, whole, _WHOLE)
     return {
         "whole": whole,
-        "derived": {name: getattr(data, name).copy() for name in _derived(type(data))},
+        "derived": {name: getattr(data, name).copy() for name in _derived()},
         "placed": {name: getattr(model, name).copy() for name in PLACED},
     }
 
@@ -43,7 +43,7 @@ def restore_physics(model: Any, data: Any, state: Mapping[str, Any]) -> None:
         DenseGymError: the state is of another scene.
     """
     shapes = {f"placed/{name}": getattr(model, name).shape for name in PLACED}
-    shapes |= {f"derived/{name}": getattr(data, name).shape for name in _derived(type(data))}
+    shapes |= {f"derived/{name}": getattr(data, name).shape for name in _derived()}
     shapes["whole"] = (mujoco.mj_stateSize(model, _WHOLE),)
     for path, shape in shapes.items():
         group, _, name = path.partition("/")
@@ -86,7 +86,7 @@ def _window(data: Any, value: Any) -> tuple[str, int, tuple[int, ...]] | None:
     """
     if not isinstance(value, np.ndarray) or value.base is None or not value.size:
         return None
-    for name in _derived(type(data)):
+    for name in _derived():
         whole = getattr(data, name)
         start = (value.ctypes.data - whole.ctypes.data) // whole.itemsize
         if whole.size and value.dtype == whole.dtype and 0 <= start < whole.size:
@@ -111,13 +111,13 @@ def restore_rule(rule: Any, state: Mapping[str, Any]) -> None:
 
 
 @cache
-def _derived(kind: type) -> tuple[str, ...]:
+def _derived() -> tuple[str, ...]:
     """Return the fields of MuJoCo's data that hold numbers, but for those of constraints.
 
     Constraints are found anew in every step; their number is not the scene's.
     """
     model = mujoco.MjModel.from_xml_string("<mujoco/>")
-    data = kind(model)
+    data = mujoco.MjData(model)
     names = [name for name in dir(data) if not name.startswith(("_", "efc_"))]
     fields = {name: getattr(data, name) for name in names}
     return tuple(

@@ -6,7 +6,7 @@ them with a method ``of_goals(achieved, desired) -> (B,) float64``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ from densegym.reward_models.reward import Reward
 from densegym.reward_models.types import Float
 from densegym.reward_models.world.rewards import EnvReward, ExpertReward
 
-_METHODS = {EnvReward: "compute_reward", ExpertReward: "compute_expert_reward"}
+_METHODS: Mapping[type[RewardModel], str] = {
+    EnvReward: "compute_reward",
+    ExpertReward: "compute_expert_reward",
+}
 """By reward, the method of a world that computes it of achieved and desired goals."""
 
 
@@ -72,10 +75,11 @@ def goal_reward(
         total = total + ask("compute_reward")
     for term in paid.terms:
         model: Any = term.model
+        kind: type[RewardModel] = type(term.model)
         if isinstance(model, Reward):
             share = goal_reward(model, achieved, desired, ask)
-        elif type(model) in _METHODS:
-            share = np.asarray(ask(_METHODS[type(model)]), dtype=np.float64)
+        elif kind in _METHODS:
+            share = np.asarray(ask(_METHODS[kind]), dtype=np.float64)
         else:
             share = np.asarray(model.of_goals(achieved, desired), dtype=np.float64)
         total = total + term.transformed(share)
