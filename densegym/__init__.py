@@ -5,7 +5,7 @@ Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and n
 
 from densegym.agents.training.algorithms import register_algorithm
 from densegym.envs.registration import make, make_vec, register_all, register_world
-from densegym.envs.robot.task_sets import make_task_set
+from densegym.envs.robot.upstream.task_sets import make_task_set
 from densegym.envs.world import Capabilities, World
 from densegym.reward_models.model import Potential, RewardModel, reward
 from densegym.reward_models.registry import register_reward

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import densegym
-from densegym.envs.robot.task_sets import task_set
+from densegym.envs.robot.upstream.task_sets import task_set
 from densegym.errors import DenseGymError, UnknownNameError
 
 metaworld = pytest.importorskip("metaworld")

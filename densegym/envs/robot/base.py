@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 from densegym.envs.copying import Copied, check_state, generator_state, restore_generator
 from densegym.envs.options import check_options
 from densegym.envs.robot.rendering import draw_plainly
-from densegym.envs.robot.state import (
+from densegym.envs.robot.upstream.state import (
     memory,
     physics,
     restore_memory,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from densegym.envs.robot.base import SparseWorld
-from densegym.envs.robot.held import make_held
 from densegym.envs.robot.rendering import choose_backend
 from densegym.envs.robot.skills import Flip, Forward, LieDown, Posture, Skill, WaveLeg
+from densegym.envs.robot.upstream.making import make_held
 from densegym.errors import unknown
 from densegym.reward_models.types import Bool, Float
 

@@ -14,7 +14,7 @@ from gymnasium.envs.mujoco import MujocoEnv
 
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
-from densegym.envs.robot.state import PLACED
+from densegym.envs.robot.upstream.state import PLACED
 from densegym.errors import DenseGymError, require, unknown
 from densegym.reward_models.types import Float, Frames, Pictures
 

@@ -9,8 +9,8 @@ import gymnasium as gym
 import numpy as np
 
 from densegym.envs.robot.base import SparseWorld
-from densegym.envs.robot.held import make_held
 from densegym.envs.robot.rendering import choose_backend
+from densegym.envs.robot.upstream.making import make_held
 from densegym.errors import require
 from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.types import Float
