@@ -6,6 +6,7 @@ Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and n
 from densegym.agents.training.algorithms import register_algorithm
 from densegym.agents.training.outcome import evaluate
 from densegym.envs.registration import make, make_vec, register_all, register_world
+from densegym.envs.robot.upstream.task_sets import make_task_set
 from densegym.envs.world import Capabilities, World
 from densegym.reward_models.model import Potential, RewardModel, reward
 from densegym.reward_models.registry import register_reward
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "make",
+    "make_task_set",
     "make_vec",
     "register_algorithm",
     "register_reward",

@@ -82,6 +82,8 @@ def bench(
 
       densegym bench delayed --steps 100000 --seeds 0
 
+      densegym bench hosts --envs ButtonPress,Shop --json
+
       densegym bench caption-stress --set captions=5000 --set kills=1
     """
     from densegym.agents.bench import suite as suites

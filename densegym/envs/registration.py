@@ -12,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode
 
 from densegym.envs import tasks
+from densegym.envs.children import teach_children
 from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.probes import cards as probe_cards
 from densegym.envs.protocols import OWN, terms_of
@@ -78,9 +79,10 @@ def register_world(
 
 
 def register_all() -> None:
-    """Register every shipped world; runs once, on ``import densegym``."""
+    """Register every shipped world, here and in worker processes; ``import densegym`` does it."""
     for cards in (robot_cards, nethack_cards, shop_cards, probe_cards):
         tasks.add_worlds(cards.worlds(), owner="densegym")
+    teach_children(register_all)
 
 
 def bare_spec(env_id: str, protocol: str = OWN) -> EnvSpec:
@@ -102,6 +104,25 @@ def _spec(env_id: str, protocol: str) -> EnvSpec:
     kwargs = {**spec.kwargs, "protocol": protocol}
     limit = terms_of(world, protocol).limit
     return dataclasses.replace(spec, kwargs=kwargs, max_episode_steps=limit)
+
+
+def _vector_spec(env_id: str, protocol: str) -> EnvSpec:
+    """Return the spec of a world that steps many lanes at once by itself.
+
+    Gymnasium is not told of it, because a vector environment that it makes carries no wrapper.
+
+    Raises:
+        DenseGymError: it does not; says what to type.
+    """
+    world = tasks.find_world(env_id)
+    if world is None or world.vector_entry_point is None:
+        raise DenseGymError(
+            f"{env_id} has no vector environment of its own. "
+            'Type vectorization_mode="sync" or "async"'
+        )
+    return dataclasses.replace(
+        bare_spec(env_id, protocol), vector_entry_point=world.vector_entry_point
+    )
 
 
 def accepts(env_id: str, argument: str) -> bool:
@@ -169,6 +190,10 @@ def make_vec(
         autoreset_mode: when ended lanes begin again.
         protocol: limit, ending and success rule of episodes; see ``densegym.envs.protocols``.
         **kwargs: for the world's constructor.
+
+    Raises:
+        UnknownNameError: no such id; names the closest.
+        DenseGymError: the world has no vector environment of its own, and was asked for it.
     """
     own = vectorization_mode == "vector_entry_point"
     mode: dict[str, Any] = {"autoreset_mode": autoreset_mode}
@@ -177,7 +202,7 @@ def make_vec(
     # Given to the worlds as they are made, because a worker process cannot be reached later.
     frames = [frame_wrapper(engine.pictures, card)] if engine.needs_frames and not own else []
     inner = gym.make_vec(
-        bare_spec(env_id, protocol),
+        _vector_spec(env_id, protocol) if own else bare_spec(env_id, protocol),
         num_envs=num_envs,
         vectorization_mode=vectorization_mode,
         vector_kwargs={} if own else mode,

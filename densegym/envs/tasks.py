@@ -115,7 +115,6 @@ def _tell_gymnasium(added: list[World]) -> None:
                 kwargs=dict(world.kwargs),
                 max_episode_steps=world.max_episode_steps,
                 additional_wrappers=(reward_wrapper(),),
-                vector_entry_point=world.vector_entry_point,
             )
             done.append(world.card.id)
     except BaseException:

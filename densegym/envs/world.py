@@ -85,7 +85,8 @@ class World:
         entry_point: ``"module:Class"``, imported on first use, or the class.
         kwargs: constructor arguments, JSON-friendly.
         max_episode_steps: time limit, or None where the world keeps its own clock.
-        vector_entry_point: ``"module:Class"`` of a vector environment of its own, or None.
+        vector_entry_point: ``"module:Class"`` of a vector environment of its own, which
+            ``densegym.make_vec(..., vectorization_mode="vector_entry_point")`` makes, or None.
         lanes_entry_point: ``"module:function"`` that makes an SB3 vector environment of its own
             from ``num_envs`` and constructor arguments, or returns None where plain ones must do.
         capabilities: what it offers besides steps.

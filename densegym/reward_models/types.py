@@ -8,9 +8,8 @@ What is made at every step is a NamedTuple, which costs a fifth of a frozen data
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -108,6 +107,22 @@ class Steps(NamedTuple):
     frame: Frames | None = None
 
 
+class _Nothing(Mapping[str, Any]):
+    """An empty mapping that cannot be filled, and can be copied and pickled with who keeps it."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+NOTHING = _Nothing()
+
+
 class Scores(NamedTuple):
     """What a model says of a batch of steps.
 
@@ -119,7 +134,7 @@ class Scores(NamedTuple):
 
     reward: Float
     valid: Bool
-    parts: Mapping[str, Float] = MappingProxyType({})
+    parts: Mapping[str, Float] = NOTHING
 
 
 class Values(NamedTuple):
@@ -133,7 +148,7 @@ class Values(NamedTuple):
 
     phi: Float
     valid: Bool
-    terms: Mapping[str, Float] = MappingProxyType({})
+    terms: Mapping[str, Float] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,17 @@ STUDIES: tuple[Study, ...] = (
         out=True,
     ),
     _row(
+        name="hosts",
+        title="every id in every host, paid alike",
+        target=f"{_HERE}.hosts:run",
+        needs=_AGENTS,
+        steps=5,
+        envs=(),
+        workers=2,
+        out=True,
+        settings={"start_methods": "all"},
+    ),
+    _row(
         name="caption-stress",
         title="the annotation service with a server that fails and is killed",
         target=f"{_HERE}.captions.stress:run",

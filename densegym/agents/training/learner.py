@@ -34,6 +34,7 @@ from densegym.errors import DenseGymError, RewardError
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import build_engine
 from densegym.reward_models.types import Bool
+from densegym.reward_models.world.goals import world_methods
 
 _DEFAULT_GAMMA = 0.99
 _LEARNING_STARTS = 100  # SB3's own
@@ -183,10 +184,11 @@ def check_reward(engine: RewardEngine, gamma: float, config: TrainConfig) -> Non
             f'"{engine.reward.name}" shapes with gamma={assumed}, but {config.algo} learns with '
             f'gamma={gamma}. Write --set gamma={assumed}, or give the reward "gamma": {gamma}.'
         )
-    if config.run.her and config.reward != "env":
+    if config.run.her and world_methods(engine.reward) is None:
         raise RewardError(
-            "hindsight relabelling recomputes the world's own reward for other goals, so it works "
-            f'with reward "env" only; given "{engine.reward.name}". Write --set her=false.'
+            "hindsight relabelling recomputes a reward for other goals, so it works with functions "
+            f'of goals: "env", "expert" and their sums; given "{engine.reward.name}". '
+            "Write --set her=false."
         )
 
 
@@ -295,6 +297,12 @@ def _hyper_parameters(config: TrainConfig, venv: VecEnv, engine: RewardEngine) -
         raise DenseGymError(
             f"her=true needs an off-policy learner; {config.algo} is none. Use sac."
         )
+    for method in world_methods(engine.reward) or ():
+        if not all(venv.env_method("has_wrapper_attr", method)):
+            raise DenseGymError(
+                f"her=true needs {config.env} to compute its reward of other goals, and it has no "
+                f"{method}(). Write --set her=false."
+            )
     options = {"n_sampled_goal": 4, "goal_selection_strategy": "future"}
     return {**given, "replay_buffer_class": HerReplayBuffer, "replay_buffer_kwargs": options}
 

@@ -41,6 +41,7 @@ def worlds() -> list[World]:
 def _world(group: Mapping[str, Any], task: Mapping[str, Any]) -> World:
     told = {**group, **task}
     name = told["name"]
+    upstream = told.get("upstream", f"{name}-v0")
     dungeon = name.startswith(("NetHack", "ONI"))
     return World(
         card=TaskCard(
@@ -48,13 +49,12 @@ def _world(group: Mapping[str, Any], task: Mapping[str, Any]) -> World:
             family="nethack" if dungeon else "minihack",
             goal=told["goal"],
             success=told["success"] or _ENDLESS,
-            provenance=f"{name}-v0, {told['licence']}; {told['steps']} steps; {told['reward']}",
+            provenance=f"{upstream}, {told['licence']}; {told['steps']} steps; {told['reward']}",
             features=_FEATURES,
             measures=_MEASURES if dungeon else (),
             gives=_GIVES,
         ),
         entry_point="densegym.envs.nethack.layer:NetHackEnv",
-        kwargs={"task": name if name.startswith("ONI") else f"{name}-v0"},
-        vector_entry_point="densegym.envs.nethack.vector:NetHackVectorEnv",
+        kwargs={"task": name if name.startswith("ONI") else upstream},
         lanes_entry_point="densegym.envs.nethack.lanes:make_lanes",
     )

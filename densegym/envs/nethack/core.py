@@ -122,14 +122,18 @@ class LaneCore:
         self._steps += 1
         aborted = self._steps >= self._limit
         status = self._status(over, aborted)
-        reward = self._pay(before["blstats"], over, status)
+        reward, punished = self._pay(before["blstats"], over, status)
+        won = (status == SUCCESSFUL) & ~punished
         after = self._copies()
         for lane in np.flatnonzero(over).tolist():  # a death has wiped the screen
             for key, array in after.items():
                 array[lane] = before[key][lane]
             np.copyto(self._buffers["blstats"][lane], before["blstats"][lane])
         self._before = after
-        infos = [self._told(lane, code) for lane, code in enumerate(status.tolist())]
+        infos = [
+            self._told(lane, code, won=bool(success))
+            for lane, (code, success) in enumerate(zip(status.tolist(), won, strict=True))
+        ]
         truncated = status == ABORTED
         terminated = (status == _DEATH) | (status == SUCCESSFUL)
         return self._observe(after), reward, terminated, truncated, infos
@@ -244,7 +248,8 @@ class LaneCore:
         status[over] = _DEATH
         return status
 
-    def _pay(self, before: Any, over: Bool, status: npt.NDArray[np.int64]) -> Float:
+    def _pay(self, before: Any, over: Bool, status: npt.NDArray[np.int64]) -> tuple[Float, Bool]:
+        """Return what is paid, and where events took something: some end a game badly."""
         blstats = self._buffers["blstats"]
         frozen = blstats[:, _TURN] == before[:, _TURN]
         if self._rule == "score":
@@ -255,14 +260,14 @@ class LaneCore:
             collected = [game.reward_manager.collect_reward() for game in self._games]
             gained = np.array(collected, dtype=np.float64)
         paid: Float = gained + np.where(frozen, self._penalty, 0.0)
-        return paid
+        return paid, gained < 0.0
 
-    def _told(self, lane: int, status: int) -> dict[str, Any]:
+    def _told(self, lane: int, status: int, *, won: bool = False) -> dict[str, Any]:
         progress, lines = self._progress[lane], self._heard[lane].texts()
         milestones = progress.update(self._buffers["blstats"][lane], lines)
         if status == _DEATH and self._games[lane].nethack.how_done() == nethack.ASCENDED:
             progress.ascend()
-        succeeded = 1.0 if status == SUCCESSFUL else 0.0
+        succeeded = float(won)
         if succeeded:
             self._succeeded[lane] = 1.0
         return {

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import functools
 import importlib
+import subprocess
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -31,6 +34,22 @@ else:
 
 Observation = dict[str, npt.NDArray[Any]]
 RENDER_MODES = ("rgb_array", "ansi")
+# What the two custom tasks of MiniHack are played on, unless des_file= says otherwise.
+EMPTY_ROOM = """
+MAZE: "mylevel", ' '
+FLAGS:hardfloor
+INIT_MAP: solidfill,' '
+GEOMETRY:center,center
+MAP
+.....
+.....
+.....
+.....
+.....
+ENDMAP
+REGION:(0,0,5,5),lit,"ordinary"
+STAIR:random,down
+"""
 # Tasks that neither NLE nor MiniHack registers, or that MiniHack cannot make.
 OWN_TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     **{
@@ -45,13 +64,27 @@ OWN_TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ONI-Oracle-Sober": ("densegym.envs.nethack.oni:Oracle", {"sober": True}),
     "MiniHack-KeyRoom-S10-v0": ("densegym.envs.nethack.study:KeyRoomS10", {}),
     **{
-        f"MiniHack-LavaCrossingS19N{rivers}-v0": (
-            "densegym.envs.nethack.study:LavaCrossing",
-            {"rivers": rivers},
+        f"MiniHack-{kind}CrossingS{size}N{rivers}-v0": (
+            "densegym.envs.nethack.study:Crossing",
+            {"size": size, "rivers": rivers, "lava": kind == "Lava"},
         )
-        for rivers in (13, 17)
+        for kind, size, rivers in (
+            *((kind, 9, rivers) for kind in ("Lava", "Simple") for rivers in (1, 2, 3)),
+            *((kind, 11, 5) for kind in ("Lava", "Simple")),
+            ("Lava", 19, 13),
+            ("Lava", 19, 17),
+        )
     },
+    "MiniHack-Navigation-Custom-v0": (
+        "minihack.navigation:MiniHackNavigation",
+        {"des_file": EMPTY_ROOM},
+    ),
+    "MiniHack-Skill-Custom-v0": ("minihack.skills:MiniHackSkill", {"des_file": EMPTY_ROOM}),
 }
+_OURS = {
+    "fix_moon_phase": "Seeded games never depend on the moon here",
+}
+_SCREENS = ("obs_crop_h", "obs_crop_w", "obs_crop_pad")
 _GRID_SEEDS = 2**31  # MiniGrid's seeds are smaller than the game's
 _NO_OPTIONS = {"wizkit_items": None}  # without the entry upstream crashes
 _UPSTREAM_MODES = {"rgb_array": "pixel", "ansi": "ansi", None: "ansi"}
@@ -65,6 +98,8 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
     _kept: tuple[str, ...] = ()
     _crops: Crops | None = None
     lines: Lines
+    punished = False
+    """Whether MiniHack's events took something in the last step: some end a game badly."""
 
     def hear(self) -> None:
         """Keep every line of the game from now on."""
@@ -101,6 +136,31 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
         hear_signals()  # the game before this one may have ended by itself
         return observation
 
+    def update(self, des_file: str) -> None:
+        """Compile MiniHack's level; upstream plays another dungeon where that fails.
+
+        Raises:
+            DenseGymError: the description has a fault, or its level another name.
+        """
+        base = importlib.import_module("minihack.base")
+        folder = Path(self.nethack._vardir)
+        if des_file.endswith(".des"):
+            ways = (Path(des_file).absolute(), Path(base.PATH_DAT_DIR, des_file))
+            source = next((path for path in ways if path.is_file()), ways[0])
+        else:
+            source = folder / "mylevel.des"
+            source.write_text(des_file, encoding="utf-8")
+        compiled = folder / "lib" / "mylevel.lev"
+        compiled.unlink(missing_ok=True)
+        command = [base.PATCH_SCRIPT, str(folder), base.HACKDIR, base.LIB_DIR, str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.stderr or not compiled.is_file():
+            raise DenseGymError(
+                "des_file= is the text of a level, or the path of a .des file, that begins with "
+                f"""MAZE: "mylevel", ' ' and compiles; given {des_file!r:.60}: """
+                f"{done.stderr.strip() or 'its level has another name'}"
+            )
+
     def screen(self) -> str:
         """Return the terminal's 24 lines of 80 characters."""
         lines = self.last_observation[self._observation_keys.index("tty_chars")]
@@ -125,6 +185,7 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
     def _get_end_status(self, observation: Any, done: bool) -> Any:
         aborted = self._check_abort(observation)
         status = self.StepStatus.ABORTED if aborted else self._is_episode_end(observation)
+        self.punished = _taken(getattr(self, "reward_manager", None))
         if not (done or status):  # skips the slow call of an enum class
             return self.StepStatus.RUNNING
         if not done:  # the screen is real until upstream quits
@@ -163,7 +224,11 @@ class _RepairedGame(_Upstream):  # type: ignore[misc]  # put in front of a class
 
 
 def make_game(
-    task: str, keys: tuple[str, ...], max_episode_steps: int | None, render_mode: str | None
+    task: str,
+    keys: tuple[str, ...],
+    max_episode_steps: int | None,
+    render_mode: str | None,
+    options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Make a repaired upstream game.
 
@@ -172,12 +237,20 @@ def make_game(
         keys: entries of its observations.
         max_episode_steps: its time limit; None keeps upstream's.
         render_mode: one of ``RENDER_MODES``, or None.
+        options: other constructor arguments of the upstream env.
 
     Raises:
-        MissingExtraError: NLE or MiniHack is not installed.
+        MissingExtraError: NLE or MiniHack is not installed, or levels must be downloaded.
         UnknownNameError: no such task, observation key or render mode.
-        DenseGymError: the time limit is not positive.
+        DenseGymError: the time limit is not positive, or upstream takes no such option.
     """
+    given = dict(options or {})
+    for name, instead in _OURS.items():
+        if name in given:
+            raise DenseGymError(f"{name} would change nothing here. {instead}")
+    # Counts what happened in one game; lanes must not share one.
+    if "reward_manager" in given:
+        given["reward_manager"] = deepcopy(given["reward_manager"])
     if render_mode not in _UPSTREAM_MODES:
         raise unknown("render mode", str(render_mode), RENDER_MODES)
     upstream, own = _upstream_class(task)
@@ -186,6 +259,7 @@ def make_game(
     shown = ("tty_chars",) if render_mode == "ansi" else ()
     kwargs: dict[str, Any] = {
         **own,
+        **given,
         "observation_keys": tuple(dict.fromkeys((*drawn, *shown))),
         "render_mode": _UPSTREAM_MODES[render_mode],  # upstream's default prints
         "fix_moon_phase": True,  # else the date changes luck and monsters under equal seeds
@@ -202,10 +276,17 @@ def make_game(
             # MiniHack asks for version 0 of a MiniGrid env, and we play MiniHack's tasks.
             warnings.filterwarnings("ignore", message=".*MiniGrid-MultiRoom-.* is out of date")
             game = _repaired(upstream)(**kwargs)
-    except ModuleNotFoundError as error:  # MiniHack imports MiniGrid where it needs it
-        raise MissingExtraError(f"{error}. Type: pip install 'densegym[nethack]'") from error
+    except ModuleNotFoundError as error:  # MiniHack says so of MiniGrid and of levels
+        needed = "python -m minihack.scripts.download_boxoban_levels"
+        line = needed if "oxoban" in str(error) else "pip install 'densegym[nethack]'"
+        raise MissingExtraError(f"{error}. Type: {line}") from error
+    except TypeError as error:
+        raise DenseGymError(
+            f"{task} does not take these options: {error}. Given: {', '.join(given) or 'none'}"
+        ) from error
     game._kept = keys
-    if all(Crops.can(key, game._observation_keys) for key in keys):
+    plain = not any(name in given for name in _SCREENS)
+    if plain and all(Crops.can(key, game._observation_keys) for key in keys):
         game._crops = Crops(keys, game._observation_keys)
     game.hear()
     return game
@@ -232,6 +313,12 @@ def _upstream_class(task: str) -> tuple[type, dict[str, Any]]:
     spec = gym.spec(task)
     upstream: Any = load_env_creator(str(spec.entry_point))
     return upstream, dict(spec.kwargs)
+
+
+def _taken(manager: Any) -> bool:
+    """Return whether MiniHack's events, single or in groups, took something in this step."""
+    parts = getattr(manager, "reward_managers", (manager,))
+    return any(part is not None and part._reward < 0.0 for part in parts)
 
 
 def is_minihack(task: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from densegym.envs.nethack.core import LaneCore
+from densegym.envs.options import check_options
 from densegym.errors import DenseGymError
 
 
@@ -48,7 +49,13 @@ class NetHackVecEnv(VecEnv):
         self._actions: Any = None
 
     def reset(self) -> Any:
-        """Reset all lanes, with the seeds of ``seed`` if it was called."""
+        """Reset all lanes, with the seeds of ``seed`` if it was called.
+
+        Raises:
+            UnknownNameError: ``set_options`` gave any; batched lanes take none.
+        """
+        for options in self._options:
+            check_options(self, options, ())
         firsts = []
         for lane, seed in enumerate(self._seeds):
             self._core.seed(lane, seed)

@@ -1,7 +1,7 @@
-"""MiniHack tasks of the bonus study (Henaff et al., arXiv 2306.03236) that MiniHack 1.0.2 lacks.
+"""MiniHack tasks that MiniHack 1.0.2 lacks or cannot make.
 
-``KeyRoom-S10`` is not registered there; ``LavaCrossingS19N13`` and ``S19N17`` cannot be made with
-current MiniGrid, which refuses a size next to a width and a height.
+``KeyRoom-S10`` of the bonus study (Henaff et al., arXiv 2306.03236) is not registered there; the
+crossings cannot be made with current MiniGrid, which refuses a size next to a width and a height.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ class KeyRoomS10(MiniHackKeyRoom):  # type: ignore[misc]  # MiniHack ships no ty
         super().__init__(*args, room_size=10, subroom_size=3, lit=True, **kwargs)
 
 
-class LavaCrossing(MiniGridHack):  # type: ignore[misc]  # MiniHack ships no types
-    """Cross 19 x 19 cells with ``rivers`` rivers of lava, each with one gap."""
+class Crossing(MiniGridHack):  # type: ignore[misc]  # MiniHack ships no types
+    """Cross ``size`` x ``size`` cells with ``rivers`` rivers of lava or walls, a gap in each."""
 
-    def __init__(self, *args: Any, rivers: int, **kwargs: Any) -> None:
-        name = f"MiniGrid-SquareLavaCrossingS19N{rivers}-v0"  # the plain name is taken
-        if name not in gym.registry:
+    def __init__(self, *args: Any, size: int, rivers: int, lava: bool, **kwargs: Any) -> None:
+        name = f"MiniGrid-Square{'Lava' if lava else 'Simple'}CrossingS{size}N{rivers}-v0"
+        if name not in gym.registry:  # the plain names are taken
             gym.register(
                 name,
                 entry_point="densegym.envs.nethack.study:_crossing",
-                kwargs={"rivers": rivers},
+                kwargs={"size": size, "rivers": rivers, "lava": lava},
             )
         super().__init__(*args, env_name=name, **kwargs)
 
 
-def _crossing(*, rivers: int, width: int = 19, height: int = 19, **kwargs: Any) -> Any:
+def _crossing(
+    *, size: int, rivers: int, lava: bool, width: int = 0, height: int = 0, **kwargs: Any
+) -> Any:
+    from minigrid.core.world_object import Lava, Wall
     from minigrid.envs.crossing import CrossingEnv
 
     del width, height  # MiniHack asks for the terminal's; the game's field is square
-    return CrossingEnv(size=19, num_crossings=rivers, **kwargs)
+    obstacle = Lava if lava else Wall
+    return CrossingEnv(size=size, num_crossings=rivers, obstacle_type=obstacle, **kwargs)

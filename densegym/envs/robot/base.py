@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
 import mujoco
 import numpy as np
+from gymnasium.utils import seeding
 
+from densegym.envs.copying import Copied, check_state, generator_state, restore_generator
+from densegym.envs.options import check_options
 from densegym.envs.protocols import OWN, find_protocol
 from densegym.envs.robot.rendering import draw_plainly
+from densegym.envs.robot.upstream.state import (
+    memory,
+    physics,
+    restore_memory,
+    restore_physics,
+    restore_rule,
+    rule_memory,
+)
+from densegym.errors import unknown
 from densegym.reward_models.types import Frames, Pictures
 
 
-class SparseWorld(gym.Env[Any, Any]):
+class SparseWorld(Copied, gym.Env[Any, Any]):
     """A world that holds an upstream env, latches success and pays 1.0 where the rule holds.
 
     It holds instead of inheriting, because Stable-Baselines3's checker takes every env with a
     method ``compute_reward`` for a goal-conditioned one. Subclasses implement ``_reset_held`` and
     ``_step_held``; time limits are Gymnasium's, outside.
+
+    Copies (``copy.deepcopy``, ``pickle``) and ``get_state`` go on exactly as the world would have.
 
     Args:
         held: the upstream env.
@@ -29,13 +44,16 @@ class SparseWorld(gym.Env[Any, Any]):
         render_mode: ``"rgb_array"`` or None.
         protocol: whether episodes may end early, and whether ``is_success`` is latched or that of
             the last step; its limit is for whoever counts steps, outside.
+        camera: of the model, through which ``render`` looks; None is upstream's own view.
 
     Raises:
-        UnknownNameError: no such protocol.
+        UnknownNameError: no such protocol, or the model has no such camera.
         DenseGymError: a protocol that goes on at success, and ``terminate_on_success=True``.
     """
 
     ends_at_success = True
+    reset_options: tuple[str, ...] = ("state",)
+    """What ``reset(options=...)`` takes."""
 
     def __init__(
         self,
@@ -44,27 +62,55 @@ class SparseWorld(gym.Env[Any, Any]):
         terminate_on_success: bool | None,
         render_mode: str | None,
         protocol: str = OWN,
+        camera: str | None = None,
     ) -> None:
         mujoco.set_mju_user_warning(_warn)
         rule = find_protocol(protocol)
         self.held = held
+        self._inner = getattr(held, "point_env", held)  # upstream's maze holds its ball
+        self._camera = camera
+        if camera is not None:
+            cameras = [self._inner.model.camera(i).name for i in range(self._inner.model.ncam)]
+            if camera not in cameras:
+                raise unknown("camera", camera, cameras)
+            self._inner.mujoco_renderer.camera_id = self._inner.model.camera(camera).id
         self.terminate_on_success = rule.ends_at_success(terminate_on_success, self.ends_at_success)
         self._ends, self._latches = rule.ends, not rule.last_step
         self.render_mode = render_mode
         self.observation_space = held.observation_space
         self.action_space = held.action_space
         self._succeeded = 0.0
+        self._shown: tuple[Any, dict[str, Any]] = (None, {})
         if render_mode is not None:
-            draw_plainly(getattr(held, "point_env", held).model)
+            draw_plainly(self._inner.model)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; equal seeds give equal episodes."""
+        """Start an episode; equal seeds give equal episodes.
+
+        Args:
+            seed: decides this episode and those that follow without a seed.
+            options: ``{"state": state}`` goes on from what ``get_state`` returned; subclasses
+                take more, named in ``reset_options``.
+
+        Raises:
+            UnknownNameError: an option that this world does not take.
+            DenseGymError: an option has an impossible value.
+        """
+        check_options(self, options, self.reset_options)
+        if options and "state" in options:
+            shown = self.set_state(options["state"])
+            if seed is not None:
+                for owner in self._owners():
+                    owner._np_random, owner._np_random_seed = seeding.np_random(seed)
+            return shown
         super().reset(seed=seed)
         self._succeeded = 0.0
         obs, info = self._reset_held(seed, options)
-        return obs, {"success_now": 0.0, "is_success": 0.0, **info}
+        info = {"success_now": 0.0, "is_success": 0.0, **info}
+        self._shown = (obs, info)
+        return obs, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the held env and pay its outcome."""
@@ -73,14 +119,64 @@ class SparseWorld(gym.Env[Any, Any]):
         self._succeeded = max(self._succeeded, now) if self._latches else now
         info = {"success_now": now, "is_success": self._succeeded, **info}
         ended = terminated or (self.terminate_on_success and now > 0.0)
+        self._shown = (obs, info)
         return obs, self._outcome(now), bool(ended and self._ends), False, info
+
+    def get_state(self) -> dict[str, Any]:
+        """Return plain values and arrays from which ``set_state`` goes on, bit for bit.
+
+        What an outer wrapper counts, such as ``TimeLimit``, is not in it.
+        """
+        state: dict[str, Any] = {
+            "world": self._kind(),
+            "physics": physics(self._inner.model, self._inner.data),
+            "memories": [memory(owner) for owner in self._owners()[1:]],
+            "outer": generator_state(self),
+            "succeeded": self._succeeded,
+            "shown": deepcopy(self._shown),
+        }
+        rule = self._rule()
+        return state if rule is None else {**state, "rule": rule_memory(rule)}
+
+    def set_state(self, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Go on from ``get_state`` of any world with the same task.
+
+        Returns:
+            Observation and info as they were then.
+
+        Raises:
+            DenseGymError: it is no state, or one of another task or scene.
+        """
+        check_state(self, state, self._kind())
+        restore_physics(self._inner.model, self._inner.data, state["physics"])
+        for owner, kept in zip(self._owners()[1:], state["memories"], strict=True):
+            restore_memory(owner, kept)
+        restore_generator(self, state["outer"])
+        self._succeeded = state["succeeded"]
+        rule = self._rule()
+        if rule is not None:
+            restore_rule(rule, state["rule"])
+        obs, info = deepcopy(state["shown"])
+        self._shown = (obs, info)
+        return deepcopy(obs), dict(info)
+
+    def _owners(self) -> list[Any]:
+        """Return all envs with a generator of their own, this one first."""
+        return [self, *dict.fromkeys((self.held, self._inner))]
+
+    def _kind(self) -> str:
+        """Return what a state must be of, to fit."""
+        return type(self.held).__name__
+
+    def _rule(self) -> Any:
+        """Return what remembers the episode besides the held env, or None."""
+        return None
 
     def render(self) -> Any:
         """Return an (H, W, 3) uint8 picture, or None without ``render_mode="rgb_array"``."""
         if self.render_mode is None:
             return None
-        held = getattr(self.held, "point_env", self.held)
-        viewer = getattr(getattr(held, "mujoco_renderer", None), "viewer", None)
+        viewer = getattr(getattr(self._inner, "mujoco_renderer", None), "viewer", None)
         if viewer is not None:
             # Gymnasium takes its context for current, which pictures for judges may have changed.
             viewer.make_context_current()
@@ -99,13 +195,13 @@ class SparseWorld(gym.Env[Any, Any]):
         """
         from densegym.envs.robot.pictures import draw
 
-        held = getattr(self.held, "point_env", self.held)
         cameras = request.cameras or self._own_cameras()
-        return draw(held.model, held.data, request, cameras=cameras, hidden=hidden)
+        model, data = self._inner.model, self._inner.data
+        return draw(model, data, request, cameras=cameras, hidden=hidden)
 
     def _own_cameras(self) -> tuple[str, ...]:
-        """Return the camera of ``render``; the model's first unless overridden."""
-        return (getattr(self.held, "point_env", self.held).model.camera(0).name,)
+        """Return the camera of ``render``; the model's first where none was chosen."""
+        return (self._camera or self._inner.model.camera(0).name,)
 
     def close(self) -> None:
         """Close the held env."""

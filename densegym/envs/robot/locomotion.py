@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
 from densegym.envs.robot.skills import Flip, Forward, LieDown, Posture, Skill, WaveLeg
+from densegym.envs.robot.upstream.making import make_held
 from densegym.errors import unknown
 from densegym.reward_models.types import Bool, Float
 
@@ -48,10 +48,14 @@ class LocomotionEnv(SparseWorld):
         render_mode: ``"rgb_array"`` or None.
         width: of pictures, pixels.
         height: of pictures, pixels.
+        camera: of the model, e.g. ``"track"``; None is upstream's own view.
         reward: ignored; the wrapper around the world pays it.
+        **upstream: other options of Gymnasium's robot, e.g. ``terminate_when_unhealthy=False`` or
+            ``reset_noise_scale=0.0``; they replace the skill's own.
 
     Raises:
-        UnknownNameError: no such skill.
+        UnknownNameError: no such skill or camera.
+        DenseGymError: Gymnasium's robot takes no such option.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
@@ -65,23 +69,26 @@ class LocomotionEnv(SparseWorld):
         render_mode: str | None = None,
         width: int = 480,
         height: int = 480,
+        camera: str | None = None,
         reward: object = None,
+        **upstream: Any,
     ) -> None:
         if skill not in SKILLS:
             raise unknown("skill", skill, SKILLS)
         robot, rule, kwargs = SKILLS[skill]
         if render_mode is not None:
             choose_backend()
-        held: Any = gym.make(
-            robot, render_mode=render_mode, width=width, height=height, **kwargs
-        ).unwrapped
+        shown = {"render_mode": render_mode, "width": width, "height": height}
         super().__init__(
-            held,
+            make_held(robot, {**kwargs, **upstream, **shown}),
             terminate_on_success=terminate_on_success,
             render_mode=render_mode,
             protocol=protocol,
+            camera=camera,
         )
+        held = self.held
         self.metadata = {**self.metadata, "render_fps": held.metadata["render_fps"]}
+        self._name = skill
         self._model, self._data = held.model, held.data
         self._feet = [self._model.geom(name).id for name in _FEET[robot]]
         self._floor = self._model.geom("floor").id
@@ -89,6 +96,22 @@ class LocomotionEnv(SparseWorld):
         self._dense = skill.endswith("Forward")
         self._skill = rule()
         self._paid = False
+
+    def get_state(self) -> dict[str, Any]:
+        """Return plain values and arrays from which ``set_state`` goes on, bit for bit."""
+        return {**super().get_state(), "paid": self._paid}
+
+    def set_state(self, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Go on from ``get_state`` of any world with the same skill."""
+        shown = super().set_state(state)
+        self._paid = state["paid"]
+        return shown
+
+    def _kind(self) -> str:
+        return self._name
+
+    def _rule(self) -> Skill:
+        return self._skill
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import mujoco
@@ -15,10 +15,10 @@ from gymnasium.envs.mujoco import MujocoEnv
 from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
-from densegym.errors import require, unknown
+from densegym.envs.robot.upstream.state import PLACED
+from densegym.errors import DenseGymError, require, unknown
 from densegym.reward_models.types import Float, Frames, Pictures
 
-_PLACED = ("body_pos", "body_quat", "site_pos", "site_quat", "geom_pos", "geom_quat", "jnt_range")
 _UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
 _WIDTH = 1e-3  # metres, half the width of the space of a goal that never moves
 CAMERAS = ("topview", "corner", "corner2", "corner3", "corner4", "behindGripper", "gripperPOV")
@@ -37,18 +37,25 @@ class MetaWorldEnv(SparseWorld):
         expert_version: version of the hand-written reward in ``info["expert_reward"]``.
         terminate_on_success: end the episode at the first success; by default it does.
         protocol: see ``densegym.envs.protocols``.
+        goals: draw every episode's placement from so many frozen ones, as Meta-World's MT and ML
+            benchmarks do with 50; None draws a new one each time. ``info["goal_index"]`` tells
+            which, and ``reset(options={"goal": 3})`` asks for one.
+        goals_seed: decides which placements are frozen.
         render_mode: ``"rgb_array"`` or None.
         camera: one of ``CAMERAS``; pictures of those that hang upside down are turned.
         width: of pictures, pixels.
         height: of pictures, pixels.
         reward: ignored; the wrapper around the world pays it.
+        **upstream: other constructor arguments of the upstream task; most take none.
 
     Raises:
         MissingExtraError: Meta-World is not installed.
         UnknownNameError: no such task or camera.
+        DenseGymError: no goals, or the upstream task takes no such option.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 80}  # noqa: RUF012  Gymnasium's own shape
+    _goal = 0.0
 
     def __init__(
         self,
@@ -57,11 +64,14 @@ class MetaWorldEnv(SparseWorld):
         expert_version: Literal["v1", "v2"] = "v2",
         terminate_on_success: bool | None = None,
         protocol: str = OWN,
+        goals: int | None = None,
+        goals_seed: int = 0,
         render_mode: str | None = None,
         camera: str = "corner3",
         width: int = 480,
         height: int = 480,
         reward: object = None,
+        **upstream: Any,
     ) -> None:
         require("metaworld", extra="robot")
         if render_mode is not None:
@@ -77,15 +87,19 @@ class MetaWorldEnv(SparseWorld):
             width=width,
             height=height,
             reward_function_version=expert_version,
+            **upstream,
         )
-        self._camera, self._turned = camera, camera in _UPSIDE_DOWN
-        self._placed = {name: getattr(self.sawyer.model, name).copy() for name in _PLACED}
+        self.task, self._turned = task, camera in _UPSIDE_DOWN
+        self._pristine = {name: getattr(self.sawyer.model, name).copy() for name in PLACED}
         super().__init__(
             self.sawyer,
             terminate_on_success=terminate_on_success,
             render_mode=render_mode,
             protocol=protocol,
+            camera=camera,
         )
+        self.reset_options = ("state",) if goals is None else ("state", "goal")
+        self._goals = None if goals is None else self._frozen_goals(goals, goals_seed)
 
     def render(self) -> Any:
         """Return an (H, W, 3) uint8 picture, upright whatever the camera."""
@@ -102,17 +116,17 @@ class MetaWorldEnv(SparseWorld):
                 pictures[view] = pictures[view, ::-1, ::-1].copy()
         return pictures
 
-    def _own_cameras(self) -> tuple[str, ...]:
-        return (self._camera,)
+    def _kind(self) -> str:
+        return self.task
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None
     ) -> tuple[Float, dict[str, Any]]:
         sawyer = self.sawyer
-        for name, values in self._placed.items():
-            getattr(sawyer.model, name)[:] = values
+        self._clear()
+        goal = self._choose(seed, options or {})
         sawyer.curr_path_length = 0
-        self._place(seed)
+        self._place(seed, goal)
         MujocoEnv.reset(sawyer)
         # Some tasks move joints last, and would show the object where it was before.
         mujoco.mj_kinematics(sawyer.model, sawyer.data)
@@ -123,9 +137,42 @@ class MetaWorldEnv(SparseWorld):
         space = sawyer.sawyer_observation_space
         obs = np.clip(obs, space.low, space.high)
         zeros = {"expert_reward": 0.0, "obj_to_target": 0.0, "near_object": 0.0}
-        return obs, zeros
+        return obs, zeros if self._goals is None else {**zeros, "goal_index": self._goal}
 
-    def _place(self, seed: int | None) -> None:
+    def _clear(self) -> None:
+        """Put the scene where the model's file has it."""
+        for name, values in self._pristine.items():
+            getattr(self.sawyer.model, name)[:] = values
+
+    def _choose(self, seed: int | None, options: Mapping[str, Any]) -> Float | None:
+        """Return one of the frozen placements, or None where every episode draws its own."""
+        if self._goals is None:
+            return None
+        if "goal" not in options:
+            self._goal = float(self.np_random.integers(len(self._goals)))
+        else:
+            asked = options["goal"]
+            if isinstance(asked, bool) or asked not in range(len(self._goals)):
+                raise DenseGymError(
+                    f'reset(options={{"goal": ...}}) takes 0 to {len(self._goals) - 1}; '
+                    f"given {asked!r:.80}"
+                )
+            self._goal = float(asked)
+        return self._goals[int(self._goal)]
+
+    def _frozen_goals(self, count: int, seed: int) -> list[Float]:
+        """Draw placements as resets do, which redraw those that a task cannot use."""
+        if count < 1:
+            raise DenseGymError(f"goals is at least 1, or None for new ones; given {count}")
+        drawn = []
+        for number in range(count):
+            self._clear()
+            self._place(seed if number == 0 else None, None)
+            drawn.append(np.array(self.sawyer._last_rand_vec))
+        self._clear()
+        return drawn
+
+    def _place(self, seed: int | None, goal: Float | None) -> None:
         """Draw the episode's goal and put the scene there, without settling the hand.
 
         The hand must settle among objects that already stand where this episode wants them.
@@ -137,7 +184,9 @@ class MetaWorldEnv(SparseWorld):
             mujoco.mj_kinematics(sawyer.model, sawyer.data)
             settle(sawyer, 0)
 
-        sawyer._freeze_rand_vec = False
+        sawyer._freeze_rand_vec = goal is not None
+        if goal is not None:
+            sawyer._last_rand_vec = goal.copy()
         sawyer._reset_hand = stay
         try:
             MujocoEnv.reset(sawyer, seed=seed)
@@ -152,6 +201,8 @@ class MetaWorldEnv(SparseWorld):
             "obj_to_target": float(told["obj_to_target"]),
             "near_object": float(told["near_object"]),
         }
+        if self._goals is not None:
+            info["goal_index"] = self._goal
         return obs, bool(told["success"]), False, info
 
 
@@ -162,7 +213,10 @@ def _make_sawyer(task: str, **kwargs: Any) -> Any:
         raise unknown("Meta-World task", task, ALL_V3_ENVIRONMENTS)
     creator = ALL_V3_ENVIRONMENTS[task]
     _repair_welds()
-    sawyer: Any = creator(**kwargs)
+    try:
+        sawyer: Any = creator(**kwargs)
+    except TypeError as error:
+        raise DenseGymError(f"{task} does not take these options: {error}") from error
     sawyer.seeded_rand_vec = True
     sawyer._freeze_rand_vec = False
     sawyer._set_task_called = True

@@ -11,6 +11,7 @@ import numpy as np
 from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
 from densegym.envs.robot.rendering import choose_backend
+from densegym.envs.robot.upstream.making import make_held
 from densegym.errors import require
 from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.types import Float
@@ -26,13 +27,23 @@ class RoboticsWorld(SparseWorld):
         terminate_on_success: end the episode at the first success; None: as the class has it.
         protocol: see ``densegym.envs.protocols``.
         render_mode: ``"rgb_array"`` or None.
+        width: of pictures, pixels.
+        height: of pictures, pixels.
+        camera: of the model; None is upstream's own view.
         reward: ignored; the wrapper around the world pays it.
+        **upstream: other constructor arguments of the upstream env.
 
     Raises:
         MissingExtraError: Gymnasium-Robotics is not installed.
+        UnknownNameError: the model has no such camera.
+        DenseGymError: the upstream env takes no such option, or the world decides it.
     """
 
     upstream_kwargs: Mapping[str, Any] = {}
+    ours: Mapping[str, str] = {"reward_type": 'Choose what is paid by reward="env" or "expert"'}
+    """Upstream's options that a world decides by itself, each with what to type instead."""
+    adjustable: tuple[str, ...] = ()
+    """Upstream's options that its tasks do not hand through, but read in every reset and step."""
 
     def __init__(
         self,
@@ -41,24 +52,40 @@ class RoboticsWorld(SparseWorld):
         terminate_on_success: bool | None = None,
         protocol: str = OWN,
         render_mode: str | None = None,
+        width: int = 480,
+        height: int = 480,
+        camera: str | None = None,
         reward: object = None,
+        **upstream: Any,
     ) -> None:
         gym.register_envs(require("gymnasium_robotics", extra="robot"))
         if render_mode is not None:
             choose_backend()
-        held = gym.make(task, render_mode=render_mode, **self.upstream_kwargs).unwrapped
+        later = {name: upstream.pop(name) for name in self.adjustable if name in upstream}
+        shown = {"render_mode": render_mode, "width": width, "height": height}
+        held = make_held(task, {**upstream, **shown}, ours=self.ours, fixed=self.upstream_kwargs)
+        vars(held).update(later)
+        self.task = task
         super().__init__(
             held,
             terminate_on_success=terminate_on_success,
             render_mode=render_mode,
             protocol=protocol,
+            camera=camera,
         )
+
+    def _kind(self) -> str:
+        return self.task
 
     def _reset_held(
         self, seed: int | None, options: dict[str, Any] | None
     ) -> tuple[Any, dict[str, Any]]:
-        obs, _ = self.held.reset(seed=seed)
+        obs = self._begin(seed, options or {})
         return map_leaves(_copied, obs), self._floats(obs)
+
+    def _begin(self, seed: int | None, options: Mapping[str, Any]) -> Any:
+        """Reset the held env as options ask; return its observation."""
+        return self.held.reset(seed=seed)[0]
 
     def _step_held(self, action: Any) -> tuple[Any, bool, bool, dict[str, Any]]:
         obs, _, terminated, _, told = self.held.step(action)

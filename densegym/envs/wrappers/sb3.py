@@ -38,6 +38,7 @@ from densegym.reward_models.batch import replace_rows, take
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
+from densegym.reward_models.world.goals import goal_reward
 
 _F8 = np.dtype(np.float64)
 _NONE = np.zeros(0, dtype=np.int64)
@@ -100,6 +101,25 @@ class DenseRewardVecEnv(VecEnvWrapper, PaysReward):
         frame = frames_of(infos, self.engine)
         self.engine.begin(self.engine.slots, obs if self._batched else None, infos, frame)
         return obs
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method of the worlds; hindsight's ``compute_reward`` is answered by the reward.
+
+        Raises:
+            RewardError: hindsight asks about a reward that is no function of goals.
+        """
+        host = super().env_method
+        if method_name != "compute_reward":
+            return host(method_name, *method_args, indices=indices, **method_kwargs)
+        achieved, desired, infos = method_args
+
+        def ask(name: str) -> Any:
+            return host(name, achieved, desired, infos, indices=[0])[0]
+
+        lanes = len(list(self._get_indices(indices)))
+        return [goal_reward(self.engine.reward, achieved, desired, ask)] * lanes
 
     def close(self) -> None:
         """Close the lanes and the reward model."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +20,7 @@ from densegym.envs.wrappers.common import (
 )
 from densegym.envs.wrappers.outcome import PaysReward, watch_env
 from densegym.envs.wrappers.protocol import under_protocol
+from densegym.errors import DenseGymError
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
@@ -101,6 +104,23 @@ class DenseReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, PaysRe
         for _, credit in outcome.credits:
             info["reward/credits"] = credit
         return obs, float(outcome.reward[0]), bool(terminated), bool(truncated), info
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DenseReward:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(deepcopy(vars(self), memo))
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        try:
+            pickle.dumps(self.engine, protocol)
+        except Exception as error:
+            raise DenseGymError(
+                f'the reward "{self.engine.reward.name}" cannot be pickled: it holds what lives in '
+                "this process alone. Make copies by copy.deepcopy(env), and environments in other "
+                f"processes by gym.make(...) there; {type(error).__name__}: {error}"
+            ) from error
+        return super().__reduce_ex__(protocol)
 
     def close(self) -> None:
         """Close the world and the reward model."""

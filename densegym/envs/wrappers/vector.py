@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
@@ -119,6 +120,8 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs, PaysReward):
         self._first_seed = seed
         self._batched = self.engine.needs_transitions
         self._check = ActionCheck(env.single_action_space, self.engine.steps_of, env.num_envs)
+        self._shows_text = _holds_text(env.single_observation_space)
+        self._says_text = _holds_text(env.single_action_space)
         self._ended: Bool = np.zeros(env.num_envs, dtype=np.bool_)
 
     def _show_frames(self, task: TaskCard | None) -> None:
@@ -145,7 +148,8 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs, PaysReward):
         for _, watch in self._watches:
             watch.forget()
         self._ended[slots] = False
-        self._begin(slots, obs, info)
+        shown = _listed(self.single_observation_space, obs) if self._shows_text else obs
+        self._begin(slots, shown, info)
         return obs, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -154,7 +158,12 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs, PaysReward):
         obs, env_reward, terminated, truncated, info = self.env.step(actions)
         for rows, watch in self._watches:
             watch.compare(env_reward[rows])
-        stepped = _Stepped(actions, obs, env_reward, terminated, truncated)
+        said, shown = actions, obs
+        if self._says_text:
+            said = _listed(self.single_action_space, actions)
+        if self._shows_text:
+            shown = _listed(self.single_observation_space, obs)
+        stepped = _Stepped(said, shown, env_reward, terminated, truncated)
         if self.autoreset is AutoresetMode.SAME_STEP:
             paid = self._same_step(stepped, info)
         else:
@@ -246,3 +255,22 @@ class DenseRewardVector(VectorWrapper, RecordConstructorArgs, PaysReward):
 
 def _rows(batch: Any, slots: Int, every: bool) -> Any:
     return batch if every else take(batch, slots)
+
+
+def _holds_text(space: spaces.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict):
+        return any(map(_holds_text, space.values()))
+    if isinstance(space, spaces.Tuple):
+        return any(map(_holds_text, space))
+    return isinstance(space, spaces.Text)
+
+
+def _listed(space: spaces.Space[Any], batch: Any) -> Any:
+    """Return a batch whose texts are lists; Gymnasium's are tuples, as nested arrays are too."""
+    if isinstance(space, spaces.Text):
+        return list(batch)
+    if isinstance(space, spaces.Dict):
+        return {key: _listed(part, batch[key]) for key, part in space.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_listed(part, rows) for part, rows in zip(space, batch, strict=True))
+    return batch

@@ -10,14 +10,17 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
+from densegym.envs.options import check_options
+from densegym.envs.shop.environments.branching import RESET_OPTIONS, Branching
 from densegym.envs.shop.environments.features import Featurizer, K
 from densegym.envs.shop.environments.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.environments.text import make_setting
+from densegym.envs.shop.session.core import ShopCore
 from densegym.envs.shop.session.world import ShopWorld
 from densegym.errors import DenseGymError
 
 
-class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
+class ShopChoiceEnv(Branching, gym.Env[Observation, np.int64], RecordConstructorArgs):
     """The shop for policies without language: candidates with features, and a mask.
 
     The same transitions as ``DenseGym/Shop-v0`` for the same action strings. ``actions[k]`` is the
@@ -53,7 +56,7 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         self.action_space = spaces.Discrete(K)
         self._peek = peek
         self.lane = Lane(self.world, Featurizer(self.world.shop, oracle=oracle_queries))
-        self._ended = True
+        self._ended, self._invalid = True, ""
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -68,9 +71,15 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; options as those of ``DenseGym/Shop-v0``."""
+        check_options(self, options, RESET_OPTIONS)
+        if options and "state" in options:
+            shown = self.set_state(options["state"])
+            if seed is not None:
+                super().reset(seed=seed)
+            return shown
         super().reset(seed=seed)
         self.lane.begin(self.np_random, options)
-        self._ended = False
+        self._ended, self._invalid = False, ""
         return self._observation(), self.world.info(self.lane.core)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -82,7 +91,7 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
         if self._ended:
             raise DenseGymError("the episode has ended; call reset()")
         reward, terminated, truncated, invalid = self.lane.act(int(action))
-        self._ended = terminated or truncated
+        self._ended, self._invalid = terminated or truncated, invalid
         info = self.world.info(self.lane.core, invalid)
         return self._observation(), reward, terminated, truncated, info
 
@@ -97,9 +106,15 @@ class ShopChoiceEnv(gym.Env[Observation, np.int64], RecordConstructorArgs):
             DenseGymError: it is no such dict, or of a goal that is not in this part.
         """
         self.world.restore(self.lane.core, values)
+        self._ended, self._invalid = bool(values.get("ended")), ""
+        return self._look_again()
+
+    def _shopper(self) -> ShopCore:
+        return self.lane.core
+
+    def _look_again(self) -> tuple[Any, dict[str, Any]]:
         self.lane.show(self.lane.core)
-        self._ended = bool(values.get("ended"))
-        return self._observation(), self.world.info(self.lane.core)
+        return self._observation(), self.world.info(self.lane.core, self._invalid)
 
     def render(self) -> str | None:  # type: ignore[override]
         """Return the page as text."""

@@ -1,16 +1,42 @@
-"""Text spaces without an alphabet: what fits is decided by type and length alone."""
+"""Text spaces of every character: what fits is decided by type and length alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Sequence, Set
+from typing import Any, overload
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import read_from_shared_memory
+
+
+class _Unicode(Sequence[str], Set[str]):
+    """Every character at the place of its code point, without a list of a million of them."""
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [chr(code) for code in range(sys.maxunicode + 1)[index]]
+        return chr(range(sys.maxunicode + 1)[index])
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and len(value) == 1
+
+    def __len__(self) -> int:
+        return sys.maxunicode + 1
+
+
+_UNICODE = _Unicode()
 
 
 class FreeText(spaces.Text):
     """Any string up to a length; Gymnasium's own check reads every character.
+
+    Flattened, and in the memory that worker processes share, a character is its code point.
 
     Args:
         max_length: longest string.
@@ -26,6 +52,20 @@ class FreeText(spaces.Text):
     ) -> None:
         super().__init__(max_length, min_length=0, seed=seed)
         self.samples = tuple(samples)
+
+    @property
+    def character_set(self) -> Any:
+        """Return every character there is."""
+        return _UNICODE
+
+    @property
+    def character_list(self) -> Any:
+        """Return every character there is, by code point."""
+        return _UNICODE
+
+    def character_index(self, char: str) -> np.int32:
+        """Return the code point of a character."""
+        return np.int32(ord(char))
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
         """Return one of the sample strings."""
@@ -46,3 +86,35 @@ class FreeText(spaces.Text):
 
     def __repr__(self) -> str:
         return f"FreeText({self.max_length})"
+
+
+class _SharedTexts(Sequence[str]):
+    """What worker processes have written last, decoded when it is looked at or copied.
+
+    Gymnasium reads texts out of shared memory once, before there are any, and hands out copies.
+    """
+
+    def __init__(self, space: FreeText, memory: Any, lanes: int) -> None:
+        codes = np.frombuffer(memory.get_obj(), dtype=np.int32)
+        self._codes = codes.reshape(lanes, space.max_length)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[lane] for lane in range(len(self))[index]]
+        codes = self._codes[index]
+        return "".join(map(chr, codes[codes <= sys.maxunicode].tolist()))
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __deepcopy__(self, memo: Any) -> tuple[str, ...]:
+        return tuple(self)
+
+
+@read_from_shared_memory.register(FreeText)
+def _read_texts(space: FreeText, shared_memory: Any, n: int = 1) -> _SharedTexts:
+    return _SharedTexts(space, shared_memory, n)

@@ -10,6 +10,8 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from densegym.envs.options import check_options
+from densegym.envs.shop.environments.branching import RESET_OPTIONS, Branching
 from densegym.envs.shop.environments.spaces import FreeText
 from densegym.envs.shop.session.actions import MAX_ACTION
 from densegym.envs.shop.session.core import REASONS, ShopCore
@@ -40,7 +42,7 @@ _SAMPLES = (
 )
 
 
-class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
+class ShopEnv(Branching, gym.Env[Any, str], RecordConstructorArgs):
     """A shop in which one request is to be fulfilled; the reward comes with the purchase.
 
     Actions are ``search[words]`` on the index page and ``click[target]`` for anything that
@@ -93,7 +95,7 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
             else page
         )
         self.action_space = FreeText(MAX_ACTION, _SAMPLES)
-        self._ended = True
+        self._ended, self._invalid = True, ""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -102,11 +104,22 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
 
         Args:
             seed: decides which goals are drawn.
-            options: ``{"goal_id": int}`` or ``{"goal": Goal}`` to choose one.
+            options: ``{"goal_id": int}`` or ``{"goal": Goal}`` to choose one, or
+                ``{"state": state}`` to go on from ``get_state``.
+
+        Raises:
+            UnknownNameError: another option.
+            DenseGymError: no such goal, or no state.
         """
+        check_options(self, options, RESET_OPTIONS)
+        if options and "state" in options:
+            shown = self.set_state(options["state"])
+            if seed is not None:
+                super().reset(seed=seed)
+            return shown
         super().reset(seed=seed)
         self.core.begin(self.world.goal(self.np_random, options))
-        self._ended = False
+        self._ended, self._invalid = False, ""
         return self._observation(), self._info("")
 
     def step(self, action: str) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -119,7 +132,7 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
             raise DenseGymError("the episode has ended; call reset()")
         done = self.core.act(action)
         truncated = not done.terminated and self.core.state.steps >= self.world.max_steps
-        self._ended = done.terminated or truncated
+        self._ended, self._invalid = done.terminated or truncated, done.invalid
         info = self._info(done.invalid)
         return self._observation(done.invalid), done.reward, done.terminated, truncated, info
 
@@ -140,8 +153,14 @@ class ShopEnv(gym.Env[Any, str], RecordConstructorArgs):
             DenseGymError: it is no such dict, or of a goal that is not in this part.
         """
         self.world.restore(self.core, values)
-        self._ended = bool(values.get("ended"))
-        return self._observation(), self._info("")
+        self._ended, self._invalid = bool(values.get("ended")), ""
+        return self._look_again()
+
+    def _shopper(self) -> ShopCore:
+        return self.core
+
+    def _look_again(self) -> tuple[Any, dict[str, Any]]:
+        return self._observation(self._invalid), self._info(self._invalid)
 
     def _info(self, invalid: str) -> dict[str, Any]:
         return {**self.world.info(self.core, invalid), "valid_actions": self.core.valid_actions()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from densegym.envs.copying import Copied, check_state
+from densegym.envs.options import check_options
+from densegym.envs.shop.environments.branching import restore_shopper, shopper_state
 from densegym.envs.shop.environments.features import Featurizer, K
 from densegym.envs.shop.environments.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.environments.text import make_setting
@@ -18,8 +22,10 @@ from densegym.envs.shop.session.subgoals import subgoals
 from densegym.envs.shop.session.world import ShopWorld
 from densegym.errors import DenseGymError
 
+_RESET_OPTIONS = ("goal", "goal_id")
 
-class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
+
+class ShopVectorEnv(Copied, VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
     """``DenseGym/ShopChoice-v0`` for many lanes at once, step for step what single ones do.
 
     Lane i is seeded with ``seed + i``. ``info`` holds arrays: ``success_now``, ``is_success``,
@@ -80,14 +86,71 @@ class ShopVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode in every lane."""
+        """Begin an episode in every lane.
+
+        Args:
+            seed: of lane 0, or one per lane.
+            options: ``goal_id`` or ``goal``, one for all lanes or a list with one per lane, where
+                None draws.
+
+        Raises:
+            UnknownNameError: another option.
+            DenseGymError: a list of another length, or no such goal.
+        """
+        check_options(self, options, _RESET_OPTIONS)
+        asked = [self._asked(options or {}, lane) for lane in range(self.num_envs)]
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
         for i, lane in enumerate(self.lanes):
             if seeds is not None and seeds[i] is not None:
                 self._rngs[i] = np.random.Generator(np.random.PCG64(seeds[i]))
-            lane.begin(self._rngs[i], options)
+            lane.begin(self._rngs[i], asked[i])
         self._ended[:] = False
         return self._observe(self.lanes), self._infos(np.zeros(self.num_envs, np.bool_))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return plain values from which ``set_state`` goes on."""
+        return {
+            "world": f"{self.num_envs} lanes of the shop",
+            "shoppers": [shopper_state(lane.core) for lane in self.lanes],
+            "ended": self._ended.tolist(),
+            "bits": [deepcopy(rng.bit_generator.state) for rng in self._rngs],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Go on from ``get_state`` of as many lanes.
+
+        Raises:
+            DenseGymError: it is no state, or none that shoppers here can be in.
+        """
+        check_state(self, state, f"{self.num_envs} lanes of the shop")
+        begun = [
+            restore_shopper(lane.core, kept)
+            for lane, kept in zip(self.lanes, state["shoppers"], strict=True)
+        ]
+        for rng, bits in zip(self._rngs, state["bits"], strict=True):
+            rng.bit_generator.state = deepcopy(bits)
+        self._ended = np.array(state["ended"], np.bool_)
+        if not all(begun):
+            return None, {}
+        for lane in self.lanes:
+            lane.show(lane.core)
+        return self._observe(self.lanes), self._infos(np.zeros(self.num_envs, np.bool_))
+
+    def _asked(self, options: dict[str, Any], lane: int) -> dict[str, Any]:
+        """Return the options of one lane."""
+        asked = {}
+        for name, value in options.items():
+            own = value
+            if isinstance(value, list | tuple | np.ndarray):
+                if len(value) != self.num_envs:
+                    raise DenseGymError(
+                        f"{name} has one entry for each of {self.num_envs} lanes; "
+                        f"given {len(value)}"
+                    )
+                own = value[lane]
+            if own is not None:
+                asked[name] = own
+        return asked
 
     def step(
         self, actions: NDArray[np.int64]
