@@ -3,8 +3,8 @@
 Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and no torch is loaded.
 """
 
-from densegym.agents.training.algorithms import register_algorithm
 from densegym.agents.outcome import evaluate
+from densegym.agents.training.algorithms import register_algorithm
 from densegym.envs.registration import make, make_vec, register_all, register_world
 from densegym.envs.robot.upstream.task_sets import make_task_set
 from densegym.envs.world import Capabilities, World

@@ -50,7 +50,7 @@ def host(reward: Any) -> DenseRewardVecEnv:
         [{"model": "env", "scale": 0.5}, "expert"],
         Squared(),
     ],
-    ids=str,
+    ids=lambda reward: getattr(reward, "name", str(reward)),
 )
 def test_what_is_paid_is_what_hindsight_computes_for_the_same_goals(reward: Any) -> None:
     env = host(reward)

@@ -20,7 +20,7 @@ from densegym.agents.training.config import TrainConfig, resolve
 from densegym.agents.training.lock import FILE, locked
 from densegym.agents.training.processes import worker_context
 from densegym.agents.training.results import load_run
-from densegym.agents.training.run import Progress, train
+from densegym.agents.training.run import RunStatus, train
 from densegym.errors import Interrupted, ResultsError
 from tests.small import SMALL
 
@@ -32,8 +32,8 @@ def small(steps: int = 256, *more: str) -> TrainConfig:
     return resolve(HOPPER, steps=steps, overrides=[*SMALL, *SHORT, *more])
 
 
-def stop_after(step: int) -> Callable[[Progress], None]:
-    def tell(progress: Progress) -> None:
+def stop_after(step: int) -> Callable[[RunStatus], None]:
+    def tell(progress: RunStatus) -> None:
         if progress.step >= step:
             raise KeyboardInterrupt
 
@@ -132,7 +132,7 @@ def test_a_full_disk_ends_a_run_at_once_and_loses_nothing(
 def test_a_line_that_does_not_fit_ends_a_run_in_one_sentence(tmp_path: Path) -> None:
     work = tmp_path / "run.partial"
 
-    def fill(progress: Progress) -> None:
+    def fill(progress: RunStatus) -> None:
         (work / "eval.jsonl").unlink(missing_ok=True)
         (work / "eval.jsonl").symlink_to("/dev/full")
 
