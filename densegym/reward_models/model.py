@@ -157,6 +157,13 @@ class RewardModel(_Declared):
         """Return (B,) credits of single transitions; asked of models that declare ``markov``."""
         raise NotImplementedError(f"{self.name} declares markov, but defines no predict")
 
+    def of_goals(self, achieved: Any, desired: Any) -> Float:
+        """Return (B,) rewards of goals (B, D), of a model that is a function of them alone.
+
+        Hindsight relabelling asks models that define it for other goals than those pursued.
+        """
+        raise NotImplementedError(f"{self.name} is no function of goals")
+
 
 class CombinedModel(RewardModel):
     """Judges a batch by what its children say of it; subclasses define ``combine``.

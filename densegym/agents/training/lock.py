@@ -21,13 +21,14 @@ _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder until the block is left; it is made if need be, and removed if still empty.
+    """Hold a folder until the block is left; made if need be, and removed if still empty.
 
     A lock whose holder died, killed or not, is free. The folder may be renamed meanwhile.
 
     Raises:
         ResultsError: another process holds it; says which.
     """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     with _hold(folder) as descriptor:
         told = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
         os.truncate(descriptor, 0)
@@ -38,6 +39,9 @@ def locked(folder: Path) -> Iterator[None]:
             if folder.is_dir() and os.listdir(folder) == [FILE]:  # refused, and nothing begun
                 (folder / FILE).unlink()
                 folder.rmdir()
+                with contextlib.suppress(OSError):  # where another run has begun beside it
+                    for path in missing[1:]:
+                        path.rmdir()
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def world_methods(reward: RewardModel) -> tuple[str, ...] | None:
             needed += inner
         elif type(term.model) in _METHODS:
             needed.append(_METHODS[type(term.model)])
-        elif not hasattr(term.model, "of_goals"):
+        elif type(term.model).of_goals is RewardModel.of_goals:
             return None
     return tuple(dict.fromkeys(needed))
 

@@ -101,7 +101,7 @@ def test_ctrl_c_stops_all_runs_and_they_go_on_later(tmp_path: Path) -> None:
     threading.Thread(target=stop_when_running, daemon=True).start()
     states = suite.run_jobs(made)
     assert [state.state for state in states] == ["stopped", "stopped"]
-    assert all((job.work / "checkpoint.pt").exists() for job in made)
+    assert all((job.work / "eval.jsonl").exists() for job in made)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ class Witness(Spy):
 
         def told(episodes: Sequence[Episode]) -> Any:
             credits = finish(episodes)
-            self.said += zip(episodes, credits, strict=True)
+            # Buffers store lane by lane, whatever order the model was told in.
+            self.said += sorted(zip(episodes, credits, strict=True), key=lambda one: one[0].slot)
             return credits
 
         model.finish = told

@@ -136,12 +136,12 @@ def test_returns_that_are_not_finite_are_refused(base, bad):
 
 
 @pytest.mark.parametrize("gate", ["hard", "soft", "judged", "punishing"])
-def test_a_gate_refuses_an_outcome_that_is_not_finite(gate):
+def test_an_outcome_that_is_not_finite_reaches_no_gate(gate):
     steps = FunctionReward("toy/one", lambda steps: {"one": np.ones(len(steps.slot))}, ["one"])
     engine = RewardEngine(build_reward(pipeline(steps, gate), task=PLAIN), 1, shown=True, task="t")
     slot, obs = np.zeros(1, dtype=np.int64), np.zeros((1, 2))
     engine.begin(slot, obs, [{}])
-    with pytest.raises(RewardError, match=r"the gate cannot judge an episode by return = \[nan\]"):
+    with pytest.raises(RewardError, match="the world paid nan in lane 0 at step 0"):
         advance(engine, slot, obs, np.zeros((1, 2)), np.array([np.nan]), np.array([True]))
 
 
