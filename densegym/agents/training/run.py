@@ -26,9 +26,8 @@ from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, to_toml
 from densegym.agents.training.curves import curves, draw
 from densegym.agents.training.cuts import begin_episodes, end_episodes
+from densegym.agents.training.guards import LOCK, full_disk_told, locked, stoppable
 from densegym.agents.training.learner import Learner, build_learner, seed_everything
-from densegym.agents.training.lock import FILE as LOCK
-from densegym.agents.training.lock import locked
 from densegym.agents.training.provenance import cpu_model, installed_versions, revision
 from densegym.agents.training.results import (
     append_jsonl,
@@ -36,7 +35,6 @@ from densegym.agents.training.results import (
     whole_file,
     write_json,
 )
-from densegym.agents.training.stopping import full_disk_told, stoppable
 from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError

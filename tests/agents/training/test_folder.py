@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, resolve
-from densegym.agents.training.lock import FILE, locked
+from densegym.agents.training.guards import LOCK, locked
 from densegym.agents.training.processes import worker_context
 from densegym.agents.training.results import load_run
 from densegym.agents.training.run import RunStatus, train
@@ -73,12 +73,12 @@ def test_a_second_process_is_told_who_works_in_a_folder(tmp_path: Path) -> None:
         for resume in (False, True):
             with pytest.raises(ResultsError, match=said):
                 train(small(), tmp_path / "run", resume=resume)
-        assert [path.name for path in work.iterdir()] == [FILE], "nothing was begun"
+        assert [path.name for path in work.iterdir()] == [LOCK], "nothing was begun"
         os.kill(other.pid, signal.SIGKILL)
         other.join()
-        assert json.loads((work / FILE).read_text())["pid"] == pid, "the lock of a dead process"
+        assert json.loads((work / LOCK).read_text())["pid"] == pid, "the lock of a dead process"
         with locked(work):
-            assert json.loads((work / FILE).read_text())["pid"] == os.getpid()
+            assert json.loads((work / LOCK).read_text())["pid"] == os.getpid()
         assert not work.exists(), "an empty folder is not left behind"
     finally:
         other.kill()

@@ -1,25 +1,30 @@
-"""One process at a time in a run's folder: a lock that the system lifts when its holder dies."""
+"""What guards a run's folder: a lock, signals that stop alike, a full disk in one sentence.
+
+The system lifts the lock when its holder dies, so a killed run can be resumed at once.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
 import os
+import signal
 import socket
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from densegym.errors import ResultsError
 
-FILE = "lock"
+LOCK = "lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-@contextlib.contextmanager
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder until the block is left; made if need be, and removed if still empty.
 
@@ -36,17 +41,17 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if folder.is_dir() and os.listdir(folder) == [FILE]:  # refused, and nothing begun
-                (folder / FILE).unlink()
+            if folder.is_dir() and os.listdir(folder) == [LOCK]:  # refused, and nothing begun
+                (folder / LOCK).unlink()
                 folder.rmdir()
                 with contextlib.suppress(OSError):  # where another run has begun beside it
                     for path in missing[1:]:
                         path.rmdir()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _hold(folder: Path) -> Iterator[int]:
-    path = folder / FILE
+    path = folder / LOCK
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -96,3 +101,49 @@ def _is(path: Path, descriptor: int) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, so that both stop a run alike."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever owns the process handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def full_disk_told(work: Path) -> Iterator[None]:
+    """Turn what is raised where a file cannot grow into one sentence.
+
+    Raises:
+        ResultsError: the disk, or this user's share of it, is full.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = _cause(error)
+        if cause is None:
+            raise
+        raise ResultsError(
+            f"{work} cannot be written: {cause.strerror}. Nothing that was saved before is lost; "
+            "make room, then add --resume to go on."
+        ) from error
+
+
+def _cause(error: BaseException | None) -> OSError | None:
+    """Return the error of the system behind one of a library's, if there is no room."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
