@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import zipfile
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ def save(
         "step": int(model.num_timesteps),
         "steps": config.run.steps,
         "counters": _counters(model),
+        "recent": _recent(model),
         "parameters": model.get_parameters(),
         "entropy": _entropy(model),
         "moments": _moments(learner),
@@ -109,6 +111,8 @@ def restore(content: Mapping[str, Any], learner: Learner) -> None:
     model.set_parameters(content["parameters"], exact_match=True)
     for name, value in content["counters"].items():
         setattr(model, name, value)
+    for name, values in content["recent"].items():
+        setattr(model, name, deque(values, maxlen=model._stats_window_size))
     if content["entropy"] is not None:
         with torch.no_grad():
             model.log_ent_coef.copy_(content["entropy"])  # type: ignore[attr-defined]  # SAC, TQC
@@ -131,6 +135,15 @@ def _counters(model: Any) -> dict[str, Any]:
     own = ("_custom_logger", "start_time")  # of this process
     plain = (bool, int, float)
     return {k: v for k, v in vars(model).items() if type(v) in plain and k not in own}
+
+
+def _recent(model: Any) -> dict[str, Any]:
+    """Return SB3's statistics of the last episodes as plain values."""
+    episodes, successes = model.ep_info_buffer or (), model.ep_success_buffer or ()
+    return {
+        "ep_info_buffer": [{k: float(v) for k, v in told.items()} for told in episodes],
+        "ep_success_buffer": [float(success) for success in successes],
+    }
 
 
 def _extras(learner: Learner) -> list[Any]:
