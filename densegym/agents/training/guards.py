@@ -13,7 +13,7 @@ import signal
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def locked(folder: Path) -> Iterator[None]:
             if folder.is_dir() and os.listdir(folder) == [LOCK]:  # refused, and nothing begun
                 (folder / LOCK).unlink()
                 folder.rmdir()
-                with contextlib.suppress(OSError):  # where another run has begun beside it
+                with suppress(OSError):  # where another run has begun beside it
                     for path in missing[1:]:
                         path.rmdir()
 

@@ -120,8 +120,7 @@ def test_a_fitted_network_pays_both_kinds_of_learner(algo: str, tmp_path: Path) 
 @pytest.mark.parametrize("relabel", ["patch", "commit"])
 def test_sac_in_both_modes_of_whole_episodes(relabel: str, tmp_path: Path) -> None:
     wanted = config("sac", f"relabel={relabel}", steps=130)
-    run = load_run(train(wanted, tmp_path / relabel))
-    assert (run.budget, run.meta["steps"]) == (130, 132), "all four lanes step at once"
+    assert load_run(train(wanted, tmp_path / relabel)).meta["steps"] == 130
 
 
 @pytest.mark.parametrize(
