@@ -124,7 +124,7 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
 
 
 UNMEASURED = {"metaworld-500"}
-"""Protocols of which no levels are stored yet."""
+"""Protocols whose levels are stored of some worlds only."""
 
 
 @pytest.mark.parametrize("world", ROBOTS, ids=lambda world: world.card.id)
