@@ -136,7 +136,10 @@ def _told(world: World, protocol: str) -> str:
     """Return what a protocol means in a world, and what idling, chance and the expert reach."""
     found = levels(world.card.id, world.card.family, protocol)
     rates = (f"{name} {one.latched:.2f} (last step {one.last:.2f})" for name, one in found.items())
-    return f"{terms_of(world, protocol)}" + (f": {', '.join(rates)}" if found else "")
+    shown = ", ".join(rates)
+    if not found and world.protocols:
+        shown = f"not measured; densegym bench chance --envs {world.card.id} does"
+    return f"{terms_of(world, protocol)}" + (f": {shown}" if shown else "")
 
 
 def _provenance(stored: Mapping[str, Any]) -> str:
