@@ -199,8 +199,8 @@ def report(
 
 def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> None:
     require("matplotlib", extra="agents")
+    from densegym.agents.bench.formats import to_text
     from densegym.agents.bench.report import write_report
-    from densegym.agents.bench.tables import to_text
 
     made = write_report(root, seeds=seeds)
     terminal = Console()

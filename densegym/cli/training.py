@@ -66,7 +66,7 @@ def train(
     require("stable_baselines3", extra="agents")
     from densegym.agents.films.film import film_learner
     from densegym.agents.training.config import resolve
-    from densegym.agents.training.run import run_folder
+    from densegym.agents.training.folders import run_folder
     from densegym.agents.training.run import train as carry_out
 
     config = resolve(
@@ -87,7 +87,7 @@ def train(
 
 def _print_outcome(folder: Path) -> None:
     from densegym.agents.training.results import load_run
-    from densegym.agents.training.terms import meta_terms
+    from densegym.envs.terms import meta_terms
 
     run = load_run(folder)
     terms = meta_terms(run.meta)
@@ -108,7 +108,7 @@ def _print_outcome(folder: Path) -> None:
 
 def _levels(run: Any, terms: Any) -> str:
     """Return latched and last-step success, chance levels and ceiling, as far as they are known."""
-    from densegym.agents.training.terms import beside
+    from densegym.envs.terms import beside
 
     seen = {"latched": run.latched, "last step": run.last}
     rates = {name: float(column.mean()) for name, column in seen.items() if column is not None}
@@ -145,8 +145,8 @@ def evaluate(
     require("stable_baselines3", extra="agents")
     from densegym.agents.bench.statistics import wilson
     from densegym.agents.training.load import load_learner
-    from densegym.agents.training.terms import beside
     from densegym.cli.progress import episode_bar
+    from densegym.envs.terms import beside
 
     learner, config = load_learner(run)
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from densegym.agents.training.config import TrainConfig, to_toml
+from densegym.agents.training.folders import slug
 from densegym.agents.training.results import append_jsonl, write_json
-from densegym.agents.training.run import slug
 
 BUTTON = "DenseGym/ButtonPress-v0"
 AUTHORED = "authored/button-press-v1"

@@ -79,6 +79,8 @@ def test_a_markov_model_without_predict_says_so_when_it_is_asked() -> None:
     model = type("Lazy", (Redistribute,), {"traits": Redistribute.traits.replace(markov=True)})()
     with pytest.raises(NotImplementedError, match="toy/uniform-v1 declares markov, but defines no"):
         model.predict(None, None, None)
+    with pytest.raises(NotImplementedError, match="toy/uniform-v1 is no function of goals"):
+        model.of_goals(np.zeros((1, 3)), np.zeros((1, 3)))
 
 
 def test_a_suite_without_make_says_so_when_a_rule_is_tried() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from densegym.agents.bench.statistics import iqm
 from densegym.agents.bench.tables import CONTROLS
 from densegym.agents.training.results import Point, Run
-from densegym.agents.training.terms import meta_terms
 from densegym.envs.protocols import OWN
+from densegym.envs.terms import meta_terms
 from densegym.errors import require
 from densegym.reward_models.types import Float
 

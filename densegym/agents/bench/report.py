@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from densegym import assets
-from densegym.agents.bench import plots, tables
+from densegym.agents.bench import formats, plots, tables
 from densegym.agents.training.config import toml_value
 from densegym.agents.training.results import Run, load_results, unfinished
 from densegym.errors import ResultsError, require
@@ -66,9 +66,9 @@ def write_report(
     pending = unfinished(root)
     figure = plots.learning_curves(runs)
     texts = {
-        "table.md": f"{tables.to_markdown(rows)}\n{caption}\n",
-        "table.csv": tables.to_csv(rows),
-        "table.tex": tables.to_latex(rows),
+        "table.md": f"{formats.to_markdown(rows)}\n{caption}\n",
+        "table.csv": formats.to_csv(rows),
+        "table.tex": formats.to_latex(rows),
         "table.json": json.dumps([_plain(row) for row in rows], indent=2) + "\n",
         "report.html": _page(root, runs, rows, caption, pending, plots.to_svg(figure)),
     }

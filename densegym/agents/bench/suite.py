@@ -131,7 +131,7 @@ def jobs_of(
     overrides: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of a suite, seed by seed so that every arm gets its first seed early."""
-    from densegym.agents.training.run import run_folder
+    from densegym.agents.training.folders import run_folder
 
     jobs = []
     for seed in seeds or suite.seeds:

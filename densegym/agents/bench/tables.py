@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.table import Table
 
 from densegym.agents.bench import statistics
 from densegym.agents.training.results import Run
-from densegym.agents.training.terms import beside, meta_terms
 from densegym.envs.protocols import OWN, Terms
+from densegym.envs.terms import beside, meta_terms
 from densegym.errors import ResultsError
 from densegym.reward_models.types import Float
 
@@ -49,23 +44,6 @@ COLUMNS = (
     "cost USD",
 )
 _DECIDING = ("gymnasium", "mujoco", "metaworld", "nle", "stable-baselines3", "torch")
-_LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    # In LaTeX's default fonts a bare < or > prints as an inverted mark.
-    | {"<": "$<$", ">": "$>$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"\\": r"\textbackslash{}"}
-)
-
-_NARROW = (
-    "reward",
-    "seeds",
-    "success",
-    "last step",
-    "return/env",
-    "steps to 0.9",
-    "CPU s",
-)
-_WHOLE = ("reward", "seeds", "success", "return/env")  # of them, those that never break
 
 
 class _Key(NamedTuple):
@@ -160,10 +138,10 @@ class Row:
             f"{self.steps:,}",
             f"{count} (smoke)" if self.smoke else str(count),
             _with_interval(self.success, count, digits=2),
-            _rate(self.latched),
-            _rate(self.last),
+            rate(self.latched),
+            rate(self.last),
             self.chance,
-            _rate(self.levels.get("expert_ceiling")),
+            rate(self.levels.get("expert_ceiling")),
             f"{self.lowest:.2f}",
             f"{self.drawn:.2f}",
             _with_interval(self.return_env, count, digits=2),
@@ -255,62 +233,6 @@ def versions(runs: Sequence[Run]) -> dict[str, str]:
     return {name: " / ".join(sorted(found[name])) for name in sorted(found)}
 
 
-def to_text(rows: Sequence[Row]) -> list[Table]:
-    """Return tables for the terminal, one per env, learner, budget and protocol, of its width."""
-    tables: dict[str, Table] = {}
-    for row in rows:
-        ceiling = _rate(row.levels.get("expert_ceiling"))
-        title = (
-            f"{row.env}, {row.algo}, {row.steps:,} steps\n"
-            f"protocol {row.terms or row.protocol}; chance {row.chance}; ceiling {ceiling}"
-        )
-        if title not in tables:
-            tables[title] = Table(title=title, title_justify="left", box=SIMPLE)
-            for column in _NARROW:
-                justify: Literal["left", "right"] = "left" if column == "reward" else "right"
-                tables[title].add_column(column, justify=justify, no_wrap=column in _WHOLE)
-        cells = dict(zip(COLUMNS, row.cells(), strict=True))
-        tables[title].add_row(*(escape(cells[column]) for column in _NARROW))
-    return list(tables.values())
-
-
-def to_markdown(rows: Sequence[Row]) -> str:
-    """Return a Markdown table."""
-    columns, *cells = _grid(rows)
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
-    return "\n".join(lines) + "\n"
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """Return a CSV table."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows(_grid(rows))
-    return buffer.getvalue()
-
-
-def to_latex(rows: Sequence[Row]) -> str:
-    """Return a LaTeX tabular."""
-
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
-
-    names, *cells = _grid(rows)
-    body = "\n".join(line(row) for row in cells)
-    columns = "l" * 4 + "r" * (len(names) - 4)
-    return (
-        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(names)}\n\\hline\n{body}\n\\hline\n"
-        "\\end{tabular}\n"
-    )
-
-
-def _grid(rows: Sequence[Row]) -> list[list[str]]:
-    """Return the header and the cells of every row."""
-    more = measures_of(rows)
-    return [[*COLUMNS, *more], *(row.cells(more) for row in rows)]
-
-
 def _row(key: _Key, runs: Sequence[Run]) -> Row:
     rates = np.array([run.success.mean() for run in runs])
     returns = np.array([run.return_env.mean() for run in runs])
@@ -352,7 +274,8 @@ def _both(columns: Sequence[Float | None]) -> float | None:
     return statistics.iqm(np.array(rates)) if len(rates) == len(columns) else None
 
 
-def _rate(value: float | None) -> str:
+def rate(value: float | None) -> str:
+    """Return a success rate as text; a dash where there is none."""
     return "-" if value is None else f"{value:.2f}"
 
 

@@ -14,8 +14,9 @@ from densegym.agents.films.curves import GOOD, INK, film_panel, write_strip
 from densegym.agents.films.footage import Footage
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.evaluate import Policy
+from densegym.agents.training.folders import slug
 from densegym.agents.training.learner import Learner
-from densegym.agents.training.run import EVAL_SEED, slug
+from densegym.agents.training.run import EVAL_SEED
 from densegym.envs.protocols import OWN
 from densegym.envs.registration import bare_spec
 from densegym.errors import DenseGymError, require

@@ -10,9 +10,9 @@ from pathlib import Path
 from densegym.agents.films.film import record, write_film
 from densegym.agents.films.footage import Footage
 from densegym.agents.training.config import TrainConfig
+from densegym.agents.training.folders import slug
 from densegym.agents.training.load import load_learner
 from densegym.agents.training.results import load_run
-from densegym.agents.training.run import slug
 from densegym.envs.tasks import task_card
 from densegym.errors import ResultsError
 from densegym.reward_models.spec import RewardSpec, label

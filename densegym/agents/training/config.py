@@ -14,9 +14,9 @@ from typing import Any, get_type_hints
 from densegym import assets
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.training.algorithms import find_algorithm
-from densegym.agents.training.terms import changed_terms, check_terms
 from densegym.envs.protocols import OWN, Terms
 from densegym.envs.tasks import task_card
+from densegym.envs.terms import changed_terms, check_terms
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
 

@@ -24,9 +24,9 @@ from densegym.agents.training.algorithms import find_algorithm
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.encoders import policy_kwargs
 from densegym.agents.training.evaluate import Evaluation, Evaluator
-from densegym.agents.training.terms import world_terms
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_world, task_card
+from densegym.envs.terms import world_terms
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.monitor import PayMonitor
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv

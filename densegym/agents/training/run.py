@@ -8,8 +8,6 @@ so that one that is stopped or killed and goes on from there equals one that nev
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +24,12 @@ from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, to_toml
 from densegym.agents.training.curves import curves, draw
 from densegym.agents.training.cuts import begin_episodes, end_episodes
+from densegym.agents.training.folders import (
+    SAVED,
+    check_extends,
+    copy_finished,
+    put_finished,
+)
 from densegym.agents.training.guards import LOCK, full_disk_told, locked, stoppable
 from densegym.agents.training.learner import Learner, build_learner, seed_everything
 from densegym.agents.training.provenance import cpu_model, installed_versions, revision
@@ -35,13 +39,11 @@ from densegym.agents.training.results import (
     whole_file,
     write_json,
 )
-from densegym.envs.protocols import OWN
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
 
 EVAL_SEED = 1_000_003  # evaluation placements: the same for every run, never seen in training
-_SAVED = "checkpoint.pt"
 _ALARM = 0.5  # mean largest potential of failed episodes that is warned of
 
 AfterTraining: TypeAlias = Callable[[Learner, TrainConfig, Path], None]
@@ -99,48 +101,12 @@ def train(
             raise ResultsError(
                 f"{work} holds an unfinished run. Add --resume to go on, or remove the folder."
             )
-        if folder.exists() and not (work / _SAVED).is_file():
-            _check_extends(folder, config, resume)
-            _copy_finished(folder, work)
+        if folder.exists() and not (work / SAVED).is_file():
+            check_extends(folder, config, resume)
+            copy_finished(folder, work)
         _carry_out(config, work, after, callbacks, on_progress)
-        _put(work, folder)
+        put_finished(work, folder)
     return folder
-
-
-def _check_extends(folder: Path, config: TrainConfig, resume: bool) -> None:
-    """Refuse a finished run, unless it is to take more steps."""
-    saved = folder / _SAVED
-    if not resume or not saved.is_file():
-        raise ResultsError(
-            f"{folder} already holds a finished run; choose another --out or seed, or extend it "
-            "with more --steps and --resume."
-        )
-    taken = checkpoint.load(saved, config)["step"]
-    if config.run.steps <= taken:
-        raise ResultsError(
-            f"{folder} already holds a finished run of {taken} steps. To extend it, write --steps "
-            f"above {taken} beside --resume."
-        )
-
-
-def _copy_finished(folder: Path, work: Path) -> None:
-    """Copy what an extended run goes on from; the finished one stays until that is finished too."""
-    shutil.copytree(
-        folder, work, ignore=shutil.ignore_patterns(LOCK, _SAVED, "media"), dirs_exist_ok=True
-    )
-    # Last, because whoever finds it takes the copy for whole.
-    shutil.copy2(folder / _SAVED, work / f".{_SAVED}")
-    os.replace(work / f".{_SAVED}", work / _SAVED)
-
-
-def _put(work: Path, folder: Path) -> None:
-    """Give a finished run its name, in place of the one that it extends."""
-    before = folder.with_name(f".{folder.name}.before")
-    if folder.exists():
-        os.replace(folder, before)
-    os.replace(work, folder)
-    shutil.rmtree(before, ignore_errors=True)
-    (folder / LOCK).unlink()
 
 
 def _carry_out(
@@ -257,7 +223,7 @@ class _Run:
         """End all open episodes and write a checkpoint."""
         end_episodes(self.learner)
         books = {"clocks": self._clocks(), "budgets": self._budgets}
-        checkpoint.save(self.work / _SAVED, self.learner, self.config, books)
+        checkpoint.save(self.work / SAVED, self.learner, self.config, books)
         self._saved_at = int(self.learner.model.num_timesteps)
 
     def report(self, phase: str = "training") -> None:
@@ -274,7 +240,7 @@ class _Run:
 
     def _take_up(self) -> dict[str, Any] | None:
         """Go on from the checkpoint of an earlier call, and return it; None where there is none."""
-        log, saved = self.work / "eval.jsonl", self.work / _SAVED
+        log, saved = self.work / "eval.jsonl", self.work / SAVED
         if not saved.is_file():  # a run killed before its first checkpoint starts anew
             log.unlink(missing_ok=True)
             return None
@@ -401,19 +367,3 @@ class _Schedule(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._run.evaluate()
-
-
-def run_folder(root: Path, config: TrainConfig) -> Path:
-    """Return ``root/<env>/<reward>/<algo>/seed-<n>``, slashes written as dots.
-
-    A protocol other than the worlds' own stands behind the env, after an ``@``.
-    """
-    reward = label(config.reward, task=task_card(config.env))
-    env = slug(config.env) + ("" if config.protocol == OWN else f"@{config.protocol}")
-    return root / env / slug(reward) / config.algo / f"seed-{config.seed}"
-
-
-def slug(name: str) -> str:
-    """Return a name that is safe as a folder: slashes become dots, braces and spaces dashes."""
-    kept = "".join(c if c.isalnum() or c in "._-+" else ("." if c == "/" else "-") for c in name)
-    return kept.strip("-.")[:120]

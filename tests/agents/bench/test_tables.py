@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from densegym.agents.bench import statistics, tables
+from densegym.agents.bench import formats, statistics, tables
 from densegym.agents.training.results import Run, load_results
 from densegym.errors import ResultsError
 from tests.agents.factories import AUTHORED, BUTTON, change, write_run
@@ -142,12 +142,12 @@ def test_missing_and_doubled_seeds_are_named(tmp_path: Path) -> None:
 def test_every_format_holds_every_cell(tmp_path: Path) -> None:
     rows = tables.tabulate(suite(tmp_path))
     expected = [list(tables.COLUMNS), *(row.cells() for row in rows)]
-    assert list(csv.reader(io.StringIO(tables.to_csv(rows)))) == expected
-    lines = tables.to_markdown(rows).splitlines()
+    assert list(csv.reader(io.StringIO(formats.to_csv(rows)))) == expected
+    lines = formats.to_markdown(rows).splitlines()
     shown = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
     assert [shown[0], *shown[2:]] == expected
     assert set(lines[1]) == set("|- ")
-    body = [line for line in tables.to_latex(rows).splitlines() if line.endswith(r"\\")]
+    body = [line for line in formats.to_latex(rows).splitlines() if line.endswith(r"\\")]
     assert [
         [c.strip().replace("$>$", ">") for c in line.removesuffix(r"\\").split(" & ")]
         for line in body
@@ -160,7 +160,7 @@ def test_other_outcomes_are_columns_of_their_own(tmp_path: Path) -> None:
         change(folder / "final.json", measures={"depth": [depth, depth]})
     write_run(tmp_path, seed=0, reward="expert", curve=[0.0], episodes=2)
     rows = tables.tabulate(load_results(tmp_path))
-    header, *body = csv.reader(io.StringIO(tables.to_csv(rows)))
+    header, *body = csv.reader(io.StringIO(formats.to_csv(rows)))
     assert header == [*tables.COLUMNS, "depth"]
     shown = {line[1]: line[-1] for line in body}
     assert shown["expert"] == "-"
@@ -176,7 +176,7 @@ def test_other_outcomes_are_columns_of_their_own(tmp_path: Path) -> None:
 def test_the_terminal_shows_each_reward_with_its_interval(tmp_path: Path) -> None:
     rows = tables.tabulate(suite(tmp_path, seeds=3))
     console = Console(width=110, file=io.StringIO(), record=True)
-    for table in tables.to_text(rows):
+    for table in formats.to_text(rows):
         console.print(table)
     text = console.export_text()
     assert f"{BUTTON}, ppo, 1,000 steps" in text
@@ -189,13 +189,15 @@ def test_the_terminal_shows_each_reward_with_its_interval(tmp_path: Path) -> Non
 def test_names_with_special_characters_survive_each_format(tmp_path: Path) -> None:
     write_run(tmp_path, reward='a|b_c{"k": [1]} & 50% #1 $x ^~\\')
     rows = tables.tabulate(load_results(tmp_path))
-    assert r"a\|b_c" in tables.to_markdown(rows)
-    latex = tables.to_latex(rows)
+    assert r"a\|b_c" in formats.to_markdown(rows)
+    latex = formats.to_latex(rows)
     assert r"b\_c\{" in latex
     assert r"\& 50\% \#1 \$x \textasciicircum{}\textasciitilde{}\textbackslash{}" in latex
-    assert next(csv.reader(io.StringIO(tables.to_csv(rows).split("\n", 1)[1])))[1] == rows[0].reward
+    assert (
+        next(csv.reader(io.StringIO(formats.to_csv(rows).split("\n", 1)[1])))[1] == rows[0].reward
+    )
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(*tables.to_text(rows))
+    console.print(*formats.to_text(rows))
     assert '{"k": [1]}' in console.export_text()
 
 

@@ -15,7 +15,8 @@ from densegym.agents.films.film import _pages, record, write_film
 from densegym.agents.films.footage import Footage
 from densegym.agents.films.play import play
 from densegym.agents.training.config import resolve
-from densegym.agents.training.run import run_folder, train
+from densegym.agents.training.folders import run_folder
+from densegym.agents.training.run import train
 from densegym.cli.main import app
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, ResultsError, UnknownNameError

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from densegym.agents.bench import suite, tables
+from densegym.agents.bench import formats, suite, tables
 from densegym.agents.bench.plots import learning_curves
 from densegym.agents.bench.report import train_command, write_report
 from densegym.agents.training.config import TrainConfig, from_dict, resolve
 from densegym.agents.training.evaluate import Evaluator
+from densegym.agents.training.folders import run_folder
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.results import load_results, load_run
-from densegym.agents.training.run import run_folder, train
+from densegym.agents.training.run import train
 from densegym.cli.main import app
 from densegym.envs.levels import told
 from densegym.envs.protocols import OWN
@@ -146,7 +147,7 @@ def test_runs_of_different_protocols_are_rows_and_curves_of_their_own(tmp_path: 
     text = tables.caption([own, published], runs, "x")
     assert "densegym (150 steps, ends at success, success latched)" in text
     assert "metaworld-500 (500 steps, never ends early, success latched)" in text
-    assert [str(table.title).count("protocol") for table in tables.to_text([own, published])] == [
+    assert [str(table.title).count("protocol") for table in formats.to_text([own, published])] == [
         1,
         1,
     ]

@@ -20,10 +20,11 @@ from densegym.agents.films.film import film_learner
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, resolve
 from densegym.agents.training.evaluate import Evaluator
+from densegym.agents.training.folders import run_folder
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.load import load_learner
 from densegym.agents.training.results import load_run
-from densegym.agents.training.run import RunStatus, run_folder, train
+from densegym.agents.training.run import RunStatus, train
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.lanes import LaneVecEnv
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from densegym.envs.copying import Copied, check_state, generator_state, restore_generator
+from densegym.envs.options import check_options
 from densegym.envs.shop.goals.goals import Goal
 from densegym.envs.shop.session.core import ShopCore
 from densegym.errors import DenseGymError
@@ -40,6 +41,23 @@ class Branching(Copied):
         restore_generator(self, state["generator"])
         self._ended, self._invalid = bool(state["ended"]), str(state["invalid"])
         return self._look_again() if begun else (None, {})
+
+    def _resumed(
+        self, seed: int | None, options: Mapping[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """Return what ``reset(options={"state": ...})`` shows; None where an episode begins.
+
+        Raises:
+            UnknownNameError: an option that no shop takes.
+            DenseGymError: no state.
+        """
+        check_options(self, options, RESET_OPTIONS)
+        shown = None
+        if options and "state" in options:
+            shown = self.set_state(options["state"])
+        if shown is None or seed is not None:
+            super().reset(seed=seed)  # type: ignore[misc]  # of gym.Env, which comes after this
+        return shown
 
     def _shopper(self) -> ShopCore:
         raise NotImplementedError

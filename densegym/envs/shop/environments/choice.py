@@ -10,8 +10,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from densegym.envs.options import check_options
-from densegym.envs.shop.environments.branching import RESET_OPTIONS, Branching
+from densegym.envs.shop.environments.branching import Branching
 from densegym.envs.shop.environments.features import Featurizer, K
 from densegym.envs.shop.environments.lanes import Lane, Observation, observation_space, observe
 from densegym.envs.shop.environments.text import make_setting
@@ -71,13 +70,8 @@ class ShopChoiceEnv(Branching, gym.Env[Observation, np.int64], RecordConstructor
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; options as those of ``DenseGym/Shop-v0``."""
-        check_options(self, options, RESET_OPTIONS)
-        if options and "state" in options:
-            shown = self.set_state(options["state"])
-            if seed is not None:
-                super().reset(seed=seed)
+        if (shown := self._resumed(seed, options)) is not None:
             return shown
-        super().reset(seed=seed)
         self.lane.begin(self.np_random, options)
         self._ended, self._invalid = False, ""
         return self._observation(), self.world.info(self.lane.core)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Sequence, Set
 from typing import Any, overload
 
@@ -11,17 +12,27 @@ from gymnasium import spaces
 from gymnasium.vector.utils import read_from_shared_memory
 
 
-class _Unicode(Sequence[str], Set[str]):
-    """Every character at the place of its code point, without a list of a million of them."""
+class _Texts(Sequence[str]):
+    """Texts that are made when they are looked at; subclasses define ``_at`` and a length."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [chr(code) for code in range(sys.maxunicode + 1)[index]]
-        return chr(range(sys.maxunicode + 1)[index])
+        places = range(len(self))[index]
+        return self._at(places) if isinstance(places, int) else [self._at(one) for one in places]
+
+    @abstractmethod
+    def _at(self, place: int) -> str:
+        """Return the text at a place, counted from 0."""
+
+
+class _Unicode(_Texts, Set[str]):
+    """Every character at the place of its code point, without a list of a million of them."""
+
+    def _at(self, place: int) -> str:
+        return chr(place)
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, str) and len(value) == 1
@@ -88,7 +99,7 @@ class FreeText(spaces.Text):
         return f"FreeText({self.max_length})"
 
 
-class _SharedTexts(Sequence[str]):
+class _SharedTexts(_Texts):
     """What worker processes have written last, decoded when it is looked at or copied.
 
     Gymnasium reads texts out of shared memory once, before there are any, and hands out copies.
@@ -98,14 +109,8 @@ class _SharedTexts(Sequence[str]):
         codes = np.frombuffer(memory.get_obj(), dtype=np.int32)
         self._codes = codes.reshape(lanes, space.max_length)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [self[lane] for lane in range(len(self))[index]]
-        codes = self._codes[index]
+    def _at(self, place: int) -> str:
+        codes = self._codes[place]
         return "".join(map(chr, codes[codes <= sys.maxunicode].tolist()))
 
     def __len__(self) -> int:

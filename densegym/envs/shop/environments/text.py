@@ -10,8 +10,7 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from densegym.envs.options import check_options
-from densegym.envs.shop.environments.branching import RESET_OPTIONS, Branching
+from densegym.envs.shop.environments.branching import Branching
 from densegym.envs.shop.environments.spaces import FreeText
 from densegym.envs.shop.session.actions import MAX_ACTION
 from densegym.envs.shop.session.core import REASONS, ShopCore
@@ -111,13 +110,8 @@ class ShopEnv(Branching, gym.Env[Any, str], RecordConstructorArgs):
             UnknownNameError: another option.
             DenseGymError: no such goal, or no state.
         """
-        check_options(self, options, RESET_OPTIONS)
-        if options and "state" in options:
-            shown = self.set_state(options["state"])
-            if seed is not None:
-                super().reset(seed=seed)
+        if (shown := self._resumed(seed, options)) is not None:
             return shown
-        super().reset(seed=seed)
         self.core.begin(self.world.goal(self.np_random, options))
         self._ended, self._invalid = False, ""
         return self._observation(), self._info("")
