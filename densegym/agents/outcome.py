@@ -29,14 +29,14 @@ def evaluate(
 
     Args:
         model: an SB3 or sb3-contrib learner, with the ``VecNormalize`` around its environment; or a
-            function of a batch of observations and (lanes,) flags of new episodes that returns one
-            action per lane.
+            function of a batch of observations (a dict of batches for Dict spaces) and (lanes,)
+            flags of new episodes that returns one action per lane.
         env_id: any Gymnasium id.
         episodes: how many.
         seed: of the first episode.
         deterministic: whether a learner takes its most likely actions.
         lanes: how many episodes run side by side.
-        **env_kwargs: for the world's constructor.
+        **env_kwargs: for the world's constructor, such as ``protocol="metaworld-500"``.
 
     Returns:
         Returns, successes and lengths, an entry per episode; successes are NaN where the world
@@ -44,6 +44,7 @@ def evaluate(
 
     Raises:
         DenseGymError: ``model`` is no policy, or ``episodes`` is not positive.
+        ActionError: it chose what no world should see, or another number of actions.
 
     Example:
         >>> import densegym, numpy as np

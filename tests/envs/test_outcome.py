@@ -337,3 +337,5 @@ def test_evaluation_reports_the_outcome_where_sb3s_reports_what_is_paid():
     assert np.isnan(seen.success[0])
     with pytest.raises(densegym.errors.DenseGymError, match="is no policy"):
         densegym.evaluate("model", "CartPole-v1")
+    with pytest.raises(ActionError, match="chose 1 actions for 3 observations"):
+        densegym.evaluate(lambda obs, fresh: [0], "CartPole-v1", episodes=3)

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from densegym.envs.wrappers.actions import ActionCheck
 from densegym.envs.wrappers.protocol import under_protocol
-from densegym.errors import DenseGymError
+from densegym.errors import ActionError, DenseGymError
 from densegym.reward_models.batch import stack
 from densegym.reward_models.types import Bool, Float, Int
 
@@ -138,6 +138,11 @@ def _play(
     check = ActionCheck(worlds[0].action_space, lambda lane: int(length[playing[lane]]))
     while (playing >= 0).any():
         actions = policy(stack(obs), fresh)
+        if len(actions) != len(worlds):
+            raise ActionError(
+                f"the policy chose {len(actions)} actions for {len(worlds)} observations; expected "
+                "one each"
+            )
         fresh = np.zeros(len(worlds), dtype=np.bool_)
         for lane in np.flatnonzero(playing >= 0):
             episode = playing[lane]
