@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.batch import LaneStore, all_finite, all_true
+from densegym.reward_models.batch import LaneStore, all_true
 from densegym.reward_models.model import RewardModel
 from densegym.reward_models.pay import Late, Pay, Usage
 from densegym.reward_models.recording.hindsight import Hindsight
@@ -42,6 +42,13 @@ _SUMMED = 3  # of them, before the terms
 @lru_cache(maxsize=256)
 def _ones(count: int) -> Float:
     array = np.ones(count)
+    array.flags.writeable = False
+    return array
+
+
+@lru_cache(maxsize=256)
+def _zeros(count: int) -> Float:
+    array = np.zeros(count)
     array.flags.writeable = False
     return array
 
@@ -181,9 +188,10 @@ class RewardEngine:
             RewardError: the world or a model returned a wrong shape or a non-finite reward, or a
                 model abstained under ``fallback="raise"``.
         """
-        if env_reward.shape != slot.shape or not all_finite(env_reward):
-            self._refuse_world(slot, env_reward)
         store, every = self._observations, slot is self.slots
+        # A product with zeros is zero for finite numbers alone, and takes half a sum's time.
+        if env_reward.shape != slot.shape or env_reward.dot(_zeros(len(slot))) != 0.0:
+            self._refuse_world(slot, env_reward)
         steps = Steps(
             slot=slot,
             t=self._count(slot, every),
