@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, NoReturn
 
 import numpy as np
 
 from densegym.errors import DenseGymError
+from densegym.generators import generator_state, restore_generator
 
 
 class Copied:
@@ -66,24 +66,19 @@ def refuse_copy(world: Any, why: str) -> NoReturn:
     )
 
 
-def generator_state(owner: Any) -> dict[str, Any]:
+def random_state(owner: Any) -> dict[str, Any]:
     """Return the state of an environment's ``np_random``, before its first use too."""
     generator = owner._np_random
-    return {
-        "seed": owner._np_random_seed,
-        "bits": None if generator is None else deepcopy(generator.bit_generator.state),
-    }
+    stands = None if generator is None else generator_state(generator)
+    return {"seed": owner._np_random_seed, "generator": stands}
 
 
-def restore_generator(owner: Any, state: Mapping[str, Any]) -> None:
-    """Put an environment's ``np_random`` where ``generator_state`` found it."""
-    owner._np_random_seed = state["seed"]
-    if state["bits"] is None:
-        owner._np_random = None
-        return
-    generator = np.random.Generator(np.random.PCG64())
-    generator.bit_generator.state = deepcopy(state["bits"])
-    owner._np_random = generator
+def restore_random(owner: Any, state: Mapping[str, Any]) -> None:
+    """Put an environment's ``np_random`` where ``random_state`` found it."""
+    owner._np_random_seed, owner._np_random = state["seed"], None
+    if state["generator"] is not None:
+        owner._np_random = np.random.Generator(np.random.PCG64())
+        restore_generator(owner._np_random, state["generator"])
 
 
 def check_state(world: Any, state: Any, kind: str) -> None:

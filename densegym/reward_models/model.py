@@ -6,7 +6,6 @@ Both declare themselves by one attribute, ``traits``, and name the models inside
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -245,16 +244,6 @@ class LaneValues:
     def load_state_dict(self, values: Any) -> None:
         """Set all slots to a copy of ``values``."""
         self.values = np.array(values, dtype=np.float64)
-
-
-def generator_state(random: np.random.Generator) -> str:
-    """Return where a generator stands, as JSON, because its numbers exceed 64 bits."""
-    return json.dumps(random.bit_generator.state)
-
-
-def restore_generator(random: np.random.Generator, state: str) -> None:
-    """Put a generator where ``generator_state`` found it."""
-    random.bit_generator.state = json.loads(state)
 
 
 class FunctionReward(RewardModel):

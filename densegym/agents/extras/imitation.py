@@ -13,8 +13,8 @@ from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.agents.extras.settings import cosine_rise
+from densegym.generators import generator_state, restore_generator
 from densegym.reward_models.batch import map_leaves
-from densegym.reward_models.model import generator_state, restore_generator
 from densegym.reward_models.types import Float
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from stable_baselines3 import HerReplayBuffer
 
-from densegym.reward_models.model import generator_state, restore_generator
+from densegym.generators import generator_state, restore_generator
 
 if TYPE_CHECKING:
     from stable_baselines3.common.buffers import ReplayBuffer

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 
-from densegym.envs.copying import Copied, check_state, generator_state, restore_generator
+from densegym.envs.copying import Copied, check_state, random_state, restore_random
 from densegym.envs.options import check_options
 from densegym.envs.protocols import OWN, find_protocol
 from densegym.envs.robot.rendering import draw_plainly
@@ -131,7 +131,7 @@ class SparseWorld(Copied, gym.Env[Any, Any]):
             "world": self._kind(),
             "physics": physics(self._inner.model, self._inner.data),
             "memories": [memory(owner) for owner in self._owners()[1:]],
-            "outer": generator_state(self),
+            "outer": random_state(self),
             "succeeded": self._succeeded,
             "shown": deepcopy(self._shown),
         }
@@ -151,7 +151,7 @@ class SparseWorld(Copied, gym.Env[Any, Any]):
         restore_physics(self._inner.model, self._inner.data, state["physics"])
         for owner, kept in zip(self._owners()[1:], state["memories"], strict=True):
             restore_memory(owner, kept)
-        restore_generator(self, state["outer"])
+        restore_random(self, state["outer"])
         self._succeeded = state["succeeded"]
         rule = self._rule()
         if rule is not None:

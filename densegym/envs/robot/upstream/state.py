@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from densegym.envs.copying import generator_state, restore_generator
+from densegym.envs.copying import random_state, restore_random
 from densegym.errors import DenseGymError
 
 # What upstream's tasks move in a model as they place a scene.
@@ -66,7 +66,7 @@ def memory(owner: Any) -> dict[str, Any]:
     return {
         "own": {name: copy(value) for name, value in own.items() if found[name] is None},
         "windows": {name: window for name, window in found.items() if window is not None},
-        "generator": generator_state(owner),
+        "generator": random_state(owner),
     }
 
 
@@ -76,7 +76,7 @@ def restore_memory(owner: Any, state: Mapping[str, Any]) -> None:
     for name, (field, start, shape) in state["windows"].items():
         whole = getattr(owner.data, field).reshape(-1)
         setattr(owner, name, whole[start : start + math.prod(shape)].reshape(shape))
-    restore_generator(owner, state["generator"])
+    restore_random(owner, state["generator"])
 
 
 def _window(data: Any, value: Any) -> tuple[str, int, tuple[int, ...]] | None:

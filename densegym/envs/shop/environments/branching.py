@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from densegym.envs.copying import Copied, check_state, generator_state, restore_generator
+from densegym.envs.copying import Copied, check_state, random_state, restore_random
 from densegym.envs.options import check_options
 from densegym.envs.shop.goals.goals import Goal
 from densegym.envs.shop.session.core import ShopCore
@@ -24,7 +24,7 @@ class Branching(Copied):
     def get_state(self) -> dict[str, Any]:
         """Return plain values from which ``set_state`` goes on."""
         shopper = shopper_state(self._shopper())
-        own = {"ended": self._ended, "invalid": self._invalid, "generator": generator_state(self)}
+        own = {"ended": self._ended, "invalid": self._invalid, "generator": random_state(self)}
         return {"world": "shop", "shopper": shopper, **own}
 
     def set_state(self, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -38,7 +38,7 @@ class Branching(Copied):
         """
         check_state(self, state, "shop")
         begun = restore_shopper(self._shopper(), state["shopper"])
-        restore_generator(self, state["generator"])
+        restore_random(self, state["generator"])
         self._ended, self._invalid = bool(state["ended"]), str(state["invalid"])
         return self._look_again() if begun else (None, {})
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from densegym.errors import RewardError
+from densegym.generators import generator_state, restore_generator
 from densegym.reward_models.credit.fitting.inputs import inputs_of
 from densegym.reward_models.credit.fitting.networks import (
     optimiser_state,
@@ -29,7 +30,6 @@ from densegym.reward_models.credit.fitting.store import (
     packed,
     unpacked,
 )
-from densegym.reward_models.model import generator_state, restore_generator
 from densegym.reward_models.options import check_stated, stated
 from densegym.reward_models.types import Episode, Float, Need, TaskCard
 

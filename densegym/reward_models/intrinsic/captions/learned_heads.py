@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from densegym.errors import DenseGymError
+from densegym.generators import generator_state, restore_generator
 from densegym.reward_models.intrinsic.annotation.table import HELPFUL
 from densegym.reward_models.intrinsic.captions.heads import ClassificationOptions, RankingOptions
 from densegym.reward_models.intrinsic.text_net import TextNet
-from densegym.reward_models.model import generator_state, restore_generator
 from densegym.reward_models.types import Float, Int
 
 _BATCH = 64  # ONI draws 256 from ten times as many captions
