@@ -33,22 +33,32 @@ _WHOLE = ("reward", "seeds", "success", "return/env")  # of them, those that nev
 
 
 def to_text(rows: Sequence[Row]) -> list[Table]:
-    """Return tables for the terminal, one per env, learner, budget and protocol, of its width."""
-    tables: dict[str, Table] = {}
+    """Return tables for the terminal, one per env, learner, budget and protocol, of its width.
+
+    Success at the last step has a column where it differs from success.
+    """
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         ceiling = rate(row.levels.get("expert_ceiling"))
         title = (
             f"{row.env}, {row.algo}, {row.steps:,} steps\n"
             f"protocol {row.terms or row.protocol}; chance {row.chance}; ceiling {ceiling}"
         )
-        if title not in tables:
-            tables[title] = Table(title=title, title_justify="left", box=SIMPLE)
-            for column in _NARROW:
-                justify: Literal["left", "right"] = "left" if column == "reward" else "right"
-                tables[title].add_column(column, justify=justify, no_wrap=column in _WHOLE)
+        groups.setdefault(title, []).append(row)
+    return [_narrow(title, members) for title, members in groups.items()]
+
+
+def _narrow(title: str, rows: Sequence[Row]) -> Table:
+    differs = any(row.last is not None and row.last != row.success[0] for row in rows)
+    columns = [column for column in _NARROW if differs or column != "last step"]
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column == "reward" else "right"
+        table.add_column(column, justify=justify, no_wrap=column in _WHOLE)
+    for row in rows:
         cells = dict(zip(COLUMNS, row.cells(), strict=True))
-        tables[title].add_row(*(escape(cells[column]) for column in _NARROW))
-    return list(tables.values())
+        table.add_row(*(escape(cells[column]) for column in columns))
+    return table
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
