@@ -5,6 +5,7 @@ Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and n
 
 from densegym.agents.outcome import evaluate
 from densegym.agents.training.algorithms import register_algorithm
+from densegym.envs.parallel import make_aec, make_parallel, wrap_parallel
 from densegym.envs.registration import make, make_vec, register_all, register_world
 from densegym.envs.robot.upstream.task_sets import make_task_set
 from densegym.envs.world import Capabilities, World
@@ -26,12 +27,15 @@ __all__ = [
     "__version__",
     "evaluate",
     "make",
+    "make_aec",
+    "make_parallel",
     "make_task_set",
     "make_vec",
     "register_algorithm",
     "register_reward",
     "register_world",
     "reward",
+    "wrap_parallel",
 ]
 
 register_all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
@@ -10,6 +11,9 @@ from densegym.agents.training.evaluate import Evaluation, Evaluator, Policy
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_card
 from densegym.errors import DenseGymError
+
+if TYPE_CHECKING:
+    from densegym.agents.teams import TeamEvaluator
 
 
 def evaluate(
@@ -31,7 +35,7 @@ def evaluate(
         model: an SB3 or sb3-contrib learner, with the ``VecNormalize`` around its environment; or a
             function of a batch of observations (a dict of batches for Dict spaces) and (lanes,)
             flags of new episodes that returns one action per lane.
-        env_id: any Gymnasium id.
+        env_id: any Gymnasium id; of a world of several agents a row is an agent, an episode a game.
         episodes: how many.
         seed: of the first episode.
         deterministic: whether a learner takes its most likely actions.
@@ -52,17 +56,25 @@ def evaluate(
         >>> densegym.evaluate(push_right, "CartPole-v1", episodes=2).length
         array([8, 9])
     """
-    card = find_card(env_id)
-    evaluator = Evaluator(
+    evaluator = _evaluator(env_id, lanes, env_kwargs)
+    try:
+        return evaluator.evaluate(_policy(model, deterministic), episodes=episodes, seed=seed)
+    finally:
+        evaluator.close()
+
+
+def _evaluator(env_id: str, lanes: int, env_kwargs: Mapping[str, Any]) -> Evaluator | TeamEvaluator:
+    from densegym.agents.teams import find_team
+
+    card, team = find_card(env_id), find_team(env_id, env_kwargs)
+    if team is not None:
+        return team.evaluator(lanes)
+    return Evaluator(
         gym.spec(env_id) if card is None else bare_spec(env_id),
         lanes=lanes,
         env_kwargs=env_kwargs,
         measures=() if card is None else card.measures,
     )
-    try:
-        return evaluator.evaluate(_policy(model, deterministic), episodes=episodes, seed=seed)
-    finally:
-        evaluator.close()
 
 
 def _policy(model: Any, deterministic: bool) -> Policy:

@@ -12,6 +12,7 @@ from densegym.cli import (
     bench,
     captions,
     episodes,
+    market,
     progress_models,
     shop,
     training,
@@ -35,6 +36,7 @@ author.add_to(app)
 captions.add_to(app)
 progress_models.add_to(app)
 shop.add_to(app)
+market.add_to(app)
 
 
 def main() -> None:

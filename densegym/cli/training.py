@@ -101,6 +101,11 @@ def _print_outcome(folder: Path) -> None:
     )
     if terms is not None:
         CONSOLE.print(f"protocol {terms}{_levels(run, terms)}")
+    for name, seen in run.measures.items():
+        CONSOLE.print(f"{name}: {seen.mean():.3f}")
+    card = tasks.task_card(run.meta["env"])
+    if card.family == "market":  # the best constant always stands beside a learner
+        CONSOLE.print(card.goal)
     CONSOLE.print(f"run: {folder}\ncurves: tensorboard --logdir {folder}/tensorboard")
     for path in sorted(folder.glob("media/*")):
         CONSOLE.print(f"film: {path}")

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from densegym.envs import tasks
 from densegym.envs.children import teach_children
+from densegym.envs.market import cards as market_cards
 from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.probes import cards as probe_cards
 from densegym.envs.protocols import OWN, terms_of
@@ -80,7 +81,7 @@ def register_world(
 
 def register_all() -> None:
     """Register every shipped world, here and in worker processes; ``import densegym`` does it."""
-    for cards in (robot_cards, nethack_cards, shop_cards, probe_cards):
+    for cards in (robot_cards, nethack_cards, shop_cards, market_cards, probe_cards):
         tasks.add_worlds(cards.worlds(), owner="densegym")
     teach_children(register_all)
 

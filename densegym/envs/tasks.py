@@ -17,6 +17,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import WrapperSpec
 
 from densegym.envs.checks import check_world
+from densegym.envs.pettingzoo_worlds import pettingzoo_world
 from densegym.envs.world import World
 from densegym.errors import DenseGymError, unknown
 from densegym.plugins import load_plugins
@@ -84,12 +85,12 @@ def task_card(env_id: str) -> TaskCard:
 
 
 def find_world(env_id: str | None) -> World | None:
-    """Return a registered world, or None for ids of other packages."""
+    """Return a registered world, or one of PettingZoo; None for ids of other packages."""
     if env_id is None:
         return None
     if env_id not in _WORLDS:
         _load_plugins()
-    return _WORLDS.get(env_id)
+    return _WORLDS.get(env_id) or pettingzoo_world(env_id)
 
 
 def find_card(env_id: str | None) -> TaskCard | None:

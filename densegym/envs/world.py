@@ -76,6 +76,25 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """How a world of several agents is made; entry points are ``"module:attr"``.
+
+    Attributes:
+        agents: ``count(**kwargs) -> int``, of its constructor arguments.
+        parallel: makes a PettingZoo parallel environment.
+        aec: makes one in which agents act one after another, or None.
+        lanes: ``make(*, num_envs, **kwargs)``, an SB3 vector environment of ``num_envs`` games
+            with a lane per agent, lane ``g * n + i`` that of agent i in game g; or None where
+            parallel environments side by side must do.
+    """
+
+    agents: str
+    parallel: str
+    aec: str | None = None
+    lanes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """One registered environment.
 
@@ -94,6 +113,7 @@ class World:
             ``terminate_on_success``; None where it has no such choice.
         protocols: names of protocols that fit it besides ``"densegym"``; its constructor takes
             ``protocol``.
+        team: of a world of several agents, whose ``entry_point`` is one agent among scripted ones.
         owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
     """
 
@@ -106,6 +126,7 @@ class World:
     capabilities: Capabilities = field(default_factory=Capabilities)
     ends_at_success: bool | None = None
     protocols: tuple[str, ...] = ()
+    team: Team | None = None
     owner: str = field(default="user", compare=False)
 
     def __post_init__(self) -> None:

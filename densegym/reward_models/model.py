@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from densegym.reward_models.traits import Traits
 from densegym.reward_models.types import Episode, Float, Scores, Starts, Steps, Values
 
 Event: TypeAlias = Starts | Steps
+Truncation: TypeAlias = Literal["bootstrap", "terminal"]
 COSTS = ("model_calls", "cost_usd")
 """Metrics that add up over the parts of a reward."""
 
@@ -206,8 +207,12 @@ class Potential(_Declared):
 
     Subclasses declare ``traits`` and define ``value``, or ``values`` where many states are judged
     at once.
+
+    Attributes:
+        truncation: what a time limit is to it unless the specification says so; see ``Shaped``.
     """
 
+    truncation: Truncation = "bootstrap"
     _pairs = (("value", "values"),)
 
     def value(self, event: Event) -> Values:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.model import Event, LaneValues, Potential, RewardModel
+from densegym.reward_models.model import Event, LaneValues, Potential, RewardModel, Truncation
 from densegym.reward_models.traits import Promises, Traits
 from densegym.reward_models.types import Scores, Starts, Steps, Values
 
@@ -69,8 +69,9 @@ class Shaped(Paying):
     Args:
         potential: values states.
         gamma: the learner's discount; training refuses another.
-        truncation: ``"bootstrap"`` keeps Φ(s_T) at a time limit, ``"terminal"`` sets it to 0 for
-            learners that treat the limit as an end.
+        truncation: ``"bootstrap"`` keeps Φ(s_T) at a time limit, ``"terminal"`` sets it to 0 and
+            keeps learners from adding the value of the last state, so that the limit is an end;
+            None is the potential's own.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class Shaped(Paying):
         potential: Potential,
         *,
         gamma: float = 0.99,
-        truncation: Literal["bootstrap", "terminal"] = "bootstrap",
+        truncation: Truncation | None = None,
     ) -> None:
+        truncation = truncation or potential.truncation
         if not 0.0 < gamma <= 1.0:
             raise RewardError(f"gamma is in (0, 1]; given {gamma}")
         if truncation not in ("bootstrap", "terminal"):
@@ -89,6 +91,7 @@ class Shaped(Paying):
         self.traits = potential.traits.replace(
             mode="shape",
             gamma=self.gamma,
+            bootstraps=potential.traits.bootstraps and truncation == "bootstrap",
             terms=("shaping", *potential.traits.terms),
             promises=Promises(conserves="potential"),
         )

@@ -120,6 +120,21 @@ STUDIES: tuple[Study, ...] = (
         settings={"start_methods": "all"},
     ),
     _row(
+        name="market",
+        title="what agents of a market learn, reward by reward",
+        target=f"{_HERE}.market:run",
+        needs={**_AGENTS, "pettingzoo": "multi"},
+        seeds=(0, 1, 2, 3, 4),
+        single_seed="count",
+        steps=160_000,
+        envs=("DenseGym/Market-PublicGoods-v0",),
+        settings={
+            "rewards": "private;cooperative;difference;delayed;delayed, undiscounted;"
+            "credit/uniform-team;credit/lare-team;credit/lare-team, no agent part",
+            "learners": "shared",
+        },
+    ),
+    _row(
         name="caption-stress",
         title="the annotation service with a server that fails and is killed",
         target=f"{_HERE}.captions.stress:run",

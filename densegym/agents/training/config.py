@@ -30,7 +30,7 @@ class RunSettings:
     steps: int = 100_000
     """Environment steps, over all lanes."""
     n_envs: int = 4
-    """Lanes stepped side by side in one process."""
+    """Worlds stepped side by side in one process; one of several agents has a lane for each."""
     episode_steps: int | None = None
     """Time limit of training episodes; None keeps the world's own."""
     normalize_obs: bool = False

@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from densegym.agents.extras.attach import attach_extras
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.relabel.attach import attach, longest_episode
+from densegym.agents.teams import TeamEvaluator, team_world
 from densegym.agents.training.algorithms import find_algorithm
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.encoders import policy_kwargs
@@ -48,7 +49,7 @@ class Learner:
         model: the SB3 algorithm.
         engine: the reward engine inside the stack.
         normalizer: VecNormalize, or None.
-        evaluator: plays the bare world.
+        evaluator: plays the bare world; all agents of one that has several.
         stops_at_success: whether training episodes end at success; None where the world has no
             such choice.
         callbacks: what ``model.learn`` must be given.
@@ -57,7 +58,7 @@ class Learner:
     model: BaseAlgorithm
     engine: RewardEngine
     normalizer: VecNormalize | None
-    evaluator: Evaluator
+    evaluator: Evaluator | TeamEvaluator
     stops_at_success: bool | None
     callbacks: list[BaseCallback] = field(default_factory=list)
 
@@ -129,12 +130,18 @@ def build_learner(config: TrainConfig) -> Learner:
     torch.set_num_threads(config.run.threads)
     card = task_card(config.env)
     gamma = float(config.algorithm.get("gamma", _DEFAULT_GAMMA))
-    engine = build_engine(config.reward, config.run.n_envs, task=card, seed=config.seed)
+    team = team_world(config)
+    lanes = config.run.n_envs * (1 if team is None else team.agents)
+    engine = build_engine(config.reward, lanes, task=card, seed=config.seed)
     check_reward(engine, gamma, config)
     config.check_protocol()
-    spec = bare_spec(config.env, config.protocol)
-    stops = stops_at_success(config, engine, spec)
-    venv = _lanes(config, spec, engine, stops)
+    stops = None
+    if team is None:
+        spec = bare_spec(config.env, config.protocol)
+        stops = stops_at_success(config, engine, spec)
+        venv = _lanes(config, spec, engine, stops)
+    else:
+        venv = team.lanes(config.run.n_envs)
     algorithm = find_algorithm(config.algo)
     algorithm.check_action_space(venv.action_space, config.env)
     stack: VecEnv = PayMonitor(DenseRewardVecEnv(venv, engine=engine, task=card))
@@ -163,8 +170,11 @@ def build_learner(config: TrainConfig) -> Learner:
     return Learner(model, engine, normalizer, evaluator_of(config), stops, callbacks)
 
 
-def evaluator_of(config: TrainConfig) -> Evaluator:
-    """Return what plays the bare world of a run under the run's protocol."""
+def evaluator_of(config: TrainConfig) -> Evaluator | TeamEvaluator:
+    """Return what plays the bare world of a run under the run's protocol, or all its agents."""
+    team = team_world(config)
+    if team is not None:
+        return team.evaluator()
     return Evaluator(
         bare_spec(config.env, config.protocol),
         env_kwargs={**config.env_kwargs, **config.eval_kwargs},

@@ -17,7 +17,7 @@ _ORDERED: Mapping[str, Any] = {
 
 def _has_factors(task: TaskCard) -> bool:
     texts = (assets.text(f"factors/{stem}.py") for stem in assets.names("factors", ".py"))
-    return any(f'task = "{task.id}"' in text for text in texts)
+    return any(f'"{task.id}"' in text.partition("# ///\n")[0] for text in texts)
 
 
 def _row(name: str, target: str, summary: str, **more: Any) -> RewardEntry:
@@ -71,6 +71,26 @@ CATALOGUE = (
         "information-gain", "gain:InformationGainCredit", "rises of the probability of success"
     ),
     _spread("siop", "siop:SIOPCredit", "gains towards the answer given, by how many gave it"),
+    _spread(
+        "uniform-team",
+        "team:UniformTeamCredit",
+        "a team's return, spread evenly over agents and steps: a control",
+        asks=("team",),
+    ),
+    _spread(
+        "rrd-team",
+        "team:RRDTeamCredit",
+        "a network of an agent's step, fitted to team returns on drawn steps",
+        asks=("team",),
+    ),
+    _spread(
+        "lare-team",
+        "team:LaReTeamCredit",
+        "authored factors of an agent's step, and one decoder fitted to team returns",
+        asks=("team",),
+        fits=_has_factors,
+        remedy='--reward \'{"model": "credit/lare-team", "path": "factors.py"}\', with yours',
+    ),
     _row(
         "pipeline",
         "pipelines.pipeline:build_pipeline",

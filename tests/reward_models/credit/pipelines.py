@@ -29,7 +29,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "credit/information-gain": BY_RETURN,
     "credit/siop": {**BY_RETURN, "group": 3},
 }
-SPREADERS = [row.name for row in CATALOGUE if ".redistribution." in str(row.target)]
+SPREADERS = [  # of one agent's episodes; those of teams have tests of their own
+    row.name
+    for row in CATALOGUE
+    if ".redistribution." in str(row.target) and "team" not in row.asks
+]
 GATES: dict[str, Any] = {
     "open": None,
     "hard": 0.0,

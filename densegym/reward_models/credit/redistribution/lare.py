@@ -134,9 +134,10 @@ def load_factors(task: TaskCard, path: str | None = None) -> Factors:
 
 
 def shipped_factors() -> dict[str, str]:
-    """Return the shipped factor programs by the env id they were written for."""
+    """Return the shipped factor programs by the env ids they were written for."""
     texts = [assets.text(f"{FOLDER}/{stem}.py") for stem in assets.names(FOLDER, ".py")]
-    return {read_header(text, FOLDER).task: text for text in texts if has_header(text)}
+    headed = [(read_header(text, FOLDER), text) for text in texts if has_header(text)]
+    return {task: text for head, text in headed for task in (head.task, *head.also)}
 
 
 def _shipped(task: TaskCard) -> Factors:

@@ -1,0 +1,1 @@
+"""Agents of markets: learners that do not share a policy, tables of baselines, pictures."""
