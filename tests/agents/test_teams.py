@@ -9,12 +9,12 @@ import pytest
 from gymnasium import spaces
 
 import densegym
+from densegym.agents.teams import TeamEvaluator, team_world
 from densegym.agents.training.config import resolve
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.load import load_learner
 from densegym.agents.training.results import load_run
 from densegym.agents.training.run import train
-from densegym.agents.teams import TeamEvaluator, team_world
 from densegym.envs.market.parallel import MarketParallel
 from densegym.envs.parallel import wrap_parallel
 from densegym.envs.wrappers.padding import PaddedParallel, padded

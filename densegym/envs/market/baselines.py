@@ -78,24 +78,28 @@ def tit_for_tat(core: MarketCore, *, absolute: bool = False) -> Float:
     return np.where(core.t[:, None] == 0, 0.5 * core.endowment.T, copied)
 
 
-def grim_trigger(share: float, punishment: Float) -> Plan:
-    """Return the plan that plays a share until anybody gives less than the baseline.
+class GrimTrigger:
+    """Plays a share until anybody gives less than the baseline.
 
     Args:
         share: of every endowment.
         punishment: (n,) actions from then on.
+
+    Attributes:
+        angry: (B,) bool games in which somebody did; None before the first step.
     """
-    angry: Any = None
 
-    def plan(core: MarketCore) -> Float:
-        nonlocal angry
-        if angry is None or not core.t.any():
-            angry = np.zeros(core.games, np.bool_)
-        baseline = np.array(core.market.baseline)[:, None]
-        angry |= (core.t > 0) & (core.actions < baseline).any(axis=0)
-        return np.where(angry[:, None], punishment, share * core.endowment.T)
+    def __init__(self, share: float, punishment: Float) -> None:
+        self._share, self._punishment = share, punishment
+        self.angry: Any = None
 
-    return plan
+    def __call__(self, core: MarketCore) -> Float:
+        """Return actions (B, n)."""
+        if self.angry is None:
+            self.angry = np.zeros(core.games, np.bool_)
+        below = (core.actions < np.array(core.market.baseline)[:, None]).any(axis=0)
+        self.angry = (core.t > 0) & (self.angry | below)
+        return np.where(self.angry[:, None], self._punishment, self._share * core.endowment.T)
 
 
 def uniform(seed: int = 0) -> Plan:
@@ -163,7 +167,7 @@ def roster(market: Market, payoff: Payoff | None, share: float) -> dict[str, Pla
         "stackelberg": profile(stackelberg(market, payoff).actions),
         "optimum": profile(optimum(market, payoff).actions),
         "tit-for-tat": tit_for_tat,
-        "grim-trigger": grim_trigger(share, alone.actions),
+        "grim-trigger": GrimTrigger(share, alone.actions),
         "random": uniform(),
         "nothing": constant(0.0),
         "everything": constant(1.0),

@@ -7,6 +7,7 @@ and TR-4 multiply. Where the reference is wrong, ``parity`` reproduces it and no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -185,6 +186,20 @@ class MarketCore:
         """Return (n, n, B) how much each cares for each: min(T, 1 − R) · D."""
         return np.minimum(self.trust, 1.0 - self.damage) * self.depends
 
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of all that a step changes, from which ``set_state`` goes on."""
+        return {name: _arrays(part) for name, part in self._parts().items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``get_state`` of as many games of the same market."""
+        for name, part in self._parts().items():
+            for key, value in state[name].items():
+                setattr(part, key, np.copy(value) if isinstance(value, np.ndarray) else value)
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"core": self, "team": self.team, "habits": self._habits, "extra": self.extra}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def _of_mode(self, mode: Mode) -> Float:
         """Return (n, B) what a mode pays."""
         if self.payoff == "paper":
@@ -274,6 +289,14 @@ class MarketCore:
             state = "ended" if self.t[game] else "not begun"
             raise DenseGymError(f"game {game} has {state}; call reset() before step()")
         return np.ascontiguousarray(given.T, dtype=np.float64)
+
+
+def _arrays(part: Any) -> dict[str, Any]:
+    """Return copies of the arrays and factors that a part keeps between steps."""
+    kept = {
+        key: value for key, value in vars(part).items() if isinstance(value, np.ndarray | float)
+    }
+    return {key: np.copy(v) if isinstance(v, np.ndarray) else v for key, v in kept.items()}
 
 
 def _check(market: Market, games: int, mode: str, payoff: str | None, jitter: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -156,6 +156,17 @@ class Games:
         self._reached = self._reached | (self._earned >= whole)
         info = self._info(step.private, begun=False)
         return Told(self.observe(), step.reward, step.terminated, step.truncated, info)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of all that a step changes; generators are the host's."""
+        own = {"earned": self._earned.copy(), "reached": self._reached.copy()}
+        return {"core": self.core.get_state(), **own}
+
+    def set_state(self, state: Mapping[str, Any]) -> Any:
+        """Go on from ``get_state`` of as many games of this setting; return what all see."""
+        self.core.set_state(state["core"])
+        self._earned, self._reached = state["earned"].copy(), state["reached"].copy()
+        return self.observe()
 
     def units(self, actions: Any) -> Any:
         """Return actions in units of the endowment; what is no array of numbers stays."""

@@ -9,6 +9,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from densegym.envs.market.games import Games, Setting, rows_of
+from densegym.envs.options import check_options
 from densegym.errors import DenseGymError
 
 
@@ -40,6 +41,8 @@ class MarketVecEnv(VecEnv):
 
     def reset(self) -> Any:
         """Begin all games, seeded by the first lane of each if ``seed`` was called."""
+        for options in self._options:
+            check_options(self, options, ())
         for game in range(self.games.games):
             self.games.seed(game, self._seeds[game * self.agents])
         obs, info = self.games.begin()

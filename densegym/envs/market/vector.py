@@ -10,6 +10,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from densegym.envs.market.games import Games, Setting, Told
+from densegym.envs.options import check_options
 from densegym.errors import DenseGymError
 from densegym.reward_models.types import Bool
 
@@ -69,6 +70,7 @@ class MarketVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArra
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin all games, or those of ``options["reset_mask"]``; a list seeds lane by lane."""
+        check_options(self, options, ("reset_mask",))
         count = self.games.games
         chosen = np.ones(count, np.bool_)
         if options is not None and "reset_mask" in options:
