@@ -9,7 +9,6 @@ from gymnasium import spaces
 from pettingzoo import AECEnv, ParallelEnv
 
 from densegym.envs.market.games import Games, Setting, rows_of
-from densegym.envs.options import check_options
 from densegym.errors import DenseGymError
 
 _UNMADE = -1.0  # stands for an action that has not been made this round
@@ -46,8 +45,7 @@ class MarketParallel(ParallelEnv[str, Any, Any]):  # type: ignore[misc]  # untyp
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin a game; there are no ``options``."""
-        check_options(self, options, ())
+        """Begin a game; ``options`` are ignored, as PettingZoo's own tests ask."""
         self.games.seed(0, seed)
         self.agents = list(self.possible_agents)
         obs, info = self.games.begin()
@@ -132,8 +130,7 @@ class MarketAEC(AECEnv[str, Any, Any]):  # type: ignore[misc]  # untyped
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
-        """Begin a game; there are no ``options``."""
-        check_options(self, options, ())
+        """Begin a game; ``options`` are ignored, as PettingZoo's own tests ask."""
         self.games.seed(0, seed)
         self.agents = list(self.possible_agents)
         self._seen, info = self.games.begin()
