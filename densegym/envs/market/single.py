@@ -10,11 +10,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from densegym.envs.copying import Copied, check_state, generator_state, restore_generator
+from densegym.envs.copying import Copied, check_state
 from densegym.envs.market.baselines import Plan, constant, roster
 from densegym.envs.market.games import Games, Setting, rows_of
 from densegym.envs.options import check_options
 from densegym.errors import DenseGymError, unknown
+from densegym.generators import generator_state, restore_generator
 
 
 class MarketEnv(Copied, gym.Env[NDArray[np.float32], NDArray[np.float32]]):
@@ -98,7 +99,7 @@ class MarketEnv(Copied, gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             "games": self.games.get_state(),
             "told": copy.deepcopy(self._told),
             "angry": copy.deepcopy(getattr(self._plan, "angry", None)),
-            "generator": generator_state(self),
+            "generator": generator_state(self.np_random),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -108,7 +109,7 @@ class MarketEnv(Copied, gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             DenseGymError: it is no state, or one of another game.
         """
         check_state(self, state, self._kind)
-        restore_generator(self, state["generator"])
+        restore_generator(self.np_random, state["generator"])
         obs = self.games.set_state(state["games"])
         self._told = copy.deepcopy(state["told"])
         if hasattr(self._plan, "angry"):
