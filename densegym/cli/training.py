@@ -95,9 +95,13 @@ def _print_outcome(folder: Path) -> None:
     rule = (
         "" if ends is None else f"; training episodes {'ended' if ends else 'went on'} at success"
     )
+    success = (
+        "the world tells no success"
+        if run.success_rate is None
+        else f"success {run.success_rate:.2f} (drawn actions {run.success_stochastic.mean():.2f})"
+    )
     CONSOLE.print(
-        f"success {run.success.mean():.2f} (drawn actions {run.success_stochastic.mean():.2f}), "
-        f"return/env {run.return_env.mean():.3f} over {len(run.success)} episodes{rule}"
+        f"{success}, return/env {run.return_env.mean():.3f} over {len(run.success)} episodes{rule}"
     )
     if terms is not None:
         CONSOLE.print(f"protocol {terms}{_levels(run, terms)}")
@@ -192,13 +196,13 @@ def evaluate(
                 CONSOLE.print(f"film: {path}")
     finally:
         learner.close()
-    rate = float(seen.success.mean())
+    rate = seen.success_rate
     outcome: dict[str, Any] = {
         "env": config.env,
         **terms.as_dict(),
         "episodes": episodes,
         "success": rate,
-        "success_wilson_95": wilson(float(seen.success.sum()), episodes),
+        "success_wilson_95": None if rate is None else wilson(float(seen.success.sum()), episodes),
         "return_env": float(seen.return_env.mean()),
         "length": float(seen.length.mean()),
         "success_latched": None if seen.latched is None else float(seen.latched.mean()),

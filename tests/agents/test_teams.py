@@ -9,6 +9,8 @@ import pytest
 from gymnasium import spaces
 
 import densegym
+from densegym.agents.bench.plots import learning_curves
+from densegym.agents.bench.tables import COLUMNS, tabulate
 from densegym.agents.teams import TeamEvaluator, team_world
 from densegym.agents.training.config import resolve
 from densegym.agents.training.learner import build_learner
@@ -169,7 +171,14 @@ def test_spaces_that_cannot_be_padded_are_refused() -> None:
 def test_mpe_trains_by_its_name(tmp_path: Path) -> None:
     pytest.importorskip("mpe2")
     small = [text for text in SMALL if not text.startswith("episode_steps")]
-    config = resolve("mpe2/simple_spread_v3", reward="credit/lare-team", steps=300, overrides=small)
+    small += ["n_steps=25", "batch_size=75"]  # an episode has 25 steps
+    config = resolve("mpe2/simple_spread_v3", reward="credit/lare-team", steps=450, overrides=small)
     run = load_run(train(config, tmp_path / "run"))
     assert run.return_env.mean() < 0
     assert "return of agent_2" in run.measures
+    assert run.success_rate is None
+    (row,) = tabulate([run])
+    cells = dict(zip(COLUMNS, row.cells(), strict=True))
+    assert [cells[name] for name in ("success", "lowest", "drawn", "steps to 0.9")] == ["-"] * 4
+    (axis, _) = learning_curves([run]).axes
+    assert axis.get_ylabel().startswith("return/env")

@@ -51,6 +51,8 @@ def learning_curves(runs: Sequence[Run]) -> Figure:
     Where a reward judges progress, a third panel shows false progress: the mean largest potential
     of the latest training episodes that failed.
 
+    Where the world tells no success, its return is drawn instead.
+
     Thin lines are seeds, the thick line is their interquartile mean, the band spans them. A colour
     is a reward, a line style a learner and budget. Lines begin at the first evaluation and thick
     ones end with the shortest run, so nothing is drawn that was not measured.
@@ -71,13 +73,15 @@ def learning_curves(runs: Sequence[Run]) -> Figure:
         shown = [curve for curve in curves if _world(curve.runs[0]) == world]
         judged = [curve for curve in shown if _judged(curve)]
         axes = panel.subplots(1, 3 if judged else 2, sharey=True)
+        told = all(run.success_rate is not None for curve in shown for run in curve.runs)
+        of = _success if told else _return
         for curve in shown:
             haze = 0.12 if len(shown) <= 4 else 0.05
-            _draw(axes[0], curve, "step", curve.label, haze)
-            _draw(axes[1], curve, "cpu_s", None, haze)
+            _draw(axes[0], curve, "step", curve.label, haze, of)
+            _draw(axes[1], curve, "cpu_s", None, haze, of)
         for curve in judged:
             _draw(axes[2], curve, "step", None, 0.12, of=_false_progress)
-        _annotate(axes)
+        _annotate(axes, told)
         panel.suptitle(world, x=0.01, ha="left", fontweight="bold")
         if shown:
             panel.legend(loc="outside lower center", ncols=min(len(shown), 3), frameon=False)
@@ -146,10 +150,10 @@ def _label(reward: str, setup: _Setup, count: int, *, several: bool) -> str:
     return f"{', '.join(parts)} ({seeds})".replace("$", r"\$")
 
 
-def _annotate(axes: Any) -> None:
+def _annotate(axes: Any, told: bool) -> None:
     from matplotlib.ticker import EngFormatter
 
-    axes[0].set_ylabel("success (the world's own)")
+    axes[0].set_ylabel(f"{'success' if told else 'return/env'} (the world's own)")
     axes[0].set_xlabel("environment steps")
     axes[0].xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[1].set_xlabel("CPU seconds, evaluations included")
@@ -158,7 +162,8 @@ def _annotate(axes: Any) -> None:
         axis.set_xlabel("environment steps")
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis in axes:
-        axis.set_ylim(-0.03, 1.03)
+        if told:
+            axis.set_ylim(-0.03, 1.03)
         axis.set_xlim(left=0)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
@@ -166,6 +171,10 @@ def _annotate(axes: Any) -> None:
 
 def _success(point: Point) -> float:
     return float(point.success.mean())
+
+
+def _return(point: Point) -> float:
+    return float(point.return_env.mean())
 
 
 def _false_progress(point: Point) -> float:

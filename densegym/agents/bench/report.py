@@ -137,7 +137,7 @@ def _medium(path: Path, root: Path) -> dict[str, str]:
 def _run(run: Run, root: Path) -> dict[str, Any]:
     return {
         "name": str(run.folder.relative_to(root)),
-        "success": f"{run.success.mean():.2f}",
+        "success": tables.rate(run.success_rate),
         "cpu": f"{run.meta['cpu_s']:.0f}",
         "config": run.config,
         "command": train_command(run),

@@ -193,7 +193,7 @@ def _initial_state(job: Job) -> JobState:
         raise ResultsError(
             f"{job.folder} holds a run with other settings. Choose another --out, or remove it."
         )
-    return JobState(job, "kept", 1.0, "finished", float(run.success.mean()))
+    return JobState(job, "kept", 1.0, "finished", run.success_rate)
 
 
 def _start(context: Any, job: Job) -> BaseProcess:
@@ -236,7 +236,7 @@ def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
 def _state_of(job: Job, process: BaseProcess) -> JobState:
     if not process.is_alive() and job.folder.exists():
         run = load_run(job.folder)
-        return JobState(job, "finished", 1.0, "finished", float(run.success.mean()))
+        return JobState(job, "finished", 1.0, "finished", run.success_rate)
     done, phase, success = _read_progress(job.work / _PROGRESS)
     if process.is_alive():
         return JobState(job, "running", done, phase, success)

@@ -67,7 +67,8 @@ class Row:
         algo: learner.
         steps: environment steps of each run.
         seeds: seeds run, ascending.
-        success: IQM over seeds of the final deterministic success rate, and its 95 % interval.
+        success: IQM over seeds of the final deterministic success rate, and its 95 % interval; NaN
+            where the world tells no success.
         lowest: success of the worst seed.
         drawn: mean success with drawn actions.
         return_env: IQM over seeds of the world's own return, and its interval.
@@ -142,10 +143,10 @@ class Row:
             rate(self.last),
             self.chance,
             rate(self.levels.get("expert_ceiling")),
-            f"{self.lowest:.2f}",
-            f"{self.drawn:.2f}",
+            rate(self.lowest),
+            rate(self.drawn),
             _with_interval(self.return_env, count, digits=2),
-            f">{self.steps:,}" if self.steps_to is None else f"{self.steps_to:,.0f}",
+            self._steps_to(),
             "-" if self.cpu_to is None else f"{self.cpu_to:.0f}",
             f"{self.cpu_s:.0f}",
             f"{self.wall_s:.0f}",
@@ -157,6 +158,11 @@ class Row:
                 for key in measures
             ),
         ]
+
+    def _steps_to(self) -> str:
+        if np.isnan(self.lowest):
+            return "-"
+        return f">{self.steps:,}" if self.steps_to is None else f"{self.steps_to:,.0f}"
 
 
 def measures_of(rows: Sequence[Row]) -> list[str]:
@@ -276,7 +282,7 @@ def _both(columns: Sequence[Float | None]) -> float | None:
 
 def rate(value: float | None) -> str:
     """Return a success rate as text; a dash where there is none."""
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None or np.isnan(value) else f"{value:.2f}"
 
 
 def _watched(run: Run) -> int:
@@ -286,6 +292,8 @@ def _watched(run: Run) -> int:
 
 
 def _summary(values: Float) -> tuple[float, float, float]:
+    if np.isnan(values).all():  # of a world that tells no success
+        return np.nan, np.nan, np.nan
     rng = np.random.default_rng(_BOOTSTRAP_SEED)
     low, high = statistics.interval(values, rng=rng)
     return statistics.iqm(values), low, high
@@ -293,6 +301,8 @@ def _summary(values: Float) -> tuple[float, float, float]:
 
 def _with_interval(summary: tuple[float, float, float], count: int, *, digits: int) -> str:
     middle, low, high = summary
+    if np.isnan(middle):
+        return "-"
     return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}] ({count})"
 
 

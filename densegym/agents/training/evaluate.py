@@ -46,11 +46,21 @@ class Evaluation:
     latched: Float | None = None
     last: Float | None = None
 
+    @property
+    def success_rate(self) -> float | None:
+        """Share of successful episodes; None where the world tells no success."""
+        return None if np.isnan(self.success).any() else float(self.success.mean())
+
+    @property
+    def told_success(self) -> list[float] | None:
+        """Success as it is stored: a number per episode; None where the world tells none."""
+        return None if self.success_rate is None else self.success.tolist()
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain lists, as stored in ``eval.jsonl``."""
         told: dict[str, Any] = {
             "return_env": self.return_env.tolist(),
-            "success": self.success.tolist(),
+            "success": self.told_success,
             "length": self.length.tolist(),
         }
         for name, seen in (("success_latched", self.latched), ("success_last", self.last)):
@@ -166,4 +176,6 @@ def _play(
                     obs[lane] = worlds[lane].reset(seed=seed + waiting)[0]
                     fresh[lane] = True
                     waiting += 1
+    if np.isnan(success).any():
+        return Evaluation(returns, success, length, measures)
     return Evaluation(returns, success, length, measures, latched, last if tells else None)

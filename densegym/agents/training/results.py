@@ -106,6 +106,11 @@ class Run:
         asked: int = self.meta.get("steps_asked", self.meta["steps"])
         return asked
 
+    @property
+    def success_rate(self) -> float | None:
+        """Share of successful final episodes; None where the world tells no success."""
+        return None if np.isnan(self.success).any() else float(self.success.mean())
+
     def reaches(self, threshold: float) -> Point | None:
         """Return the first evaluation whose success is at least ``threshold``."""
         return next((point for point in self.points if point.success.mean() >= threshold), None)
@@ -114,7 +119,7 @@ class Run:
         """Return the first evaluation from which on success never falls below ``threshold``."""
         lasting = None
         for point in reversed(self.points):
-            if point.success.mean() < threshold:
+            if not point.success.mean() >= threshold:  # NaN reaches nothing
                 break
             lasting = point
         return lasting
@@ -182,7 +187,7 @@ def _measures(final: Mapping[str, Any], where: str) -> dict[str, Float]:
     told = final.get("measures", {})
     if not isinstance(told, dict):
         raise ResultsError(f"{where}: measures is an object of lists; found {str(told)[:80]}")
-    columns = _episodes({**told, "success": final["success"]}, ("success", *told), where)
+    columns = _episodes({**told, "return_env": final["return_env"]}, ("return_env", *told), where)
     return {key: columns[key] for key in told}
 
 
@@ -320,8 +325,14 @@ def false_progress(metrics: Mapping[str, Any]) -> Any:
 
 
 def _episodes(content: Mapping[str, Any], keys: Sequence[str], where: str) -> dict[str, Float]:
-    """Return lists with an entry per episode, all of one length."""
-    columns = {key: _numbers(content, key, where) for key in keys}
+    """Return lists with an entry per episode, all of one length.
+
+    Success is null where the world tells none, and NaN in every episode then.
+    """
+    untold = [key for key in keys if key.startswith("success") and content.get(key, "") is None]
+    columns = {key: _numbers(content, key, where) for key in keys if key not in untold}
+    if untold:
+        columns |= dict.fromkeys(untold, np.full(len(next(iter(columns.values()))), np.nan))
     lengths = {key: len(column) for key, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ResultsError(f"{where}: expected one entry per episode everywhere; found {lengths}")

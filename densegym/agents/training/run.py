@@ -196,14 +196,16 @@ class _Run:
         run = self.config.run
         self.report("evaluating")
         seen = self.learner.evaluate(episodes=run.eval_episodes, seed=EVAL_SEED)
-        self._success = float(seen.success.mean())
+        self._success = seen.success_rate
         line = {"step": int(self.learner.model.num_timesteps), **self._clocks(), **seen.as_dict()}
         if metrics := self.learner.engine.metrics():
             line["reward_metrics"] = metrics
         if (seen_in_failures := false_progress(metrics)) is not None:
             self._watch(seen_in_failures)
         append_jsonl(self.work / "eval.jsonl", line)
-        drawn = {"eval/success": self._success, "eval/return_env": float(seen.return_env.mean())}
+        drawn = {"eval/return_env": float(seen.return_env.mean())}
+        if self._success is not None:
+            drawn["eval/success"] = self._success
         draw(self.learner.model.logger, drawn, line["step"])
         self.report()
 
@@ -268,7 +270,7 @@ class _Run:
         if self.learner.normalizer is not None:
             self.learner.normalizer.save(str(self.work / "vecnormalize.pkl"))
         write_json(self.work / "meta.json", self._meta())
-        outcome = {"success_stochastic": drawn.success.tolist(), **final.as_dict()}
+        outcome = {"success_stochastic": drawn.told_success, **final.as_dict()}
         if final.measures:
             told = drawn.as_dict()
             more = {"return/env": told["return_env"], **told["measures"]}
@@ -276,7 +278,7 @@ class _Run:
         write_json(
             self.work / "final.json", {"schema": 1, "episodes": run.final_episodes, **outcome}
         )
-        self._success = float(final.success.mean())
+        self._success = final.success_rate
         self.report("finished")
 
     def _meta(self) -> dict[str, Any]:
