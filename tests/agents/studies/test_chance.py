@@ -123,10 +123,6 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
         measure(tmp_path, "FetchReach", episodes=1)
 
 
-UNMEASURED = {"metaworld-500"}
-"""Protocols whose levels are stored of some worlds only."""
-
-
 @pytest.mark.parametrize("world", ROBOTS, ids=lambda world: world.card.id)
 def test_every_robot_world_has_its_record(world: World) -> None:
     stored = record(world.card.id, world.card.family)
@@ -139,7 +135,7 @@ def test_every_robot_world_has_its_record(world: World) -> None:
     assert {"gymnasium", "mujoco"} <= {k for k, v in stored["versions"].items() if v == version(k)}
     policies = set(POLICIES if world.capabilities.expert else POLICIES[:2])
     kept = stored["protocols"]
-    assert {OWN, *world.protocols} - UNMEASURED <= set(kept) <= {OWN, *world.protocols}
+    assert set(kept) == {OWN, *world.protocols}
     for protocol, found in kept.items():
         assert terms_of(world, protocol).as_dict().items() <= found.items()
         assert {policy for policy in POLICIES if policy in found} == policies
