@@ -43,6 +43,13 @@ def train(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results/train"),
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = False,
     film: Annotated[bool, typer.Option(help="Film the trained policy.")] = False,
+    callback: Annotated[
+        list[str] | None,
+        typer.Option(help="module:Class of an SB3 callback, found here too; may be repeated."),
+    ] = None,
+    log: Annotated[
+        str, typer.Option(help="Comma-separated: tensorboard, wandb, mlflow, trackio; or none.")
+    ] = "tensorboard",
 ) -> None:
     """Train an agent; evaluate it on the world's own outcome.
 
@@ -58,6 +65,8 @@ def train(
       densegym train DenseGym/HopperForward-v0 --reward credit/uniform
 
       densegym train DenseGym/ButtonPress-v0 --protocol metaworld-500
+
+      densegym train DenseGym/ButtonPress-v0 --log tensorboard,wandb --callback my_module:MyCallback
     """
     card = tasks.task_card(env)
     spec = from_text(reward)
@@ -65,6 +74,8 @@ def train(
     find_algorithm(algo)
     require("stable_baselines3", extra="agents")
     from densegym.agents.films.film import film_learner
+    from densegym.agents.tracking.trackers import check_trackers
+    from densegym.agents.training.callbacks import load_callbacks
     from densegym.agents.training.config import resolve
     from densegym.agents.training.folders import run_folder
     from densegym.agents.training.run import train as carry_out
@@ -78,10 +89,21 @@ def train(
         protocol=protocol or OWN,
         overrides=settings or (),
     )
+    trackers = [] if log == "none" else [name.strip() for name in log.split(",")]
+    check_trackers(trackers)
+    callbacks = load_callbacks(callback or ())
     folder = run_folder(out, config)
     after = {"filming": film_learner} if film else {}
     with run_bar(f"{env} {name} {algo} seed {seed}, protocol {config.protocol}") as tell:
-        done = carry_out(config, folder, resume=resume, after=after, on_progress=tell)
+        done = carry_out(
+            config,
+            folder,
+            resume=resume,
+            after=after,
+            callbacks=callbacks,
+            log=trackers,
+            on_progress=tell,
+        )
     _print_outcome(done)
 
 
@@ -110,7 +132,9 @@ def _print_outcome(folder: Path) -> None:
     card = tasks.task_card(run.meta["env"])
     if card.family == "market":  # the best constant always stands beside a learner
         CONSOLE.print(card.goal)
-    CONSOLE.print(f"run: {folder}\ncurves: tensorboard --logdir {folder}/tensorboard")
+    CONSOLE.print(f"run: {folder}")
+    if (folder / "tensorboard").is_dir():
+        CONSOLE.print(f"curves: tensorboard --logdir {folder}/tensorboard")
     for path in sorted(folder.glob("media/*")):
         CONSOLE.print(f"film: {path}")
 

@@ -18,12 +18,20 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 
 import densegym
+from densegym.agents.tracking.trackers import (
+    DEFAULT,
+    Experiment,
+    check_trackers,
+    draw,
+    open_logger,
+)
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, to_toml
-from densegym.agents.training.curves import curves, draw
 from densegym.agents.training.cuts import begin_episodes, end_episodes
+from densegym.agents.training.evaluate import Evaluation
 from densegym.agents.training.folders import (
     SAVED,
     check_extends,
@@ -76,6 +84,7 @@ def train(
     resume: bool = False,
     after: Mapping[str, AfterTraining] = MappingProxyType({}),
     callbacks: Sequence[BaseCallback] = (),
+    log: Sequence[str] = DEFAULT,
     on_progress: Callable[[RunStatus], None] = lambda progress: None,
 ) -> Path:
     """Carry out a run and return its finished folder.
@@ -87,14 +96,17 @@ def train(
         resume: go on from the checkpoint in ``<folder>.partial``; without one, start anew.
         after: what is done with the trained learner before its final evaluation, by the name of the
             phase that people are told; given the learner, the configuration and the run's folder.
-        callbacks: what watches the learner besides, and changes nothing.
+        callbacks: what else SB3 calls while the learner learns.
+        log: where curves are written; see ``tracking.trackers.TRACKERS``.
         on_progress: told about every evaluation and about a hundred points in between.
 
     Raises:
         ResultsError: the folder exists, another process works in it, the checkpoint does not
             belong to this run, or there is no room left for its files.
         Interrupted: SIGINT or SIGTERM came; the last checkpoint is kept.
+        DenseGymError: no such tracker, or its library is missing.
     """
+    check_trackers(log)
     work = folder.with_name(f"{folder.name}.partial")
     with full_disk_told(work), locked(work):
         if not resume and any(path.name != LOCK for path in work.iterdir()):
@@ -104,7 +116,7 @@ def train(
         if folder.exists() and not (work / SAVED).is_file():
             check_extends(folder, config, resume)
             copy_finished(folder, work)
-        _carry_out(config, work, after, callbacks, on_progress)
+        _carry_out(config, work, after, callbacks, log, on_progress)
         put_finished(work, folder)
     return folder
 
@@ -114,6 +126,7 @@ def _carry_out(
     work: Path,
     after: Mapping[str, AfterTraining],
     callbacks: Sequence[BaseCallback],
+    log: Sequence[str],
     on_progress: Callable[[RunStatus], None],
 ) -> None:
     seed_everything(config.seed)
@@ -123,8 +136,11 @@ def _carry_out(
         learner = build_learner(config)
     try:
         run = _Run(config, work, learner, on_progress)
-        run.learn(callbacks)
-        run.conclude(after)
+        try:
+            run.learn(callbacks, log)
+            run.conclude(after)
+        finally:
+            run.stop_logging()
     finally:
         learner.close()
 
@@ -148,13 +164,15 @@ class _Run:
         self._warned = False
         self._budgets: list[int] = []  # of the runs that this one extends
         self._saved_at: int | None = None
+        self._logger: Logger | None = None
 
-    def learn(self, callbacks: Sequence[BaseCallback]) -> None:
+    def learn(self, callbacks: Sequence[BaseCallback], log: Sequence[str]) -> None:
         """Learn the remaining steps, from the checkpoint on where there is one."""
         model: Any = self.learner.model
         content = self._take_up()
         (self.work / "config.toml").write_text(to_toml(self.config.as_dict()), encoding="utf-8")
-        model.set_logger(curves(self.work / "tensorboard", resumed_at=self._saved_at))
+        self._logger = self._open_logger(log)
+        model.set_logger(self._logger)
         remaining = self.config.run.steps - model.num_timesteps
         if remaining <= 0:
             return
@@ -177,6 +195,20 @@ class _Run:
             self.report(phase)
             act(self.learner, self.config, self.work)
         self._finish()
+
+    def stop_logging(self) -> None:
+        """Close what curves are written to."""
+        if self._logger is not None:
+            self._logger.close()
+
+    def _open_logger(self, log: Sequence[str]) -> Logger:
+        config = self.config
+        reward = label(config.reward, task=task_card(config.env))
+        name = f"{config.env} {reward} {config.algo} seed {config.seed}"
+        told = config.as_dict()
+        return open_logger(
+            log, Experiment(name=name, config=told, folder=self.work, resumed_at=self._saved_at)
+        )
 
     def begin(self, generators: Mapping[str, Any] | None = None) -> None:
         """Begin new episodes at a checkpoint, which may just have been restored."""
@@ -203,11 +235,15 @@ class _Run:
         if (seen_in_failures := false_progress(metrics)) is not None:
             self._watch(seen_in_failures)
         append_jsonl(self.work / "eval.jsonl", line)
-        drawn = {"eval/return_env": float(seen.return_env.mean())}
-        if self._success is not None:
-            drawn["eval/success"] = self._success
-        draw(self.learner.model.logger, drawn, line["step"])
+        self._draw("eval", seen)
         self.report()
+
+    def _draw(self, kind: str, seen: Evaluation) -> None:
+        drawn = {f"{kind}/return_env": float(seen.return_env.mean())}
+        if seen.success_rate is not None:
+            drawn[f"{kind}/success"] = seen.success_rate
+        if self._logger is not None:
+            draw(self._logger, drawn, int(self.learner.model.num_timesteps))
 
     def _watch(self, seen: float) -> None:
         """Warn where a progress reward sees success in failures; again when it has fallen since."""
@@ -279,6 +315,7 @@ class _Run:
             self.work / "final.json", {"schema": 1, "episodes": run.final_episodes, **outcome}
         )
         self._success = final.success_rate
+        self._draw("final", final)
         self.report("finished")
 
     def _meta(self) -> dict[str, Any]:
