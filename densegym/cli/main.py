@@ -14,6 +14,7 @@ from densegym.cli import (
     episodes,
     market,
     progress_models,
+    sharing,
     shop,
     training,
     worlds,
@@ -37,6 +38,7 @@ captions.add_to(app)
 progress_models.add_to(app)
 shop.add_to(app)
 market.add_to(app)
+sharing.add_to(app)
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from densegym.agents.training.learner import Learner, build_learner
 from densegym.errors import ResultsError
 
 
-def load_learner(folder: Path) -> tuple[Learner, TrainConfig]:
-    """Return the trained learner of a run, and its configuration.
+def load_config(folder: Path) -> TrainConfig:
+    """Return the configuration of a run.
 
     Raises:
-        ResultsError: the folder is no run, or its checkpoint is damaged or of another version.
+        ResultsError: the folder is no run, or its configuration is damaged.
     """
     path = folder / "config.toml"
     if not path.is_file():
@@ -25,9 +25,18 @@ def load_learner(folder: Path) -> tuple[Learner, TrainConfig]:
             "results/<suite>/<env>/<reward>/<algo>/seed-0."
         )
     try:
-        config = from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, TypeError) as error:
         raise ResultsError(f"{path} is damaged: {error}") from error
+
+
+def load_learner(folder: Path) -> tuple[Learner, TrainConfig]:
+    """Return the trained learner of a run, and its configuration.
+
+    Raises:
+        ResultsError: the folder is no run, or its checkpoint is damaged or of another version.
+    """
+    config = load_config(folder)
     content = checkpoint.load(folder / "checkpoint.pt", config)
     learner = build_learner(config)
     checkpoint.restore(content, learner)
