@@ -207,30 +207,33 @@ def _start(context: Any, job: Job) -> BaseProcess:
 
 def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
     """Train one job in this process; progress and errors go to files in its folder."""
-    from densegym.agents.films.film import film_learner
-    from densegym.agents.training.run import RunStatus, train
-
     end_with_parent()
     job = Job(configuration.from_dict(config), Path(folder), film)
     job.work.mkdir(parents=True, exist_ok=True)
-
-    def tell(progress: RunStatus) -> None:
-        write_json(job.work / _PROGRESS, asdict(progress))
-
     with (
         (job.work / "run.log").open("a", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
         try:
-            after = {"filming": film_learner} if film else {}
-            train(job.config, job.folder, resume=True, after=after, on_progress=tell)
+            _train(job)
         except (Interrupted, KeyboardInterrupt) as stop:
             print(stop or "stopped")
             sys.exit(130)
         except BaseException:  # whatever it was, the log holds it and the parent is told
             traceback.print_exc()
             sys.exit(1)
+
+
+def _train(job: Job) -> None:
+    from densegym.agents.films.film import film_learner
+    from densegym.agents.training.run import RunStatus, train
+
+    def tell(progress: RunStatus) -> None:
+        write_json(job.work / _PROGRESS, asdict(progress))
+
+    after = {"filming": film_learner} if job.film else {}
+    train(job.config, job.folder, resume=True, after=after, on_progress=tell)
 
 
 def _state_of(job: Job, process: BaseProcess) -> JobState:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 TOKEN = "hf_" + "a" * 34
 _COMMIT = "c" * 40
@@ -75,7 +76,7 @@ def running() -> Iterator[Hub]:
             return self._answer({"commitUrl": url, "commitOid": _COMMIT, "success": True})
 
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
+            path = unquote(self.path.partition("?")[0])
             if hub.down:
                 return self._refuse(503, "Down")
             if path.startswith("/api/models/"):
