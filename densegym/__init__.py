@@ -5,10 +5,12 @@ Importing it registers every ``DenseGym/`` id with Gymnasium; no simulator and n
 
 from densegym.agents.outcome import evaluate
 from densegym.agents.training.algorithms import register_algorithm
+from densegym.envs.custom.register import register_task
 from densegym.envs.parallel import make_aec, make_parallel, wrap_parallel
 from densegym.envs.registration import make, make_vec, register_all, register_world
 from densegym.envs.robot.upstream.task_sets import make_task_set
 from densegym.envs.world import Capabilities, World
+from densegym.envs.wrapping import wrap, wrap_sb3, wrap_vec
 from densegym.reward_models.model import Potential, RewardModel, reward
 from densegym.reward_models.registry import register_reward
 from densegym.reward_models.traits import Traits
@@ -33,9 +35,13 @@ __all__ = [
     "make_vec",
     "register_algorithm",
     "register_reward",
+    "register_task",
     "register_world",
     "reward",
+    "wrap",
     "wrap_parallel",
+    "wrap_sb3",
+    "wrap_vec",
 ]
 
 register_all()

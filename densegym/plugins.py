@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -42,6 +45,14 @@ def load_plugins(
             broken.append(f'{kind} "{point.name}" of {owner} could not be loaded: {error!r}')
     for message in broken:  # last, because a warning may be an error
         warnings.warn(message, stacklevel=3)
+
+
+def import_here(name: str) -> ModuleType:
+    """Import a module, which may lie in the current folder, where a console script looks not."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return importlib.import_module(name)
 
 
 def resolve(target: Any) -> Any:

@@ -7,17 +7,18 @@ know no ``DenseGym/`` id.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from multiprocessing import current_process
 from typing import Any
 
 
-def teach_children(register: Callable[[], None]) -> None:
+def teach_children(register: Any, key: str = "densegym") -> None:
     """Have processes that ``multiprocessing`` starts from here import DenseGym before they work.
 
     Args:
-        register: a function of a DenseGym module; it is sent by name, which imports the module.
+        register: what is sent: a function of a DenseGym module, by name, which imports the module;
+            or an object whose unpickling does what is needed.
+        key: what it replaces if it was taught before.
     """
     # Every child is sent its parent's configuration, and unpickles it before its target runs.
     configuration: dict[str, Any] = vars(current_process())["_config"]
-    configuration["densegym"] = register
+    configuration[key] = register

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from densegym.envs import tasks
 from densegym.envs.children import teach_children
+from densegym.envs.custom.success import success_wrapper
 from densegym.envs.market import cards as market_cards
 from densegym.envs.nethack import cards as nethack_cards
 from densegym.envs.probes import cards as probe_cards
@@ -93,13 +94,18 @@ def bare_spec(env_id: str, protocol: str = OWN) -> EnvSpec:
         UnknownNameError: no such id or protocol; names the closest.
         DenseGymError: the protocol does not fit the world; names those that do.
     """
-    return dataclasses.replace(_spec(env_id, protocol), additional_wrappers=())
+    spec, world = _spec(env_id, protocol), tasks.find_world(env_id)
+    if world is None or world.success is None:
+        own = spec.additional_wrappers if tasks.is_foreign(env_id) else ()
+    else:
+        own = (*spec.additional_wrappers, success_wrapper(world.success, world.card))
+    return dataclasses.replace(spec, additional_wrappers=own)
 
 
 def _spec(env_id: str, protocol: str) -> EnvSpec:
     """Return the spec of a world with the limit and the constructor arguments of a protocol."""
     tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
-    spec, world = gym.spec(env_id), tasks.find_world(env_id)
+    spec, world = gym.spec(env_id.rpartition(":")[2]), tasks.find_world(env_id)
     if world is None or protocol == OWN:
         return spec
     kwargs = {**spec.kwargs, "protocol": protocol}
@@ -159,7 +165,8 @@ def make(
     inside = accepts(env_id, "reward")
     if seed is not None or not inside:
         outer = tasks.reward_wrapper(None if inside else reward, seed or 0)
-        spec = dataclasses.replace(spec, additional_wrappers=(outer,))
+        below = bare_spec(env_id, protocol).additional_wrappers
+        spec = dataclasses.replace(spec, additional_wrappers=(*below, outer))
     if inside:
         kwargs["reward"] = reward
     env = gym.make(spec, **kwargs)

@@ -17,9 +17,10 @@ import gymnasium as gym
 from gymnasium.envs.registration import WrapperSpec
 
 from densegym.envs.checks import check_world
+from densegym.envs.custom.registry import drafted_world, find_task, unknown_id
 from densegym.envs.pettingzoo_worlds import pettingzoo_world
 from densegym.envs.world import World
-from densegym.errors import DenseGymError, unknown
+from densegym.errors import DenseGymError
 from densegym.plugins import load_plugins
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
@@ -61,7 +62,8 @@ def unregister_world(env_id: str) -> None:
     Raises:
         UnknownNameError: no such id; names the closest.
     """
-    task_card(env_id)
+    if env_id not in _WORLDS:
+        raise unknown_id(env_id, _WORLDS)
     del _WORLDS[env_id]
     gym.registry.pop(env_id, None)
 
@@ -73,24 +75,36 @@ def worlds() -> list[World]:
 
 
 def task_card(env_id: str) -> TaskCard:
-    """Return the card of a registered task.
+    """Return the card of a task; of an id that only Gymnasium knows, one that is drafted from it.
 
     Raises:
         UnknownNameError: no such id; names the closest.
+        DenseGymError: a drafted environment breaks, or nothing says what success is in it.
     """
-    world = find_world(env_id)
+    world = find_world(env_id) or drafted_world(env_id)
     if world is None:
-        raise unknown("environment", env_id, _WORLDS, see="densegym envs")
+        raise unknown_id(env_id, _WORLDS)
     return world.card
 
 
+def is_registered(env_id: str) -> bool:
+    """Return whether an id is in the table of worlds, which no task of a user may replace."""
+    _load_plugins()
+    return env_id in _WORLDS
+
+
+def is_foreign(env_id: str) -> bool:
+    """Return whether a task's environment is Gymnasium's or a user's, and not made for DenseGym."""
+    return env_id not in _WORLDS
+
+
 def find_world(env_id: str | None) -> World | None:
-    """Return a registered world, or one of PettingZoo; None for ids of other packages."""
+    """Return a registered world or task, or one of PettingZoo; None for ids of other packages."""
     if env_id is None:
         return None
     if env_id not in _WORLDS:
         _load_plugins()
-    return _WORLDS.get(env_id) or pettingzoo_world(env_id)
+    return _WORLDS.get(env_id) or find_task(env_id) or pettingzoo_world(env_id)
 
 
 def find_card(env_id: str | None) -> TaskCard | None:

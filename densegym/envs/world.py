@@ -113,6 +113,8 @@ class World:
             ``terminate_on_success``; None where it has no such choice.
         protocols: names of protocols that fit it besides ``"densegym"``; its constructor takes
             ``protocol``.
+        success: the rule of a task in an environment that does not tell success as DenseGym's do,
+            which a wrapper around it tells; see ``custom.success``. None for all others.
         team: of a world of several agents, whose ``entry_point`` is one agent among scripted ones.
         owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
     """
@@ -126,6 +128,7 @@ class World:
     capabilities: Capabilities = field(default_factory=Capabilities)
     ends_at_success: bool | None = None
     protocols: tuple[str, ...] = ()
+    success: str | None = None
     team: Team | None = None
     owner: str = field(default="user", compare=False)
 

@@ -1,20 +1,21 @@
 """Reward specifications: what a user writes after ``reward=``, checked and built.
 
 A specification is a string (``"authored"``), a dict (``{"model": "authored", "scale": 0.5}``), a
-list of these (their sum), None (the world's own reward), or a reward model object. All but the
-last are JSON-friendly, so an ``EnvSpec`` that carries one round-trips.
+list of these (their sum), None (the world's own reward), a function (see ``functions``), or a reward
+model object. All but the last two are JSON-friendly, so an ``EnvSpec`` that carries one round-trips.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, get_args
 
 from densegym.errors import RewardError, unknown
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.engine import RewardEngine
+from densegym.reward_models.functions import from_function
 from densegym.reward_models.model import Potential, RewardModel
 from densegym.reward_models.options import build
 from densegym.reward_models.registry import find_reward
@@ -22,7 +23,9 @@ from densegym.reward_models.reward import Reward, Term
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
 from densegym.reward_models.types import Mode, TaskCard
 
-RewardSpec: TypeAlias = "str | Mapping[str, Any] | Sequence[Any] | RewardModel | Potential | None"
+RewardSpec: TypeAlias = (
+    "str | Mapping[str, Any] | Sequence[Any] | RewardModel | Potential | Callable[..., Any] | None"
+)
 
 _TERM_KEYS = (
     "mode",
@@ -81,8 +84,11 @@ def parse(spec: RewardSpec) -> tuple[Part, ...]:
         return tuple(part for item in spec for part in parse(item))
     if isinstance(spec, RewardModel | Potential):
         return (Part(spec),)
+    if callable(spec):
+        return (Part(from_function(spec)),)
     raise RewardError(
-        "reward= takes a name, a dict with a model, a list of these, or a reward model; given "
+        "reward= takes a name, a dict with a model, a list of these, a function or a reward model; "
+        "given "
         f"{spec!r} of type {type(spec).__name__}"
     )
 

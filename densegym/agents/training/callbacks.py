@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 
 from densegym.errors import DenseGymError, Interrupted, closest
+from densegym.plugins import import_here
 
 _FORM = "a callback is module:Class, such as my_callbacks:Printer in my_callbacks.py here"
 _RESUME = "Mend it, and add --resume to go on from the last checkpoint."
@@ -51,11 +51,8 @@ def load_callbacks(targets: Sequence[str]) -> list[BaseCallback]:
 
 
 def _module(name: str, target: str) -> Any:
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script does not look where it was typed
-        sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return import_here(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
