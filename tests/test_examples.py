@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-SHORT = {"03_train_ppo": ["4096"], "07_public_goods": ["8000"]}
+SHORT = {"03_train_ppo": ["4096"], "06_your_own_task": ["1024"], "07_public_goods": ["8000"]}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

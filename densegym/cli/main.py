@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +18,7 @@ from densegym.cli import (
     progress_models,
     sharing,
     shop,
+    tasks,
     training,
     worlds,
 )
@@ -30,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 worlds.add_to(app)
+tasks.add_to(app)
 training.add_to(app)
 bench.add_to(app)
 episodes.add_to(app)
@@ -41,10 +45,32 @@ market.add_to(app)
 sharing.add_to(app)
 
 
+@app.callback()
+def everywhere(
+    module: Annotated[
+        list[str] | None,
+        typer.Option(
+            tasks.IMPORT, help="Import a module that registers environments; may be repeated."
+        ),
+    ] = None,
+    card: Annotated[
+        list[Path] | None,
+        typer.Option(tasks.CARD, help="A task card: densegym task draft ID > card.toml."),
+    ] = None,
+) -> None:
+    """Learned dense rewards for reinforcement-learning environments.
+
+    --import and --card stand before or behind any verb:
+
+      densegym train CartPole-v1 --card card.toml
+    """
+    # Both were carried out by take_worlds; they are declared for --help.
+
+
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        app(tasks.take_worlds(sys.argv[1:]))
     except DenseGymError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             "error:", str(error), markup=False

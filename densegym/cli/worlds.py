@@ -56,6 +56,10 @@ def envs(
     for name in offers or ():
         if name not in OFFERS:
             raise unknown("capability", name, OFFERS)
+    foreign = tasks.find_foreign(which)
+    if foreign is not None:
+        print(json.dumps(_plain(foreign), indent=2)) if as_json else _show_card(foreign)
+        return
     rows = {row.card.id: row for row in tasks.worlds()}
     wanted = set(offers or ())
     cards = [row.card for row in rows.values() if wanted <= set(row.capabilities.offered())]

@@ -93,6 +93,13 @@ def is_registered(env_id: str) -> bool:
     return env_id in _WORLDS
 
 
+def find_foreign(env_id: str) -> World | None:
+    """Return the world of an id that is not DenseGym's, drafted if need be; None for all others."""
+    if is_registered(env_id):
+        return None
+    return find_world(env_id) or drafted_world(env_id)
+
+
 def is_foreign(env_id: str) -> bool:
     """Return whether a task's environment is Gymnasium's or a user's, and not made for DenseGym."""
     return env_id not in _WORLDS

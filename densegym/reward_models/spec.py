@@ -1,8 +1,9 @@
 """Reward specifications: what a user writes after ``reward=``, checked and built.
 
 A specification is a string (``"authored"``), a dict (``{"model": "authored", "scale": 0.5}``), a
-list of these (their sum), None (the world's own reward), a function (see ``functions``), or a reward
-model object. All but the last two are JSON-friendly, so an ``EnvSpec`` that carries one round-trips.
+list of these (their sum), None (the world's own reward), a function (see ``functions``), or a
+reward model object. All but the last two are JSON-friendly, so an ``EnvSpec`` that carries one
+round-trips.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dic
     for target in _targets(job, model.num_timesteps, bool(series)):
         if target > model.num_timesteps:
             model.learn(target - model.num_timesteps, reset_num_timesteps=model.num_timesteps == 0)
-        series.append(_point(job, learner))
+        series.append(_point(job, config, learner))
         # Books first: a checkpoint without its series would leave a hole in it.
         write_json(log, {"points": series})
         end_episodes(learner)
@@ -125,7 +125,7 @@ def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dic
             "and logarithms"
         )
         return {"status": str(Status.UNSTABLE), "feedback": told}
-    seen = _play(job, learner, job.eval_episodes, job.eval_seed)
+    seen = _play(job, config, learner, job.eval_episodes, job.eval_seed)
     fitness = [item.fitness for item in seen]
     result = {
         "F_mean": float(np.mean(fitness)),
@@ -147,9 +147,9 @@ def _targets(job: Job, done: int, begun: bool) -> list[int]:
     return [*ahead, job.until] if done < job.until else ahead
 
 
-def _point(job: Job, learner: Learner) -> dict[str, Any]:
+def _point(job: Job, config: TrainConfig, learner: Learner) -> dict[str, Any]:
     """Return the terms of a few evaluation episodes: mean per step, sum per episode."""
-    seen = _play(job, learner, POINT_EPISODES, _POINT_SEED)
+    seen = _play(job, config, learner, POINT_EPISODES, _POINT_SEED)
     inspection = inspect_source(job.source, known=feature_names(task_card(job.task)))
     bank = Bank(
         task=job.task, gamma=float(getattr(learner.model, "gamma", 0.99)), trajectories=seen
@@ -181,7 +181,10 @@ def _component(points: Sequence[Mapping[str, Any]], term: str) -> dict[str, Any]
     }
 
 
-def _play(job: Job, learner: Learner, episodes: int, seed: int) -> tuple[Trajectory, ...]:
+def _play(
+    job: Job, config: TrainConfig, learner: Learner, episodes: int, seed: int
+) -> tuple[Trajectory, ...]:
+    # The policy has seen the world as the preset makes it, such as with other observations.
     return tuple(
         play(
             learner.policy(),
@@ -189,7 +192,11 @@ def _play(job: Job, learner: Learner, episodes: int, seed: int) -> tuple[Traject
             episodes=episodes,
             seed=seed,
             source=f"policy:{job.candidate}",
-            env_kwargs=evaluation_kwargs(job.task),
+            env_kwargs={
+                **config.env_kwargs,
+                **config.eval_kwargs,
+                **evaluation_kwargs(job.task),
+            },
         )
     )
 

@@ -9,7 +9,6 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 
 from densegym.agents.training.evaluate import Evaluator, Policy
 from densegym.envs.protocols import OWN
@@ -67,22 +66,15 @@ class Player:
     ) -> None:
         spec = bare_spec(env_id, protocol)
         tapes: dict[int, Tape] = {}
-        entry: Any = spec.entry_point
-        create: Any = load_env_creator(entry) if isinstance(entry, str) else entry
-
-        def recorded(**kwargs: Any) -> gym.Env[Any, Any]:
-            return _Recorder(create(**kwargs), tapes)
-
         self.horizon = max_episode_steps or spec.max_episode_steps
-        # A function as entry point puts the recorder inside the lanes the evaluator makes.
-        inside = dataclasses.replace(
-            spec,
-            entry_point=recorded,
-            max_episode_steps=self.horizon,
-            disable_env_checker=True,
-        )
+        bare = dataclasses.replace(spec, max_episode_steps=self.horizon, disable_env_checker=True)
         self._card, self._fitness, self._tapes = task_card(env_id), fitness(env_id), tapes
-        self._evaluator = Evaluator(inside, lanes=lanes, env_kwargs=env_kwargs)
+        self._evaluator = Evaluator(
+            bare,
+            lanes=lanes,
+            env_kwargs=env_kwargs,
+            around=lambda world: _Recorder(world, tapes),
+        )
 
     def __enter__(self) -> Player:
         return self

@@ -18,7 +18,7 @@ from densegym.agents.training.folders import slug
 from densegym.agents.training.learner import Learner
 from densegym.agents.training.run import EVAL_SEED
 from densegym.envs.protocols import OWN
-from densegym.envs.registration import bare_spec
+from densegym.envs.registration import bare_spec, make
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.engine import RewardEngine
@@ -62,9 +62,7 @@ def record(
         DenseGymError: the world draws no pictures.
     """
     _check_drawing(env_id)
-    if protocol != OWN:
-        kwargs["protocol"] = protocol
-    env: Any = gym.make(env_id, reward=reward, render_mode="rgb_array", **kwargs)
+    env: Any = make(env_id, reward=reward, protocol=protocol, render_mode="rgb_array", **kwargs)
     env.engine.show()  # what is known in hindsight is drawn in hindsight
     _share_judges(env.engine, trained)
     most = env.spec.max_episode_steps or 0
@@ -131,12 +129,20 @@ class _Seen:
             )
             done = float(values.terms["done"][0]) if "done" in values.terms else 0.0
             self._judged.append((hop, done))
-        self._rows.append((paid, float(info["success_now"]), not valid))
+        self._rows.append((paid, float(info.get("success_now", 0.0)), not valid))
         self._look()
 
     def _look(self) -> None:
         # A reward that looks at pictures makes env.render() return the small ones it was shown.
-        picture = np.asarray(self._env.unwrapped.render(), dtype=np.uint8)
+        try:
+            picture = np.asarray(self._env.unwrapped.render(), dtype=np.uint8)
+        except DenseGymError:
+            raise
+        except Exception as error:
+            raise DenseGymError(
+                f"{self._env.spec.id} could not be drawn: {type(error).__name__}: {error}. If "
+                "MuJoCo draws it, write MUJOCO_GL=egl (or osmesa) before the command"
+            ) from error
         self._frames.append(np.ascontiguousarray(picture[:, :, :3]))
         if self._potential is not None:
             self._phi.append(float(self._potential.latest.phi[0]))

@@ -20,13 +20,14 @@ from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.folders import SAVED, run_folder
 from densegym.agents.training.load import load_config
 from densegym.agents.training.results import Run, load_run
+from densegym.envs.custom.register import CARD_FILE
 from densegym.errors import DenseGymError, ResultsError, require
 
 HUB = "hf:"
 CARD = "README.md"
 _NEEDED = ("config.toml", "meta.json", "final.json", "eval.jsonl", SAVED)
 _MEDIA = (".png", ".mp4", ".gif", ".webm")
-_PATTERNS = (*_NEEDED, CARD, *(f"media/*{suffix}" for suffix in _MEDIA))
+_PATTERNS = (*_NEEDED, CARD, CARD_FILE, *(f"media/*{suffix}" for suffix in _MEDIA))
 
 
 def push(run: Path, target: str, *, private: bool = False) -> str:

@@ -79,6 +79,7 @@ class Evaluator:
         lanes: how many episodes run side by side, sharing one policy call.
         env_kwargs: for the world's constructor.
         measures: keys of the last ``info`` of an episode to note.
+        around: put around every world, below what a protocol changes of it.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class Evaluator:
         lanes: int = 10,
         env_kwargs: Mapping[str, Any] | None = None,
         measures: Sequence[str] = (),
+        around: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] = lambda world: world,
     ) -> None:
+        self._around = around
         self._spec, self._lanes, self._env_kwargs = spec, lanes, dict(env_kwargs or {})
         self._measures = tuple(measures)
         self._worlds: list[gym.Env[Any, Any]] = []
@@ -119,7 +122,9 @@ class Evaluator:
         if episodes < 1:
             raise DenseGymError(f"an evaluation needs at least one episode; given {episodes}")
         while len(self._worlds) < min(self._lanes, episodes):
-            self._worlds.append(under_protocol(gym.make(self._spec, **self._env_kwargs)))
+            self._worlds.append(
+                under_protocol(self._around(gym.make(self._spec, **self._env_kwargs)))
+            )
         worlds = self._worlds[:episodes]
         return _play(policy, worlds, episodes, seed, self._measures, on_episode)
 

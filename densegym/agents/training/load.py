@@ -9,6 +9,7 @@ from pathlib import Path
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, from_dict
 from densegym.agents.training.learner import Learner, build_learner
+from densegym.envs.custom.register import take_card
 from densegym.errors import ResultsError
 
 
@@ -24,6 +25,7 @@ def load_config(folder: Path) -> TrainConfig:
             f"{folder} is no run: it has no config.toml. A run is a folder such as "
             "results/<suite>/<env>/<reward>/<algo>/seed-0."
         )
+    take_card(folder)
     try:
         return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, TypeError) as error:

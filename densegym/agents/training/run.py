@@ -47,6 +47,7 @@ from densegym.agents.training.results import (
     whole_file,
     write_json,
 )
+from densegym.envs.custom.register import keep_card
 from densegym.envs.tasks import task_card
 from densegym.errors import Interrupted, ResultsError
 from densegym.reward_models.spec import label
@@ -171,6 +172,7 @@ class _Run:
         model: Any = self.learner.model
         content = self._take_up()
         (self.work / "config.toml").write_text(to_toml(self.config.as_dict()), encoding="utf-8")
+        keep_card(self.config.env, self.work)
         self._logger = self._open_logger(log)
         model.set_logger(self._logger)
         remaining = self.config.run.steps - model.num_timesteps

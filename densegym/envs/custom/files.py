@@ -83,7 +83,8 @@ def _read_feature(row: Any, path: Path) -> Feature:
             raise unknown(f'field of feature "{row["name"]}" in {path}', key, _FEATURE)
     columns = row.get("columns")
     pair = tuple(columns) if isinstance(columns, list) else columns
-    width = pair[1] - pair[0] if pair and len(pair) == 2 and _whole(pair) else 1
+    plain = isinstance(pair, tuple) and len(pair) == 2 and _whole(pair)
+    width = pair[1] - pair[0] if plain else 1
     shape = row.get("shape", [] if width == 1 else [width])
     told = {
         "unit": "1",

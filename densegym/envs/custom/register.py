@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from densegym.envs import tasks
-from densegym.envs.custom.files import read_card
-from densegym.envs.custom.registry import add_task, drafted
+from densegym.envs.custom.files import read_card, to_toml
+from densegym.envs.custom.registry import add_task, drafted, find_task
+from densegym.envs.custom.success import NONE
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.types import Feature, TaskCard
 
 Features = Sequence[Feature] | Mapping[str, Any]
+CARD_FILE = "task.toml"
 
 
 def register_task(
@@ -76,6 +78,21 @@ def register_card(path: Path) -> TaskCard:
     """
     told = read_card(path)
     return register_task(told.pop("env_id"), success=told.pop("success", None) or None, **told)
+
+
+def keep_card(env_id: str, folder: Path) -> None:
+    """Write the card of a task that is not DenseGym's beside what was measured with it."""
+    world = tasks.find_foreign(env_id)
+    if world is not None and world.team is None:
+        text = to_toml(world.card, world.success or NONE)
+        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def take_card(folder: Path) -> None:
+    """Register the card that ``keep_card`` wrote, unless the user has registered one already."""
+    path = folder / CARD_FILE
+    if path.is_file() and find_task(read_card(path)["env_id"]) is None:
+        register_card(path)
 
 
 def _rows(features: Features) -> tuple[Feature, ...]:

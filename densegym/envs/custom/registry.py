@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable
 from functools import lru_cache
@@ -20,6 +21,7 @@ from densegym.plugins import import_here
 from densegym.reward_models.types import Feature, TaskCard
 
 _TASKS: dict[str, World] = {}
+_imported: dict[str, None] = {}
 
 
 def forget_tasks() -> None:
@@ -65,6 +67,10 @@ def import_module(name: str) -> None:
     Raises:
         DenseGymError: it cannot be imported; says why.
     """
+    from densegym.envs.robot.rendering import choose_backend
+
+    with contextlib.suppress(DenseGymError):  # without libraries to draw with, nothing is drawn
+        choose_backend()
     try:
         import_here(name)
     except Exception as error:
@@ -73,8 +79,31 @@ def import_module(name: str) -> None:
         ) from error
 
 
+def import_for_all(name: str) -> None:
+    """Import a module here and in processes that start later; see ``import_module``."""
+    import_module(name)
+    _imported[name] = None
+    teach_children(_Modules(tuple(_imported)), "densegym modules")
+
+
+class _Modules:
+    """Imports modules in the process that unpickles it."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+
+    def __reduce__(self) -> Any:
+        return _import_all, (self._names,)
+
+
+def _import_all(names: tuple[str, ...]) -> _Modules:
+    for name in names:
+        import_module(name)
+    return _Modules(names)
+
+
 @lru_cache(maxsize=64)
-def drafted(env_id: str) -> Draft:
+def drafted(env_id: str, seed: int = 0) -> Draft:
     """Return what an environment tells about itself; see ``draft``.
 
     Raises:
@@ -83,15 +112,15 @@ def drafted(env_id: str) -> Draft:
     spec = gym_spec(env_id)
     if spec is None:
         raise unknown_id(env_id)
-    return draft(env_id, lambda: gym.make(spec))
+    return draft(env_id, lambda: gym.make(spec), seed=seed)
 
 
 def unknown_id(env_id: str, known: Iterable[str] = ()) -> UnknownNameError:
     """Return the error for an id that nobody knows, with the closest that somebody does."""
     near = closest(env_id, [*known, *gym.registry])
     return UnknownNameError(
-        f'Unknown environment "{env_id}".{near} `densegym envs` lists those of DenseGym. If a module '
-        f"of yours registers it, add --import MODULE, or write MODULE:{env_id.rpartition(':')[2]}"
+        f'Unknown environment "{env_id}".{near} `densegym envs` lists those of DenseGym. If a '
+        "module of yours registers it, add --import MODULE, or write MODULE:ID"
     )
 
 
@@ -126,9 +155,9 @@ def make_world(env_id: str, card: TaskCard, success: str | None) -> World:
     if success is None:
         raise DenseGymError(
             f"nothing says what success is in {env_id}: it tells no is_success and has no reward "
-            f'threshold. Write success= {", ".join(WORDS)} or an expression such as "{EXAMPLE}" in '
-            f"densegym.register_task, or in a card: densegym task draft {env_id} > card.toml, then "
-            f"add --card card.toml"
+            f'threshold. Say it as {", ".join(WORDS)} or an expression such as "{EXAMPLE}": in '
+            f'Python densegym.register_task("{env_id}", success="..."), or in a card, densegym '
+            f"task draft {env_id} > card.toml, which --card card.toml reads"
         )
     spec = gym_spec(env_id)
     if spec is None:

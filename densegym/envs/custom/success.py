@@ -1,4 +1,4 @@
-"""Success in an environment that was not made for DenseGym: a rule, and the wrapper that tells it."""
+"""Success where an environment was not made for DenseGym: a rule, and a wrapper that tells it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def compile_rule(text: str, card: TaskCard) -> Rule:
         holds = np.asarray(entry(*(read(steps) for read in readers)))
         if holds.size != 1:
             raise DenseGymError(
-                f'success = "{text}" has {holds.size} values where one is expected; write .any(axis=1) '
-                "or .all(axis=1) behind a vector"
+                f'success = "{text}" has {holds.size} values where one is expected; write '
+                ".any(axis=1) or .all(axis=1) behind a vector"
             )
         return bool(holds.reshape(()) != 0)
 
@@ -86,8 +86,8 @@ def _names(text: str, card: TaskCard) -> list[str]:
 
 def _refusal(text: str, why: str) -> str:
     return (
-        f'success = "{text}": {why}. Expected {", ".join(WORDS)}, or an expression over features, '
-        f'steps and return_env such as "{EXAMPLE}".'
+        f'success = "{text}": {why.rstrip(".")}. Expected {", ".join(WORDS)}, or an expression '
+        f'over features, steps and return_env such as "{EXAMPLE}".'
     )
 
 
@@ -102,7 +102,7 @@ class TellsSuccess(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         env: any environment.
         rule: as in ``compile_rule``.
         task: id of the task.
-        features: fields of the card's features, JSON-friendly, so that an ``EnvSpec`` may hold them.
+        features: fields of the card's features, JSON-friendly, as an ``EnvSpec`` holds them.
     """
 
     def __init__(

@@ -1,0 +1,241 @@
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import densegym
+from densegym.envs.custom import registry
+from densegym.envs.custom.draft import draft
+from densegym.envs.custom.files import read_card, to_toml
+from densegym.envs.custom.register import register_card
+from densegym.envs.registration import bare_spec
+from densegym.envs.tasks import task_card
+from densegym.errors import DenseGymError, UnknownNameError
+
+CART = "CartPole-v1"
+
+
+def play(env: gym.Env[Any, Any], choose: Any, seed: int = 0) -> list[dict[str, Any]]:
+    obs, info = env.reset(seed=seed)
+    infos, ended = [info], False
+    while not ended:
+        obs, _, terminated, truncated, info = env.step(choose(obs))
+        infos.append(info)
+        ended = terminated or truncated
+    return infos
+
+
+def balance(obs: Any) -> int:
+    return int(obs[2] + 0.3 * obs[3] > 0)
+
+
+def right(obs: Any) -> int:
+    return 1
+
+
+def test_a_card_is_drafted_from_spaces_episodes_and_the_reward_threshold() -> None:
+    found = registry.drafted(CART)
+    assert [item.name for item in found.card.features] == [
+        *(f"obs_{i}" for i in range(4)),
+        "action",
+    ]
+    assert found.success == "return_env >= 475"
+    assert found.card.gives == ("numbers", "pictures")
+    assert "[" not in found.card.goal
+
+
+def test_a_dict_observation_and_info_are_drafted_by_their_keys(stranger: str) -> None:
+    card = registry.drafted(f"{stranger}:Stranger/Corridor-v0").card
+    assert [item.name for item in card.features] == ["place", "goal", "action", "info_distance"]
+    assert card.goal == "Walk to the goal."
+
+
+def test_success_told_at_the_end_is_found_in_random_episodes(told: str) -> None:
+    found = registry.drafted(told)
+    assert found.success == "is_success"
+    assert [item.shape for item in found.card.features] == [(12,), ()]
+
+
+@pytest.mark.parametrize(
+    ("rule", "choose", "succeeds"),
+    [
+        ("steps >= 100", balance, True),
+        ("steps >= 100", right, False),
+        ("terminated", right, True),
+        ("truncated", right, False),
+        ("truncated", balance, True),
+        ("return_env >= 475", balance, True),
+        ("abs(angle) < 0.01", balance, True),
+        ("(np.abs(angle) > 0.1) & terminated", right, True),
+        ("angle > 0.0 and position > 3.0", right, False),
+    ],
+)
+def test_a_rule_says_what_success_is(rule: str, choose: Any, succeeds: bool) -> None:
+    densegym.register_task(CART, features={"position": 0, "angle": (2, 3)}, success=rule)
+    infos = play(densegym.make(CART), choose)
+    assert infos[-1]["is_success"] == float(succeeds)
+    latched = [info["is_success"] for info in infos]
+    assert latched == sorted(latched)
+    seen = densegym.evaluate(lambda obs, _: np.array([choose(o) for o in obs]), CART, episodes=1)
+    assert bool(seen.success[0]) == succeeds
+
+
+def test_success_told_by_the_world_is_latched_and_told_at_every_step(told: str) -> None:
+    densegym.register_task(told)
+    assert play(densegym.make(told), lambda obs: 1)[-1]["is_success"] == 1.0
+    infos = play(densegym.make(told), lambda obs: 0)
+    assert [info["is_success"] for info in infos] == [0.0] * 4
+
+
+def test_a_world_may_have_no_success_where_its_card_says_so() -> None:
+    densegym.register_task("Pendulum-v1", success="none")
+    seen = densegym.evaluate(lambda obs, _: np.zeros((len(obs), 1)), "Pendulum-v1", episodes=1)
+    assert seen.success_rate is None
+
+
+def test_hosts_tell_the_same_success(stranger: str) -> None:
+    densegym.register_task(f"{stranger}:Stranger/Corridor-v0", success="terminated")
+    env_id = f"{stranger}:Stranger/Corridor-v0"
+    one = densegym.make(env_id, seed=3)
+    many = densegym.make_vec(env_id, 2, seed=3)
+    one.reset(seed=3)
+    many.reset(seed=3)
+    for _ in range(12):
+        *_, info = one.step(np.ones(1, np.float32))
+        *_, infos = many.step(np.ones((2, 1), np.float32))
+        assert infos["is_success"][0] == info["is_success"]
+        if info["is_success"]:
+            return
+    pytest.fail("the corridor is shorter")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("angle >", "it is no expression"),
+        ("nothing > 1", '"nothing" is not defined'),
+        ("__import__('os').system('true')", "no function defined before"),
+        ("angle.__class__", "angle"),
+        ("both", "2 values where one is expected"),
+        ("True", "reads no feature"),
+        ("(lambda: angle)()", "success ="),
+        ("[x for x in (1,) if angle > 0]", "success ="),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_in_one_sentence(rule: str, said: str) -> None:
+    features = {"angle": 2, "both": (0, 2)}
+    with pytest.raises(DenseGymError, match=said) as caught:
+        densegym.register_task(CART, features=features, success=rule)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ({"a": 9}, r"columns \[9, 10\], but the array has shape \(4,\)"),
+        ({"a": (2, 6)}, r"columns \[2, 6\]"),
+        ({"a": "pole"}, "has no entries"),
+        ({"a": (0, 1, 2)}, "a column such as 2"),
+        ({"a b": 0}, "parameter's name"),
+        ({"a": (3, 1)}, "shape"),
+    ],
+)
+def test_features_that_are_not_there_are_refused(features: Any, said: str) -> None:
+    with pytest.raises(DenseGymError, match=said) as caught:
+        densegym.register_task(CART, features=features)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_a_dict_lacks_is_refused_with_the_closest(stranger: str) -> None:
+    with pytest.raises(DenseGymError, match='Did you mean "place"'):
+        densegym.register_task(f"{stranger}:Stranger/Corridor-v0", features={"a": "plase"})
+
+
+def test_an_environment_without_success_is_refused_with_what_to_type() -> None:
+    with pytest.raises(
+        DenseGymError, match="nothing says what success is in Pendulum-v1"
+    ) as caught:
+        task_card("Pendulum-v1")
+    assert "densegym task draft Pendulum-v1 > card.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "said"),
+    [
+        ("CartPol-v1", 'Did you mean "CartPole-v1"'),
+        ("no_such_module:X-v0", "no_such_module could not be imported"),
+        ("DenseGym/ButtonPress-v0", "has a card already"),
+    ],
+)
+def test_ids_that_cannot_be_registered(env_id: str, said: str) -> None:
+    with pytest.raises(DenseGymError, match=said):
+        densegym.register_task(env_id)
+
+
+def test_a_field_that_no_card_has_is_refused_with_the_closest() -> None:
+    with pytest.raises(UnknownNameError, match='Did you mean "cameras"'):
+        densegym.register_task(CART, camera="front")
+
+
+def test_an_environment_that_breaks_is_named() -> None:
+    def broken() -> gym.Env[Any, Any]:
+        raise RuntimeError("no licence")
+
+    with pytest.raises(DenseGymError, match="Broken-v0 broke .* no licence"):
+        draft("Broken-v0", broken)
+
+
+def test_a_card_survives_its_file(tmp_path: Path) -> None:
+    found = registry.drafted(CART)
+    path = tmp_path / "card.toml"
+    path.write_text(to_toml(found.card, found.success))
+    told = read_card(path)
+    assert tuple(told["features"]) == found.card.features
+    card = register_card(path)
+    assert (card.goal, card.gives) == (found.card.goal, found.card.gives)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id = ", "cannot be read"),
+        ('goal = "x"', "names no environment"),
+        ('id = "CartPole-v1"\nsucces = "terminated"', 'Did you mean "success"'),
+        ('id = "CartPole-v1"\nsuccess = 3', "success is a text"),
+        ('id = "CartPole-v1"\ncameras = "a"', "a list of texts"),
+        ('id = "CartPole-v1"\nfeatures = 3', r"\[\[features\]\]"),
+        ('id = "CartPole-v1"\n[[features]]\ncolumns = [0, 1]', "has a name"),
+        ('id = "CartPole-v1"\n[[features]]\nname = "a"\ncolums = [0, 1]', 'Did you mean "columns"'),
+        ('id = "CartPole-v1"\n[[features]]\nname = "a"\ncolumns = [7, 8]', "has shape"),
+        ('id = "CartPole-v1"\n[[features]]\nname = "a"\ncolumns = [0]', "pair"),
+        ('id = "CartPole-v1"\n[[features]]\nname = "a"\ncolumns = 3', "pair"),
+    ],
+)
+def test_a_file_that_is_no_card_is_refused_in_one_sentence(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "card.toml"
+    path.write_text(text)
+    with pytest.raises(DenseGymError, match=said) as caught:
+        register_card(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_spec_of_a_task_goes_through_json() -> None:
+    densegym.register_task(CART, features={"angle": 2}, success="steps >= 5")
+    spec = gym.envs.registration.EnvSpec.from_json(bare_spec(CART).to_json())
+    assert play(gym.make(spec), right)[-1]["is_success"] == 1.0
+
+
+def _look(env_id: str) -> tuple[str, float]:
+    return task_card(env_id).success, play(densegym.make(env_id), right)[-1]["is_success"]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_start_later_know_the_task(method: str) -> None:
+    densegym.register_task(CART, success="steps >= 3")
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(_look, (CART,)) == ("steps >= 3", 1.0)
