@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from densegym.cli.author_view import watch_search
-from densegym.cli.fields import Group, Spelling, takes
-from densegym.cli.options import CONSOLE, Json, JsonLine, read_text
-from densegym.cli.progress import bank_bar
+from densegym.cli.shared.fields import Group, Spelling, takes
+from densegym.cli.shared.options import CONSOLE, Json, JsonLine, read_text
+from densegym.cli.shared.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.authored.authors import AUTHORS, find_author

@@ -14,8 +14,8 @@ from typer.core import TyperCommand
 
 from densegym.agents.studies.registry import find_study, list_studies
 from densegym.agents.studies.study import Monitor, Request, Study, parse_seeds
-from densegym.cli.options import CONSOLE, JsonLine, Protocol
-from densegym.cli.progress import step_bar, watch_jobs
+from densegym.cli.shared.options import CONSOLE, JsonLine, Protocol
+from densegym.cli.shared.progress import step_bar, watch_jobs
 from densegym.cli.training import Sets
 from densegym.errors import DenseGymError, require
 

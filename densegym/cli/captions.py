@@ -17,7 +17,7 @@ from rich.table import Table
 from densegym.agents.studies.registry import find_study
 from densegym.agents.studies.study import Request
 from densegym.cli.bench import run_study
-from densegym.cli.options import (
+from densegym.cli.shared.options import (
     CONSOLE,
     BaseUrl,
     BudgetCalls,
@@ -30,7 +30,7 @@ from densegym.cli.options import (
     Model,
     read_text,
 )
-from densegym.cli.progress import episode_bar
+from densegym.cli.shared.progress import episode_bar
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.intrinsic.annotation.agreement import agreement

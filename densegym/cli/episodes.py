@@ -15,8 +15,8 @@ import typer
 from rich.table import Table
 
 from densegym.agents.studies.study import parse_seeds
-from densegym.cli.options import CONSOLE, Drawn, JsonLine, Reward
-from densegym.cli.progress import episode_bar, step_bar
+from densegym.cli.shared.options import CONSOLE, Drawn, JsonLine, Reward
+from densegym.cli.shared.progress import episode_bar, step_bar
 from densegym.envs import tasks
 from densegym.errors import require
 from densegym.reward_models import episodes as files

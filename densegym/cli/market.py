@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from densegym.cli.options import CONSOLE, Json
+from densegym.cli.shared.options import CONSOLE, Json
 from densegym.errors import DenseGymError, require
 
 _WIDTH = 130  # of tables in a log

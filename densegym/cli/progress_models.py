@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from densegym.cli.options import CONSOLE, JsonLine
-from densegym.cli.progress import bank_bar
+from densegym.cli.shared.options import CONSOLE, JsonLine
+from densegym.cli.shared.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require, unknown
 

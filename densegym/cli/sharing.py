@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from densegym.cli.options import CONSOLE, Json
+from densegym.cli.shared.options import CONSOLE, Json
 from densegym.errors import require
 
 

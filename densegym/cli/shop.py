@@ -17,8 +17,8 @@ from rich.table import Table
 
 from densegym.agents.studies.registry import find_study
 from densegym.cli import shop_agents
-from densegym.cli.options import Json
-from densegym.cli.progress import counting
+from densegym.cli.shared.options import Json
+from densegym.cli.shared.progress import counting
 from densegym.cli.shop_agents import Goals, Scoring
 from densegym.errors import require
 

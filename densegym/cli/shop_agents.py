@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from densegym.agents.studies.study import parse_seeds
-from densegym.cli.options import BaseUrl, BudgetCalls, BudgetUsd, KeyEnv, Mailbox, MaxTokens
-from densegym.cli.progress import step_bar
+from densegym.cli.shared.options import BaseUrl, BudgetCalls, BudgetUsd, KeyEnv, Mailbox, MaxTokens
+from densegym.cli.shared.progress import step_bar
 from densegym.errors import DenseGymError, require, unknown
 
 _CONSOLE = Console()

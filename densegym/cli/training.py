@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from densegym.agents.training.algorithms import algorithm_names, find_algorithm
-from densegym.cli.options import CONSOLE, Drawn, Protocol, Reward
-from densegym.cli.progress import run_bar
+from densegym.cli.shared.options import CONSOLE, Drawn, Protocol, Reward
+from densegym.cli.shared.progress import run_bar
 from densegym.envs import tasks
 from densegym.envs.protocols import OWN
 from densegym.errors import require
@@ -178,7 +178,7 @@ def evaluate(
     require("stable_baselines3", extra="agents")
     from densegym.agents.bench.statistics import wilson
     from densegym.agents.training.load import load_learner
-    from densegym.cli.progress import episode_bar
+    from densegym.cli.shared.progress import episode_bar
     from densegym.envs.terms import beside
 
     learner, config = load_learner(run)

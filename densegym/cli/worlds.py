@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from densegym.cli.options import Json
+from densegym.cli.shared.options import Json
 from densegym.envs import tasks
 from densegym.envs.levels import levels, record, told
 from densegym.envs.protocols import OWN, terms_of

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from densegym.envs import tasks
 from densegym.envs.children import teach_children
+from densegym.envs.custom.registry import gym_spec
 from densegym.envs.custom.success import success_wrapper
 from densegym.envs.market import cards as market_cards
 from densegym.envs.nethack import cards as nethack_cards
@@ -105,7 +106,7 @@ def bare_spec(env_id: str, protocol: str = OWN) -> EnvSpec:
 def _spec(env_id: str, protocol: str) -> EnvSpec:
     """Return the spec of a world with the limit and the constructor arguments of a protocol."""
     tasks.task_card(env_id)  # names the closest id, which Gymnasium would not
-    spec, world = gym.spec(env_id.rpartition(":")[2]), tasks.find_world(env_id)
+    spec, world = gym_spec(env_id) or gym.spec(env_id), tasks.find_world(env_id)
     if world is None or protocol == OWN:
         return spec
     kwargs = {**spec.kwargs, "protocol": protocol}

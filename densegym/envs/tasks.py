@@ -3,7 +3,8 @@
 Installed packages offer worlds through the entry-point group ``densegym.worlds``: each entry point
 names a ``World``, several of them, or a function that returns either. They are loaded on the first
 id that nobody else has, or when worlds are listed; ``gym.make`` knows them from then on, and
-``densegym.make`` from the beginning.
+``densegym.make`` from the beginning. The group ``densegym.tasks`` names functions without arguments
+that call ``densegym.register_task``; they are called then, too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from densegym.plugins import load_plugins
 from densegym.reward_models.spec import RewardSpec
 from densegym.reward_models.types import TaskCard
 
-ENTRY_POINT_GROUP = "densegym.worlds"
+ENTRY_POINT_GROUP, TASKS_GROUP = "densegym.worlds", "densegym.tasks"
 _WORLDS: dict[str, World] = {}
 _loaded: set[str] = set()
 
@@ -149,6 +150,7 @@ def _load_plugins() -> None:
     if "plugins" not in _loaded:
         _loaded.add("plugins")
         load_plugins(entry_points(group=ENTRY_POINT_GROUP), "worlds", _add_offered)
+        load_plugins(entry_points(group=TASKS_GROUP), "tasks", lambda name, owner, call: call())
 
 
 def _add_offered(name: str, owner: str, offered: Any) -> None:

@@ -14,8 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from densegym.cli import author
-from densegym.cli.fields import Group, Spelling, takes
 from densegym.cli.main import app
+from densegym.cli.shared.fields import Group, Spelling, takes
 from densegym.errors import DenseGymError, UnknownNameError
 from densegym.reward_models.authored.search.search import SearchConfig
 from densegym.reward_models.options import fields_of, options_of

@@ -51,7 +51,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
     def offer(**targets: Any) -> list[Point]:
         points = [Point(name, target, f"acme-{name}") for name, target in targets.items()]
-        monkeypatch.setattr(tasks, "entry_points", lambda group: points)
+        monkeypatch.setattr(
+            tasks, "entry_points", lambda group: points if group == "densegym.worlds" else []
+        )
         monkeypatch.setattr(tasks, "_loaded", set())
         return points
 

@@ -83,8 +83,7 @@ def _read_feature(row: Any, path: Path) -> Feature:
             raise unknown(f'field of feature "{row["name"]}" in {path}', key, _FEATURE)
     columns = row.get("columns")
     pair = tuple(columns) if isinstance(columns, list) else columns
-    plain = isinstance(pair, tuple) and len(pair) == 2 and _whole(pair)
-    width = pair[1] - pair[0] if plain else 1
+    width = _width(pair)
     shape = row.get("shape", [] if width == 1 else [width])
     told = {
         "unit": "1",
@@ -97,8 +96,11 @@ def _read_feature(row: Any, path: Path) -> Feature:
     return Feature(**told)
 
 
-def _whole(pair: Any) -> bool:
-    return all(isinstance(number, int) for number in pair)
+def _width(pair: Any) -> int:
+    """Return how many columns a pair spans; 1 where it is no pair, which is refused later."""
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        return 1
+    return pair[1] - pair[0] if all(isinstance(number, int) for number in pair) else 1
 
 
 def _value(value: Any) -> str:

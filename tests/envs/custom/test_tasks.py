@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import densegym
+from densegym.envs import tasks
 from densegym.envs.custom import registry
 from densegym.envs.custom.draft import draft
 from densegym.envs.custom.files import read_card, to_toml
@@ -14,6 +15,7 @@ from densegym.envs.custom.register import register_card
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, UnknownNameError
+from tests.offers import Point
 
 CART = "CartPole-v1"
 
@@ -117,7 +119,7 @@ def test_hosts_tell_the_same_success(stranger: str) -> None:
     [
         ("angle >", "it is no expression"),
         ("nothing > 1", '"nothing" is not defined'),
-        ("__import__('os').system('true')", "no function defined before"),
+        ("__import__('os').system('true')", "system is not allowed"),
         ("angle.__class__", "angle"),
         ("both", "2 values where one is expected"),
         ("True", "reads no feature"),
@@ -151,7 +153,9 @@ def test_features_that_are_not_there_are_refused(features: Any, said: str) -> No
 
 def test_a_key_that_a_dict_lacks_is_refused_with_the_closest(stranger: str) -> None:
     with pytest.raises(DenseGymError, match='Did you mean "place"'):
-        densegym.register_task(f"{stranger}:Stranger/Corridor-v0", features={"a": "plase"})
+        densegym.register_task(
+            f"{stranger}:Stranger/Corridor-v0", features={"a": "plase"}, success="terminated"
+        )
 
 
 def test_an_environment_without_success_is_refused_with_what_to_type() -> None:
@@ -184,7 +188,7 @@ def test_an_environment_that_breaks_is_named() -> None:
     def broken() -> gym.Env[Any, Any]:
         raise RuntimeError("no licence")
 
-    with pytest.raises(DenseGymError, match="Broken-v0 broke .* no licence"):
+    with pytest.raises(DenseGymError, match=r"Broken-v0 broke .* no licence"):
         draft("Broken-v0", broken)
 
 
@@ -228,6 +232,17 @@ def test_the_spec_of_a_task_goes_through_json() -> None:
     densegym.register_task(CART, features={"angle": 2}, success="steps >= 5")
     spec = gym.envs.registration.EnvSpec.from_json(bare_spec(CART).to_json())
     assert play(gym.make(spec), right)[-1]["is_success"] == 1.0
+
+
+def test_packages_offer_tasks_through_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offered() -> None:
+        densegym.register_task(CART, success="steps >= 7", goal="Seven steps.")
+
+    point = Point("seven", offered, "acme")
+    chosen = {"densegym.tasks": [point]}
+    monkeypatch.setattr(tasks, "entry_points", lambda group: chosen.get(group, []))
+    monkeypatch.setattr(tasks, "_loaded", set())
+    assert task_card(CART).goal == "Seven steps."
 
 
 def _look(env_id: str) -> tuple[str, float]:

@@ -1,0 +1,1 @@
+"""What several verbs share: options, and what is shown while they work."""
