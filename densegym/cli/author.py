@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from densegym.cli.author_view import watch_search
 from densegym.cli.shared.fields import Group, Spelling, takes
-from densegym.cli.shared.options import CONSOLE, Json, JsonLine, read_text
+from densegym.cli.shared.options import CONSOLE, Json, JsonLine, read_text, table_console
 from densegym.cli.shared.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require
@@ -148,6 +147,11 @@ def _search(
 
 def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> None:
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    if as_json:
+        print(json.dumps(summary, sort_keys=True))
+        if found.stopped:
+            raise typer.Exit(1)
+        return
     if found.stopped:
         CONSOLE.print(f"stopped early: {found.stopped}")
     if found.winner is None:
@@ -172,8 +176,6 @@ def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> N
     for name in ("page.html", "winner.py", "ledger.jsonl"):
         if (folder / name).is_file():
             CONSOLE.print(f"wrote {folder / name}")
-    if as_json:
-        print(json.dumps(summary, sort_keys=True))
     if found.stopped:
         raise typer.Exit(1)
 
@@ -287,24 +289,28 @@ def _print_audit(found: Any) -> None:
     for item in found.findings:
         measured = ", ".join(f"{key} {value:.3g}" for key, value in item.measured.items())
         table.add_row(item.term or "whole reward", item.kind, measured, item.advice)
-    Console().print(table if found.findings else "nothing found")
+    table_console().print(table if found.findings else "nothing found")
 
 
 @app.command()
-def authors() -> None:
+def authors(as_json: Json = False) -> None:
     """List the authors, with and without a language model.
 
     Example:
       densegym author authors
     """
+    if as_json:
+        told = {n: {"asks": find_author(n).asks, "how": how} for n, (_, how) in AUTHORS.items()}
+        print(json.dumps(told))
+        return
     table = Table("author", "asks a model", "how it writes", header_style="bold")
     for name, (_, how) in AUTHORS.items():
         table.add_row(name, "yes" if find_author(name).asks else "no", how)
-    Console().print(table)
+    table_console().print(table)
 
 
 @app.command()
-def records() -> None:
+def records(as_json: Json = False) -> None:
     """List the recorded searches that ship; replay one with `author run --replay NAME`.
 
     Example:
@@ -313,12 +319,19 @@ def records() -> None:
     require("stable_baselines3", extra="agents")
     from densegym.agents.authoring.folder import list_records
 
+    if as_json:
+        told = [
+            {"record": name, "author": config.author, "task": config.task, "model": model}
+            for name, config, model in list_records()
+        ]
+        print(json.dumps(told))
+        return
     name_column = Column("record", no_wrap=True)  # it is there to be typed
     table = Table(name_column, "author", "K x N", "steps", "model", header_style="bold")
     for name, config, model in list_records():
         shape = f"{config.candidates} x {config.iterations}"
         table.add_row(name, config.author, shape, f"{config.steps:,}", model or "-")
-    Console().print(table)
+    table_console().print(table)
 
 
 @app.command()
@@ -363,8 +376,9 @@ def compare(
     from densegym.agents.authoring.folder import find_record
 
     made = compare_searches([find_record(name) for name in searches], out)
+    if as_json:
+        print(json.dumps(made.data, sort_keys=True))
+        return
     CONSOLE.print(made.text)
     for path in made.files:
         CONSOLE.print(f"wrote {path}")
-    if as_json:
-        print(json.dumps(made.data, sort_keys=True))

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand
 
 from densegym.agents.studies.registry import find_study, list_studies
 from densegym.agents.studies.study import Monitor, Request, Study, parse_seeds
-from densegym.cli.shared.options import CONSOLE, JsonLine, Protocol
+from densegym.cli.shared.options import CONSOLE, JsonLine, Protocol, stderr, table_console
 from densegym.cli.shared.progress import step_bar, watch_jobs
 from densegym.cli.training import Sets
 from densegym.errors import DenseGymError, require
-
-_WIDTH = 110  # of tables in a log
 
 
 class _BenchCommand(TyperCommand):
@@ -49,7 +47,7 @@ def bench(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(help="Comma-separated seeds; how many, for studies with --seeds N."),
+        typer.Option(help="Seeds such as 0,1,2, or a range such as 0-4."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps of every run instead of the suite's.")
@@ -70,7 +68,7 @@ def bench(
     Examples:
       densegym bench demo
 
-      densegym bench demo --seeds 0,1,2,3,4 --out results/five-seeds
+      densegym bench demo --seeds 0-4 --out results/five-seeds
 
       densegym bench metaworld --protocol metaworld-500
 
@@ -78,7 +76,7 @@ def bench(
 
       densegym bench landscape --envs WindowOpen --json
 
-      densegym bench fidelity --envs HalfCheetah-v5 --seeds 3 --json
+      densegym bench fidelity --envs HalfCheetah-v5 --seeds 0-2 --json
 
       densegym bench delayed --steps 100000 --seeds 0
 
@@ -117,14 +115,15 @@ def run_study(study: Study, request: Request, *, as_json: bool) -> None:
     """
     with step_bar() as tell:
         result = study.run(request, _Terminal(tell))
-    log = Console(width=_WIDTH, highlight=False, soft_wrap=True, markup=False)
-    console = CONSOLE if CONSOLE.is_terminal else log
-    for shown in result.report():
-        console.print(shown)
-    for bar in result.bars():
-        console.print(f"{'holds ' if bar.holds else 'MISSED'}  {bar.text}")
     if as_json:
         print(json.dumps(result.as_json()))
+        if not result.bars_hold:
+            raise typer.Exit(1)
+        return
+    for shown in result.report():
+        table_console().print(shown)
+    for bar in result.bars():
+        CONSOLE.print(f"{'holds ' if bar.holds else 'MISSED'}  {bar.text}")
     if not result.bars_hold:
         raise typer.Exit(1)
 
@@ -139,7 +138,8 @@ class _Terminal(Monitor):
         self._tell(what, done, total)
 
     def line(self, text: str) -> None:
-        print(text, flush=True)  # a bar makes room for what is printed, not for another console
+        # On stderr, because JSON is alone on stdout; a bar makes room for what is printed there.
+        print(text, file=sys.stderr, flush=True)
 
 
 def _describe(study: Study) -> str:
@@ -175,9 +175,9 @@ def _conclude(root: Path, states: Any, seeds: tuple[int, ...], as_json: bool) ->
     failed = [state for state in states if state.state == "failed"]
     stopped = [state for state in states if state.state in ("stopped", "waiting")]
     for state in failed:
-        CONSOLE.print(f"failed: {state.job.title}: {state.why}")
+        stderr().print(f"failed: {state.job.title}: {state.why}")
     if stopped:
-        CONSOLE.print(f"{len(stopped)} runs are not finished; the same command goes on.")
+        stderr().print(f"{len(stopped)} runs are not finished; the same command goes on.")
     if any(state.state in ("finished", "kept") for state in states):
         _print_report(root, None if failed or stopped else seeds, as_json)
     if failed or stopped:
@@ -186,30 +186,37 @@ def _conclude(root: Path, states: Any, seeds: tuple[int, ...], as_json: bool) ->
 
 def report(
     results: Annotated[Path, typer.Argument(help="A results folder.")] = Path("results/demo"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; the results folder by default.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds every row must have.")] = None,
     as_json: JsonLine = False,
 ) -> None:
     """Print the table of a results folder; write it with curves as Markdown, CSV, LaTeX and HTML.
 
-    Example:
+    Examples:
       densegym report results/demo
+
+      densegym report results/demo --out report --json
     """
-    _print_report(results, None if seeds is None else parse_seeds(seeds), as_json)
+    _print_report(results, None if seeds is None else parse_seeds(seeds), as_json, out)
 
 
-def _print_report(root: Path, seeds: tuple[int, ...] | None, as_json: bool) -> None:
+def _print_report(
+    root: Path, seeds: tuple[int, ...] | None, as_json: bool, out: Path | None = None
+) -> None:
     require("matplotlib", extra="agents")
     from densegym.agents.bench.formats import to_text
     from densegym.agents.bench.report import write_report
 
-    made = write_report(root, seeds=seeds)
-    terminal = Console()
+    made = write_report(root, seeds=seeds, out=out)
+    if as_json:
+        print(((out or root) / "table.json").read_text(encoding="utf-8").replace("\n", ""))
+        return
     for table in to_text(made.rows):
-        (terminal if terminal.is_terminal else Console(width=110)).print(table)
+        table_console().print(table)
     CONSOLE.print(made.caption)
     for path in made.unfinished:
         CONSOLE.print(f"not finished: {path}")
     for path in [*made.files, *sorted(root.rglob("media/*"))]:
         CONSOLE.print(f"wrote {path}")
-    if as_json:
-        print((root / "table.json").read_text(encoding="utf-8").replace("\n", ""))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from densegym.agents.studies.registry import find_study
@@ -29,6 +28,7 @@ from densegym.cli.shared.options import (
     Mailbox,
     Model,
     read_text,
+    table_console,
 )
 from densegym.cli.shared.progress import episode_bar
 from densegym.envs.tasks import task_card
@@ -210,7 +210,7 @@ def agree(
             f"{row.prefer_other:.2f}",
             f"{row.ties:.2f}",
         )
-    Console().print(shown)
+    table_console().print(shown)
 
 
 @app.command()

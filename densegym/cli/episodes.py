@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 def play(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    seeds: Annotated[str, typer.Option(help="Comma-separated; an episode each.")] = "0",
+    seeds: Annotated[str, typer.Option(help="Such as 0,1,2 or 0-4; an episode each.")] = "0",
     reward: Annotated[
         str | None, typer.Option(help="Let another reward judge the episode: a name, or JSON.")
     ] = None,
@@ -41,6 +41,7 @@ def play(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; the run's own media by default.")
     ] = None,
+    as_json: JsonLine = False,
 ) -> None:
     """Play a trained run and film it, with what its reward saw drawn below.
 
@@ -63,6 +64,18 @@ def play(
 
     with step_bar() as tell:
         played = carry_out(run, seeds=chosen, reward=spec, drawn=drawn, out=out, tell=tell)
+    if as_json:
+        told = [
+            {
+                "seed": episode.seed,
+                "outcome": episode.footage.outcome,
+                "paid": float(episode.footage.paid.sum()),
+                "files": [str(path) for path in episode.files],
+            }
+            for episode in played
+        ]
+        print(json.dumps(told))
+        return
     for episode in played:
         seen = episode.footage
         phi = "" if seen.phi is None else f", highest potential {seen.phi.max():.2f}"
@@ -100,13 +113,15 @@ def relabel(
         for episode, dense in zip(stored.episodes, paid, strict=True)
     ]
     rows = {stored.reward: files.summary(stored.episodes), name: files.summary(changed)}
-    CONSOLE.print(_table(stored.task, len(changed), rows))
     if out is not None:
         files.save_episodes(out, files.EpisodeFile(stored.task, name, changed))
-        CONSOLE.print(f"wrote {out}")
     if as_json:
         finite = {k: v if math.isfinite(v) else None for k, v in rows[name].items()}
         print(json.dumps({"env": stored.task, "reward": name, **finite}))
+        return
+    CONSOLE.print(_table(stored.task, len(changed), rows))
+    if out is not None:
+        CONSOLE.print(f"wrote {out}")
 
 
 def _table(task: str, count: int, rows: dict[str, dict[str, float]]) -> Table:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import densegym
 from densegym.cli import (
     author,
     bench,
@@ -45,6 +46,12 @@ market.add_to(app)
 sharing.add_to(app)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"densegym {densegym.__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
 def everywhere(
     module: Annotated[
@@ -57,14 +64,26 @@ def everywhere(
         list[Path] | None,
         typer.Option(tasks.CARD, help="A task card: densegym task draft ID > card.toml."),
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option(tasks.QUIET, help="Print JSON and errors alone, without progress.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     """Learned dense rewards for reinforcement-learning environments.
 
-    --import and --card stand before or behind any verb:
+    --import, --card and --quiet stand before or behind any verb:
 
-      densegym train CartPole-v1 --card card.toml
+      densegym train CartPole-v1 --card card.toml --quiet
+
+    Exit codes: 0 done; 1 it was done and something does not hold, or a run
+    failed; 2 wrong use; 130 stopped by Ctrl-C or SIGTERM.
     """
-    # Both were carried out by take_worlds; they are declared for --help.
+    # Those three were carried out by take_worlds; they are declared for --help.
 
 
 def main() -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from densegym.cli.shared.options import CONSOLE, JsonLine
+from densegym.cli.shared.options import CONSOLE, Json, JsonLine, table_console
 from densegym.cli.shared.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require, unknown
@@ -60,16 +59,19 @@ def collect(
 
 
 @_DEMOS.command(name="list")
-def show() -> None:
+def show(as_json: Json = False) -> None:
     """List the demonstrations on this machine.
 
     Example:
       densegym demos list
     """
     minari: Any = require("minari", extra="demos")
-    for name in sorted(minari.list_local_datasets()):
-        if name.startswith("densegym/"):
-            CONSOLE.print(name)
+    names = [n for n in sorted(minari.list_local_datasets()) if n.startswith("densegym/")]
+    if as_json:
+        print(json.dumps(names))
+        return
+    for name in names:
+        CONSOLE.print(name)
 
 
 def fit(
@@ -118,10 +120,11 @@ def fit(
             on_update=tell,
         )
         left_out = fitting.leave_one_out(card, updates=updates, seed=seed) if leave_one_out else {}
-    _show(fitted.rows(), left_out)
-    CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")
     if as_json:
         print(json.dumps({**fitted.as_dict(), "left_out": left_out}))
+        return
+    _show(fitted.rows(), left_out)
+    CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")
 
 
 def _show(rows: dict[str, dict[str, Any]], left_out: dict[str, float]) -> None:
@@ -130,7 +133,7 @@ def _show(rows: dict[str, dict[str, Any]], left_out: dict[str, float]) -> None:
         table.add_row(key, *(_text(row[key]) for row in rows.values()))
     for kind, value in left_out.items():
         table.add_row(f"max_phi/{kind} when untrained on it", _text(value))
-    Console(width=100).print(table)
+    table_console(100).print(table)
 
 
 def _text(value: Any) -> str:

@@ -168,6 +168,7 @@ def demos(
     goals: Goals = "auto",
     split: Split = "all",
     scoring: Scoring = "strict",
+    as_json: Json = False,
 ) -> None:
     """Play recorded sessions again and check that they lead where they say.
 
@@ -178,10 +179,16 @@ def demos(
 
     world = _world(store=store, goals=goals, split=split, scoring=scoring)
     table = Table("file", "request", "steps", "score", header_style="bold")
+    told = []
     for path in files:
         for demo in load_demos(path, world):
-            steps = str(len(demo.steps) - 1)
-            table.add_row(path.name, demo.goal.instruction, steps, f"{100 * demo.reward:.1f}")
+            steps, score = len(demo.steps) - 1, 100 * demo.reward
+            table.add_row(path.name, demo.goal.instruction, str(steps), f"{score:.1f}")
+            request = demo.goal.instruction
+            told.append({"file": str(path), "request": request, "steps": steps, "score": score})
+    if as_json:
+        print(json.dumps(told))
+        return
     _CONSOLE.print(table)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from densegym.agents.studies.study import parse_seeds
-from densegym.cli.shared.options import BaseUrl, BudgetCalls, BudgetUsd, KeyEnv, Mailbox, MaxTokens
+from densegym.cli.shared.options import (
+    BaseUrl,
+    BudgetCalls,
+    BudgetUsd,
+    Json,
+    KeyEnv,
+    Mailbox,
+    MaxTokens,
+)
 from densegym.cli.shared.progress import step_bar
 from densegym.errors import DenseGymError, require, unknown
 
@@ -73,6 +83,7 @@ def evaluate(
     max_tokens: MaxTokens = None,
     budget_usd: BudgetUsd = None,
     budget_calls: BudgetCalls = None,
+    as_json: Json = False,
 ) -> None:
     """Evaluate agents on parts of the goals; agents that learn are trained first, once.
 
@@ -121,7 +132,7 @@ def evaluate(
     language = _language(out, parallel, how) if "llm" in agent else None
     with step_bar() as watch:
         rows = tabulate(compare(asked, language=language, watch=watch))
-    _show(rows, out)
+    _show(rows, out, as_json)
 
 
 def _settings(rule: str, parts: list[str], **shared: Any) -> list[Any]:
@@ -136,13 +147,16 @@ def _settings(rule: str, parts: list[str], **shared: Any) -> list[Any]:
     ]
 
 
-def _show(rows: Any, out: Path) -> None:
+def _show(rows: Any, out: Path, as_json: bool) -> None:
     from densegym.agents.shop.table import to_markdown, to_text
 
-    for table in to_text(rows):
-        _CONSOLE.print(table)
     command = f"densegym {shlex.join(sys.argv[1:])}"
     (out / "table.md").write_text(to_markdown(rows, command), encoding="utf-8")
+    if as_json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], default=str))
+        return
+    for table in to_text(rows):
+        _CONSOLE.print(table)
     _CONSOLE.print(f"wrote {out / 'table.md'}", highlight=False)
 
 
@@ -163,7 +177,7 @@ def _language(out: Path, parallel: int, how: dict[str, Any]) -> Any:
     )
 
 
-def agents() -> None:
+def agents(as_json: Json = False) -> None:
     """List the agents that play the shop.
 
     Example:
@@ -172,6 +186,10 @@ def agents() -> None:
     require("rapidfuzz", extra="shop")
     from densegym.agents.shop.roster import AGENTS
 
+    if as_json:
+        told = {name: {"learns": one.learns, "note": one.note} for name, one in AGENTS.items()}
+        print(json.dumps(told))
+        return
     table = Table("agent", "learns", "what it is", header_style="bold")
     for name, agent in AGENTS.items():
         table.add_row(name, "yes" if agent.learns else "", agent.note)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from densegym.cli.shared.options import CONSOLE, Json
 from densegym.errors import DenseGymError
 
-IMPORT, CARD = "--import", "--card"
+IMPORT, CARD, QUIET = "--import", "--card", "--quiet"
 task = typer.Typer(no_args_is_help=True, help="Task cards of environments of others and of yours.")
 
 
@@ -44,6 +47,7 @@ def draft(
 @task.command()
 def check(
     card: Annotated[Path, typer.Argument(help="A card file.")],
+    as_json: Json = False,
 ) -> None:
     """Check a card against its environment.
 
@@ -53,12 +57,15 @@ def check(
     from densegym.envs.custom.register import register_card
 
     found = register_card(card)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found)))
+        return
     names = ", ".join(feature.name for feature in found.features) or "none"
-    print(f"{found.id}: success is {found.success}; features: {names}")
+    CONSOLE.print(f"{found.id}: success is {found.success}; features: {names}")
 
 
 def take_worlds(words: list[str]) -> list[str]:
-    """Carry out ``--import MODULE`` and ``--card FILE``, wherever they stand; return the rest.
+    """Carry out ``--import``, ``--card`` and ``--quiet``, wherever they stand; return the rest.
 
     Raises:
         DenseGymError: one lacks its value, or what it names cannot be used.
@@ -71,6 +78,9 @@ def take_worlds(words: list[str]) -> list[str]:
         if word == "--":
             rest += [word, *queue]
             break
+        if word == QUIET:
+            CONSOLE.quiet = True
+            continue
         if name not in (IMPORT, CARD):
             rest.append(word)
             continue

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from densegym.agents.training.algorithms import algorithm_names, find_algorithm
-from densegym.cli.shared.options import CONSOLE, Drawn, Protocol, Reward
+from densegym.cli.shared.options import CONSOLE, Drawn, JsonLine, Protocol, Reward, stderr
 from densegym.cli.shared.progress import run_bar
 from densegym.envs import tasks
 from densegym.envs.protocols import OWN
-from densegym.errors import require
+from densegym.errors import DenseGymError, require
 from densegym.reward_models.spec import from_text, label
 
 Sets = Annotated[
@@ -50,6 +50,7 @@ def train(
     log: Annotated[
         str, typer.Option(help="Comma-separated: tensorboard, wandb, mlflow, trackio; or none.")
     ] = "tensorboard",
+    as_json: JsonLine = False,
 ) -> None:
     """Train an agent; evaluate it on the world's own outcome.
 
@@ -72,6 +73,11 @@ def train(
     spec = from_text(reward)
     name = label(spec, task=card)  # unknown names are refused before anything heavy loads
     find_algorithm(algo)
+    if "numbers" not in card.gives and tasks.find_world(env) is not None:
+        raise DenseGymError(
+            f"{env} is played in text actions, which {algo} does not write; use "
+            "DenseGym/ShopChoice-v0, or an agent that writes: densegym shop eval"
+        )
     require("stable_baselines3", extra="agents")
     from densegym.agents.films.film import film_learner
     from densegym.agents.tracking.trackers import check_trackers
@@ -104,15 +110,30 @@ def train(
             log=trackers,
             on_progress=tell,
         )
-    _print_outcome(done)
+    _print_outcome(done, as_json)
 
 
-def _print_outcome(folder: Path) -> None:
+def _print_outcome(folder: Path, as_json: bool) -> None:
     from densegym.agents.training.results import load_run
     from densegym.envs.terms import meta_terms
 
     run = load_run(folder)
     terms = meta_terms(run.meta)
+    if as_json:
+        told = {
+            "run": str(folder),
+            "env": run.meta["env"],
+            "reward": run.meta["reward"],
+            "steps": run.meta["steps"],
+            "episodes": len(run.return_env),
+            "success": run.success_rate,
+            "return_env": float(run.return_env.mean()),
+            "protocol": run.meta.get("protocol", OWN),
+            "cpu_s": run.meta["cpu_s"],
+            "media": [str(path) for path in sorted(folder.glob("media/*"))],
+        }
+        print(json.dumps(told))
+        return
     ends = run.meta["terminate_on_success"]
     rule = (
         "" if ends is None else f"; training episodes {'ended' if ends else 'went on'} at success"
@@ -202,7 +223,7 @@ def evaluate(
                 env_kwargs=config.env_kwargs,
                 protocol=config.protocol,
             )
-            CONSOLE.print(f"episodes: {episodes_to}")
+            stderr().print(f"episodes: {episodes_to}")
         if film is not None:
             from densegym.agents.films.film import record, write_film
 
@@ -217,7 +238,7 @@ def evaluate(
                 **config.env_kwargs,
             )
             for path in write_film(footage, film, f"{run.name}-episode-{seed}"):
-                CONSOLE.print(f"film: {path}")
+                stderr().print(f"film: {path}")
     finally:
         learner.close()
     rate = seen.success_rate

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from densegym.cli.shared.options import Json
+from densegym.cli.shared.options import CONSOLE, Json, table_console
 from densegym.envs import tasks
 from densegym.envs.levels import levels, record, told
 from densegym.envs.protocols import OWN, terms_of
@@ -23,6 +22,8 @@ from densegym.reward_models.options import Option, options_of
 from densegym.reward_models.registry import find_reward, reward_entries
 from densegym.reward_models.spec import WRAPPING_KEYS
 from densegym.reward_models.types import TaskCard
+
+_ROOM = 120  # columns of a terminal from which on goals are shown
 
 
 def add_to(app: typer.Typer) -> None:
@@ -94,22 +95,22 @@ def _plain(world: World) -> dict[str, Any]:
 
 
 def _show_cards(cards: list[TaskCard]) -> None:
-    table = Table("id", "family", "goal", "expert", "chance", "ceiling", header_style="bold")
-    table.columns[0].no_wrap = True
+    """Print a row per world, ids whole; with its goal where there is room.
+
+    A file or a pipe gets one line per world, its columns parted by tabs.
+    """
+    names = ("id", "chance", "ceiling", "expert", "family", "goal")
+    if not CONSOLE.is_terminal:
+        for row in (names, *map(_row, cards)):
+            CONSOLE.print("\t".join(row))
+        return
+    console = table_console()
+    count = len(names) if console.width >= _ROOM else len(names) - 1
+    table = Table(*names[:count], header_style="bold")
+    for column in table.columns[:4]:
+        column.no_wrap = True
     for card in cards:
-        found = told(card.id, card.family)
-        chances = [found[name] for name in ("chance_idle", "chance_random")]
-        known = [rate for rate in chances if rate is not None]
-        ceiling = found["expert_ceiling"]
-        table.add_row(
-            card.id,
-            card.family,
-            card.goal,
-            "yes" if card.expert else "-",
-            f"{max(known):.2f}" if known else "-",
-            "-" if ceiling is None else f"{ceiling:.2f}",
-        )
-    console = Console()
+        table.add_row(*(Text(cell) for cell in _row(card)[:count]))
     console.print(table)
     console.print(
         "chance: stored success of idling or random actions, whichever is larger; ceiling: of the "
@@ -117,8 +118,23 @@ def _show_cards(cards: list[TaskCard]) -> None:
     )
 
 
+def _row(card: TaskCard) -> tuple[str, ...]:
+    found = told(card.id, card.family)
+    chances = [found[name] for name in ("chance_idle", "chance_random")]
+    known = [rate for rate in chances if rate is not None]
+    ceiling = found["expert_ceiling"]
+    return (
+        card.id,
+        f"{max(known):.2f}" if known else "-",
+        "-" if ceiling is None else f"{ceiling:.2f}",
+        "yes" if card.expert else "-",
+        card.family,
+        card.goal,
+    )
+
+
 def _show_card(world: World) -> None:
-    console, card = Console(highlight=False), world.card
+    console, card = table_console(), world.card
     console.print(f"[bold]{card.id}[/bold]  ({card.family})")
     for label in ("goal", "success", "expert", "provenance"):
         console.print(f"{label:>11}: {getattr(card, label) or 'none'}", markup=False)
@@ -190,7 +206,7 @@ def rewards(
         supply = f"; write {json.dumps(entry.example())}" if entry.supply else ""
         summary = Text(entry.summary + made_for + supply)
         table.add_row(entry.name, summary, entry.mode, entry.owner)
-    console = Console()
+    console = table_console()
     console.print(table)
     for entry in unready:
         if card is not None and entry.remedy:
@@ -203,7 +219,7 @@ def _show_reward(entry: RewardEntry, card: TaskCard | None, as_json: bool) -> No
         told = {**_as_json(entry), "options": [option.as_dict() for option in options]}
         print(json.dumps(told, indent=2, default=repr))
         return
-    console = Console(highlight=False)
+    console = table_console()
     console.print(f"[bold]{entry.name}[/bold]  ({entry.owner})")
     facts = {
         "summary": entry.summary,
@@ -265,6 +281,6 @@ def doctor(as_json: Json = False) -> None:
             table.add_row(
                 mark, item.topic.replace("[", r"\["), item.found, item.cure.replace("[", r"\[")
             )
-        Console().print(table)
+        table_console().print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -72,7 +72,11 @@ def parallel_env(*, name: str, **kwargs: Any) -> Any:
             f'{path} has no environment {module}; given "{name}". Expected package/name_vN, such '
             "as mpe2/simple_spread_v3 or sisl/pursuit_v4."
         )
-    return importlib.import_module(f"{path}.{module}").parallel_env(**kwargs)
+    made = importlib.import_module(f"{path}.{module}").parallel_env
+    try:
+        return made(**kwargs)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise DenseGymError(f"{name} refuses its arguments: {error}. Given: {kwargs}") from error
 
 
 def count_agents(**kwargs: Any) -> int:

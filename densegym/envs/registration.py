@@ -25,8 +25,10 @@ from densegym.envs.world import Capabilities, World
 from densegym.envs.wrappers.frames import frame_wrapper
 from densegym.envs.wrappers.vector import DenseRewardVector
 from densegym.errors import DenseGymError, unknown
+from densegym.plugins import resolve
 from densegym.reward_models.spec import RewardSpec, build_engine
 from densegym.reward_models.types import TaskCard
+from densegym.values import check_values, hints_of
 
 
 def register_world(
@@ -138,6 +140,27 @@ def accepts(env_id: str, argument: str) -> bool:
     entry = bare_spec(env_id).entry_point
     creator = load_env_creator(entry) if isinstance(entry, str) else entry
     return creator is not None and argument in inspect.signature(creator).parameters
+
+
+def check_arguments(env_id: str, given: Mapping[str, Any], *, prefix: str = "") -> None:
+    """Refuse arguments that a world's constructor does not take; imports the world.
+
+    Raises:
+        DenseGymError: says what was given, what is expected and the closest name.
+    """
+    if not given:
+        return
+    world = tasks.find_world(env_id)
+    hints: dict[str, Any] = {"max_episode_steps": int | None}
+    if world is not None and world.team is not None:
+        hints |= hints_of(resolve(world.team.arguments or world.team.parallel))
+    if world is None or world.team is None or world.team.arguments is not None:
+        hints |= hints_of(resolve(bare_spec(env_id).entry_point))
+    if world is not None and world.team is not None and world.team.arguments is not None:
+        hints.pop("**", None)  # they are named there
+    hidden = ("self", "reward", "name")
+    known = {key: hint for key, hint in hints.items() if key not in hidden}
+    check_values(given, known, what=f"argument of {env_id}", prefix=prefix)
 
 
 def goes_on(env_id: str) -> dict[str, Any]:

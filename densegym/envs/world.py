@@ -86,12 +86,14 @@ class Team:
         lanes: ``make(*, num_envs, **kwargs)``, an SB3 vector environment of ``num_envs`` games
             with a lane per agent, lane ``g * n + i`` that of agent i in game g; or None where
             parallel environments side by side must do.
+        arguments: what names its constructor arguments, or None where ``parallel`` does.
     """
 
     agents: str
     parallel: str
     aec: str | None = None
     lanes: str | None = None
+    arguments: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,14 @@ import dataclasses
 import inspect
 import json
 import re
-import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from densegym.errors import RewardError, UnknownNameError, unknown
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.types import Factory, TaskCard
+from densegym.values import fits, type_text
 
 _CONTEXT = ("task", "seed")  # what a factory is given besides its options
 _OPEN = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -33,12 +33,14 @@ class Option:
         type: in words, e.g. ``"float | None"``.
         default: ``dataclasses.MISSING`` where one must be given.
         meaning: one line.
+        hint: the type itself, as annotated.
     """
 
     name: str
     type: str
     default: Any = MISSING
     meaning: str = ""
+    hint: Any = Any
 
     @property
     def required(self) -> bool:
@@ -95,6 +97,7 @@ def fields_of(given: Any) -> tuple[Option, ...]:
             type_text(hints[item.name]),
             _default(item) if kind is given else getattr(given, item.name),
             meanings.get(item.name, ""),
+            hints[item.name],
         )
         for item in dataclasses.fields(kind)
         if item.init
@@ -154,13 +157,19 @@ def build(
 
     Raises:
         UnknownNameError: an option that the factory does not take; names the closest.
-        RewardError: one that it needs is missing.
+        RewardError: one that it needs is missing, or has a value of the wrong type.
     """
     takes, given = _read(factory), {"task": task, "seed": seed}
     names = [option.name for option in takes.options]
     for option in options:
         if option in _CONTEXT or (option not in names and not takes.open):
             raise _unknown(name, option, [*names, *also])
+    for item in takes.options:
+        if item.name in options and not fits(options[item.name], item.hint):
+            raise RewardError(
+                f'option "{item.name}" of reward "{name}" takes {item.type}; given '
+                f"{options[item.name]!r}"
+            )
     missing = [o for o in takes.options if o.required and o.name not in options]
     if missing:
         told = "; ".join(f'"{o.name}" ({o.type}) {o.meaning}'.rstrip(". ") for o in missing)
@@ -208,7 +217,8 @@ def _options(
             yield from fields_of(groups[p.name])
         elif p.name not in _CONTEXT and p.kind not in _OPEN:
             default = MISSING if p.default is p.empty else p.default
-            yield Option(p.name, type_text(p.annotation), default, meanings.get(p.name, ""))
+            kind, meaning = p.annotation, meanings.get(p.name, "")
+            yield Option(p.name, type_text(kind), default, meaning, kind)
 
 
 def _parameters(factory: Factory) -> list[inspect.Parameter]:
@@ -251,24 +261,3 @@ def _section(text: str) -> dict[str, str]:
         elif inside and name in found:
             found[name] += f" {line.strip()}"
     return {key: meaning.replace("``", "`") for key, meaning in found.items()}
-
-
-def type_text(hint: Any) -> str:
-    """Return a type in words: ``int | None``, ``"env" | "expert"``."""
-    if hint is Any or hint is inspect.Parameter.empty:
-        return "any"
-    if hint is None or hint is type(None):
-        return "None"
-    origin = get_origin(hint)
-    if origin is Literal:
-        return " | ".join(json.dumps(value) for value in get_args(hint))
-    if origin in (Union, types.UnionType):
-        return " | ".join(type_text(part) for part in get_args(hint))
-    if isinstance(hint, type) and origin is None:
-        return hint.__name__
-    if origin is None:
-        return str(hint)
-    if origin.__name__ == "Callable":
-        return "callable"
-    inner = ", ".join("..." if part is ... else type_text(part) for part in get_args(hint))
-    return f"{origin.__name__.lower()}[{inner}]"

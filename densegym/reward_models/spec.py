@@ -100,6 +100,9 @@ def _parse_mapping(spec: Mapping[str, Any]) -> Part:
     if not isinstance(spec["model"], str | RewardModel | Potential):
         raise RewardError(f'"model" is a reward name; given {spec["model"]!r}')
     wrapping = {key: spec[key] for key in WRAPPING_KEYS if key in spec}
+    for key in (*_WHOLE_KEYS, "gate_latch"):
+        if not isinstance(wrapping.get(key, False), bool):
+            raise RewardError(f"{key} takes true or false; given {wrapping[key]!r}")
     options = {k: v for k, v in spec.items() if k != "model" and k not in wrapping}
     if wrapping.get("mode") not in (None, *get_args(Mode)):
         raise unknown("reward mode", str(wrapping["mode"]), get_args(Mode))

@@ -73,7 +73,34 @@ def test_doctor_finds_this_machine_fit() -> None:
         ),
         (["envs", "DenseGym/HoperForward-v0"], 'Did you mean "DenseGym/HopperForward-v0"'),
         (["bench", "dmeo"], 'Did you mean "demo"'),
-        (["bench", "--seeds", "one"], "--seeds takes numbers"),
+        *(
+            (["train", "DenseGym/HarmlessStep-v0", "--set", text], said)
+            for text, said in (
+                ("learning_rate=abc", "learning_rate takes float"),
+                ("n_steps=1.5", "n_steps takes int; given 1.5"),
+                ("policy.net_arh=[64]", 'Did you mean "net_arch"'),
+                ("policy.net_arch=abc", "policy.net_arch takes list[int]"),
+                ("env.lenght=3", 'Did you mean "length"'),
+                ("env.max_episode_steps=x", "env.max_episode_steps takes int"),
+                ("gamma=2", "gamma is above 0 and at most 1"),
+                ("batch_size=1", "ppo refuses its settings"),
+            )
+        ),
+        (
+            ["train", "DenseGym/HarmlessStep-v0", "--reward", '{"model": "env", "bootstrap": "x"}'],
+            "bootstrap takes true or false",
+        ),
+        (
+            [
+                "train",
+                "DenseGym/HarmlessStep-v0",
+                "--reward",
+                '{"model": "credit/rrd", "hidden": "x"}',
+            ],
+            'option "hidden" of reward "credit/rrd" takes int',
+        ),
+        (["train", "DenseGym/Shop-v0", "--algo", "ppo"], "use DenseGym/ShopChoice-v0"),
+        (["bench", "--seeds", "one"], "--seeds takes seeds such as 0,1,2"),
         (["eval", "nowhere"], "nowhere is no run"),
         (["report", "nowhere"], "no folder nowhere"),
     ],

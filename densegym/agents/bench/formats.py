@@ -37,36 +37,57 @@ def to_text(rows: Sequence[Row]) -> list[Table]:
 
     Success at the last step has a column where it differs from success.
     """
-    groups: dict[str, list[Row]] = {}
+    return [_narrow(title, members) for title, members in groups(rows).items()]
+
+
+def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return rows that belong into one table, by its title of two lines."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
         ceiling = rate(row.levels.get("expert_ceiling"))
         title = (
             f"{row.env}, {row.algo}, {row.steps:,} steps\n"
             f"protocol {row.terms or row.protocol}; chance {row.chance}; ceiling {ceiling}"
         )
-        groups.setdefault(title, []).append(row)
-    return [_narrow(title, members) for title, members in groups.items()]
+        found.setdefault(title, []).append(row)
+    return found
+
+
+def narrow(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the header and the cells of the columns that people read first, seven at most."""
+    differs = any(row.last is not None and row.last != row.success[0] for row in rows)
+    columns = [column for column in _NARROW if differs or column != "last step"]
+    every = [dict(zip(COLUMNS, row.cells(), strict=True)) for row in rows]
+    return [columns, *([cells[column] for column in columns] for cells in every)]
 
 
 def _narrow(title: str, rows: Sequence[Row]) -> Table:
-    differs = any(row.last is not None and row.last != row.success[0] for row in rows)
-    columns = [column for column in _NARROW if differs or column != "last step"]
+    columns, *cells = narrow(rows)
     table = Table(title=title, title_justify="left", box=SIMPLE)
     for column in columns:
         justify: Literal["left", "right"] = "left" if column == "reward" else "right"
         table.add_column(column, justify=justify, no_wrap=column in _WHOLE)
-    for row in rows:
-        cells = dict(zip(COLUMNS, row.cells(), strict=True))
-        table.add_row(*(escape(cells[column]) for column in columns))
+    for row in cells:
+        table.add_row(*map(escape, row))
     return table
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Return a Markdown table."""
-    columns, *cells = _grid(rows)
+    """Return a Markdown table of few columns per env, learner and protocol, and all folded away."""
+    parts = []
+    for title, members in groups(rows).items():
+        first, _, second = title.partition("\n")
+        parts += [f"**{first}**", second, _markdown(narrow(members))]
+    whole = _markdown(_grid(rows))
+    folded = f"<details><summary>All columns</summary>\n\n{whole}\n\n</details>"
+    return "\n\n".join([*parts, folded]) + "\n"
+
+
+def _markdown(grid: Sequence[Sequence[str]]) -> str:
+    columns, *cells = grid
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -24,6 +24,7 @@ _SECTIONS = {
     "run": "",
     "algorithm": "",
     "policy": "policy.",
+    "extra": "extra.",
     "env_kwargs": "env.",
     "eval_kwargs": "eval.",
 }
@@ -101,12 +102,13 @@ def _page(
     ).from_string(assets.text("templates/report.html.j2"))
     rendered: str = page.render(
         title=root.resolve().name,
+        groups=[_group(title, members) for title, members in formats.groups(rows).items()],
         columns=[*tables.COLUMNS, *tables.measures_of(rows)],
         rows=[row.cells(tables.measures_of(rows)) for row in rows],
         smoke=any(row.smoke for row in rows),
         caption=caption,
         curves=curves,
-        media=[_medium(path, root) for path in _media(root)],
+        films=_films(root),
         runs=[_run(run, root) for run in runs],
         pending=[str(path.relative_to(root)) for path in pending],
         versions=tables.versions(runs),
@@ -125,6 +127,21 @@ def _media(root: Path) -> list[Path]:
         and path.is_file()
         and not any(part.endswith(".partial") for part in path.relative_to(root).parts)
     ]
+
+
+def _group(title: str, rows: Sequence[tables.Row]) -> dict[str, Any]:
+    columns, *cells = formats.narrow(rows)
+    return {"title": title.splitlines(), "columns": columns, "rows": cells}
+
+
+def _films(root: Path) -> list[list[dict[str, str]]]:
+    """Return films with the curves drawn of the same episode beside them, as they are named."""
+    shown: dict[Path, list[dict[str, str]]] = {}
+    for path in sorted(
+        _media(root), key=lambda path: (path.with_suffix(""), path.suffix != ".mp4")
+    ):
+        shown.setdefault(path.with_suffix(""), []).append(_medium(path, root))
+    return list(shown.values())
 
 
 def _medium(path: Path, root: Path) -> dict[str, str]:

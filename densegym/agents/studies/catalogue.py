@@ -41,7 +41,6 @@ STUDIES: tuple[Study, ...] = (
         target=f"{_HERE}.landscape:run",
         needs=_AGENTS,
         seeds=(0, 1),
-        single_seed="count",
         envs=("ButtonPress", "WindowOpen", "WindowClose", "DoorUnlock", "DoorClose", "DrawerOpen"),
     ),
     _row(
@@ -84,7 +83,6 @@ STUDIES: tuple[Study, ...] = (
         target=f"{_HERE}.fidelity:run",
         needs=_AGENTS,
         seeds=(0, 1, 2, 3, 4),
-        single_seed="count",
         envs=(),
         workers=2,
     ),
@@ -94,7 +92,6 @@ STUDIES: tuple[Study, ...] = (
         target=f"{_HERE}.hacking:run",
         needs=_AGENTS,
         seeds=(0, 1, 2),
-        single_seed="count",
         steps=40_000,
     ),
     _row(
@@ -125,7 +122,6 @@ STUDIES: tuple[Study, ...] = (
         target=f"{_HERE}.market:run",
         needs={**_AGENTS, "pettingzoo": "multi"},
         seeds=(0, 1, 2, 3, 4),
-        single_seed="count",
         steps=160_000,
         envs=("DenseGym/Market-PublicGoods-v0",),
         settings={

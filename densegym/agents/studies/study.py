@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import pkgutil
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from densegym.errors import DenseGymError, require, unknown
 
@@ -122,7 +123,6 @@ class Study:
         target: ``run(request, monitor) -> Result``, or its lazy ``"module:attr"``.
         needs: modules that must be importable, each with the extra that brings it.
         seeds: default of ``--seeds``.
-        single_seed: what a single number N after ``--seeds`` means: that seed, or 0 to N - 1.
         steps: default of ``--steps``.
         envs: default of ``--envs``; empty for all that the study knows.
         workers: default of ``--workers``.
@@ -136,7 +136,6 @@ class Study:
     target: str | Run
     needs: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
-    single_seed: Literal["seed", "count"] = "seed"
     steps: int | None = None
     envs: tuple[str, ...] | None = None
     workers: int | None = None
@@ -145,12 +144,9 @@ class Study:
     owner: str = "user"
 
     def options(self) -> tuple[str, ...]:
-        """Return the options it takes, e.g. ``("--seeds N", "--out", "--set rounds=")``.
-
-        ``"--seeds N"`` says that a single number is how many, not which.
-        """
+        """Return the options it takes, e.g. ``("--seeds", "--out", "--set rounds=")``."""
         taken = {
-            "--seeds N" if self.single_seed == "count" else "--seeds": self.seeds is not None,
+            "--seeds": self.seeds is not None,
             "--steps": self.steps is not None,
             "--envs": self.envs is not None,
             "--workers": self.workers is not None,
@@ -172,7 +168,7 @@ class Study:
         """Return options as typed, with this study's defaults for those left out.
 
         Args:
-            seeds: comma-separated numbers; see ``single_seed``.
+            seeds: as ``parse_seeds`` reads them.
             steps: at least 1.
             envs: comma-separated ids.
             workers: at least 1.
@@ -193,7 +189,7 @@ class Study:
         }
         self._check_options(typed)
         return Request(
-            seeds=(self.seeds or ()) if seeds is None else self._seeds(seeds),
+            seeds=(self.seeds or ()) if seeds is None else parse_seeds(seeds),
             steps=(self.steps or 0) if steps is None else steps,
             envs=(self.envs or ()) if envs is None else _names(envs),
             workers=(self.workers or 1) if workers is None else workers,
@@ -232,16 +228,6 @@ class Study:
             if option in ("--steps", "--workers") and value < 1:
                 raise DenseGymError(f"{option} is at least 1; given {value}")
 
-    def _seeds(self, text: str) -> tuple[int, ...]:
-        listed = parse_seeds(text)
-        if self.single_seed == "seed" or len(listed) > 1:
-            return listed
-        if listed[0] < 1:
-            raise DenseGymError(
-                f'--seeds takes how many, from 1 up, or a list such as 0,1,2; given "{text}"'
-            )
-        return tuple(range(listed[0]))
-
     def _setting(self, text: str) -> tuple[str, Any]:
         """Return name and value of ``name=value``; whole numbers may stand for fractions."""
         from densegym.agents.training.config import read_pair
@@ -258,15 +244,23 @@ class Study:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the numbers of a comma-separated list.
+    """Return the seeds of a comma-separated list of numbers and ranges: ``0,1,2``, ``0-4``, ``7``.
 
     Raises:
-        DenseGymError: something else; says what was expected.
+        DenseGymError: something else, or one seed twice; says what was expected.
     """
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise DenseGymError(f'--seeds takes numbers such as 0,1,2; given "{text}"') from error
+    seeds: list[int] = []
+    for part in text.split(","):
+        matched = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if matched is None:
+            raise DenseGymError(
+                f'--seeds takes seeds such as 0,1,2 or a range such as 0-4; given "{text}"'
+            )
+        first = int(matched[1])
+        seeds += range(first, int(matched[2] or first) + 1)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise DenseGymError(f'--seeds takes every seed once, ranges upwards; given "{text}"')
+    return tuple(seeds)
 
 
 def smoke_label(seeds: int) -> str:

@@ -8,10 +8,9 @@ is listed without loading anything.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,12 @@ from gymnasium import spaces
 
 from densegym.errors import DenseGymError, require, unknown
 from densegym.plugins import load_plugins, owner_of, resolve
+from densegym.values import check_values, hints_of
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
+_MADE = ("self", "args", "observation_space", "action_space", "lr_schedule")  # not typed
 ENTRY_POINT_GROUP = "densegym.algorithms"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -64,7 +65,25 @@ class Algorithm:
         """Return the hyper-parameters that a preset or ``--set`` may name."""
         ours = ("self", "policy", "env", "policy_kwargs", "seed", "device", "verbose", "args")
         hidden = (*ours, "tensorboard_log", "_init_setup_model", "kwargs")
-        return [name for name in _arguments(self.load()) if name not in hidden]
+        return [name for name in hints_of(self.load()) if name not in hidden and name != "**"]
+
+    def check_values(self, given: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
+        """Refuse hyper-parameters and arguments of the policy with other types than SB3 asks for.
+
+        Raises:
+            DenseGymError: says what was given and what is expected.
+        """
+        found = self.load()
+        hints = hints_of(found)
+        check_values(given, {name: hints[name] for name in self.parameters()}, what=self.name)
+        if not 0.0 < given.get("gamma", 1.0) <= 1.0:
+            raise DenseGymError(f"gamma is above 0 and at most 1; given {given['gamma']}")
+        kinds = [found.policy_aliases[name] for name in sorted(found.policy_aliases)]
+        if policy and kinds:
+            taken = {key: hint for key, hint in hints_of(kinds[-1]).items() if key not in _MADE}
+            own = {"encoder": str, "encoder_kwargs": dict}
+            what = f"argument of the policy of {self.name}"
+            check_values(policy, {**taken, **own}, what=what, prefix="policy.")
 
     def check_action_space(self, space: spaces.Space[Any], env_id: str) -> None:
         """Refuse an action space that the learner cannot act in.
@@ -83,17 +102,6 @@ class Algorithm:
         """Return the name of SB3's policy class for an observation space."""
         stem = "MultiInput" if isinstance(space, spaces.Dict) else "Mlp"
         return f"{stem}LstmPolicy" if self.recurrent else f"{stem}Policy"
-
-
-def _arguments(algorithm: type[Any]) -> list[str]:
-    """Return the arguments of a constructor, and of those that it passes ``**kwargs`` on to."""
-    names: dict[str, None] = {}
-    for owner in algorithm.__mro__:
-        found = inspect.signature(owner).parameters
-        names |= dict.fromkeys(found)
-        if not any(item.kind is item.VAR_KEYWORD for item in found.values()):
-            break
-    return list(names)
 
 
 _BOX, _DISCRETE = (spaces.Box,), (spaces.Discrete,)

@@ -15,10 +15,12 @@ from densegym import assets
 from densegym.agents.extras.settings import ExtraSettings, extra_settings
 from densegym.agents.training.algorithms import find_algorithm
 from densegym.envs.protocols import OWN, Terms
+from densegym.envs.registration import check_arguments
 from densegym.envs.tasks import task_card
 from densegym.envs.terms import changed_terms, check_terms
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
+from densegym.values import check_values
 
 _SECTIONS = ("run", "algorithm", "policy", "env", "eval", "extra")
 
@@ -148,9 +150,12 @@ def resolve(
         sections["run"].pop("episode_steps", None)
     if steps is not None:
         sections["run"]["steps"] = steps
-    for text in overrides:
-        apply_override(sections, text, algo)
+    typed = [apply_override(sections, text, algo) for text in overrides]
     _check_algorithm_keys(sections["algorithm"], algo)
+    find_algorithm(algo).check_values(sections["algorithm"], sections["policy"])
+    for section, prefix in (("env", "env."), ("eval", "eval.")):
+        chosen = {key: sections[section][key] for kind, key in typed if kind == section}
+        check_arguments(env, chosen, prefix=prefix)
     extra_settings(sections["extra"])
     config = TrainConfig(
         env=env,
@@ -183,8 +188,8 @@ def from_dict(data: Mapping[str, Any]) -> TrainConfig:
     return TrainConfig(**{**data, "run": _settings(data.get("run", {}))})
 
 
-def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) -> None:
-    """Apply one ``key=value`` to the sections of a configuration.
+def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) -> tuple[str, str]:
+    """Apply one ``key=value`` to the sections of a configuration; return section and key.
 
     ``n_envs=8`` sets a run setting, ``learning_rate=1e-4`` a hyper-parameter of the learner,
     ``policy.net_arch=[64,64]``, ``env.camera=corner2``, ``eval.split=dev`` and
@@ -192,17 +197,22 @@ def apply_override(sections: dict[str, dict[str, Any]], text: str, algo: str) ->
     """
     key, value = read_pair(text, "--set", "learning_rate=1e-4")
     section, dot, name = key.partition(".")
-    if dot and section in _SECTIONS:
+    if not dot or section not in _SECTIONS:
+        name = key
+        if key in _run_keys():
+            section = "run"
+        elif key in find_algorithm(algo).parameters():
+            section = "algorithm"
+        else:
+            section = ""
+    if section:
         sections[section][name] = value
-    elif key in _run_keys():
-        sections["run"][key] = value
-    elif key in find_algorithm(algo).parameters():
-        sections["algorithm"][key] = value
     else:
         sections_of = ("policy.<key>", "env.<key>", "eval.<key>")
         known = [*_run_keys(), *find_algorithm(algo).parameters(), *sections_of]
         known += [f"extra.{item.name}" for item in dataclasses.fields(ExtraSettings)]
         raise unknown(f"setting of {algo}", key, known)
+    return section, name
 
 
 def read_pair(text: str, option: str, example: str) -> tuple[str, Any]:
@@ -245,16 +255,7 @@ def _check_algorithm_keys(given: Mapping[str, Any], algo: str) -> None:
 
 
 def _settings(given: Mapping[str, Any]) -> RunSettings:
-    hints = get_type_hints(RunSettings)
-    for key, value in given.items():
-        if key not in hints:
-            raise unknown("run setting", key, hints)
-        wanted = hints[key]
-        plain = isinstance(value, bool) is (wanted is bool)
-        if not isinstance(value, wanted) or not plain:
-            raise DenseGymError(
-                f"{key} takes {getattr(wanted, '__name__', wanted)}; given {value!r}"
-            )
+    check_values(given, get_type_hints(RunSettings), what="run setting")
     settings = RunSettings(**given)
     for key in ("steps", "n_envs", "eval_every", "eval_episodes", "final_episodes", "threads"):
         if getattr(settings, key) < 1:

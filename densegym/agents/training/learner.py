@@ -152,14 +152,7 @@ def build_learner(config: TrainConfig) -> Learner:
     if config.run.normalize_obs or scales_pay:
         normalizer = _normalize(stack, config, gamma, scales_pay)
         stack = normalizer
-    model = algorithm.load()(
-        algorithm.policy(venv.observation_space),
-        stack,
-        seed=config.seed,
-        device="cpu",
-        policy_kwargs=policy_kwargs(config.policy, venv.observation_space),
-        **_hyper_parameters(config, venv, engine),
-    )
+    model = _model(config, stack, engine)
     if relabels:
         attach(
             model,
@@ -168,6 +161,25 @@ def build_learner(config: TrainConfig) -> Learner:
         )
     callbacks = attach_extras(model, extra)
     return Learner(model, engine, normalizer, evaluator_of(config), stops, callbacks)
+
+
+def _model(config: TrainConfig, stack: VecEnv, engine: RewardEngine) -> BaseAlgorithm:
+    algorithm, space = find_algorithm(config.algo), stack.observation_space
+    given = _hyper_parameters(config, stack, engine)
+    networks = policy_kwargs(config.policy, space)
+    kind = algorithm.load()
+    try:
+        return kind(
+            algorithm.policy(space),
+            stack,
+            seed=config.seed,
+            device="cpu",
+            policy_kwargs=networks,
+            **given,
+        )
+    except (TypeError, ValueError, AssertionError) as error:
+        told = str(error).partition("\n")[0]
+        raise DenseGymError(f"{config.algo} refuses its settings: {told}") from error
 
 
 def evaluator_of(config: TrainConfig) -> Evaluator | TeamEvaluator:

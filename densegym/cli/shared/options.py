@@ -12,9 +12,23 @@ from densegym.envs.protocols import PROTOCOLS
 from densegym.errors import DenseGymError
 
 CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
+"""What results are printed to; nothing with ``--quiet``."""
+
+
+def stderr() -> Console:
+    """Return the console of progress and of remarks, which are not results."""
+    return Console(stderr=True, quiet=CONSOLE.quiet, highlight=False, soft_wrap=True, markup=False)
+
+
+def table_console(width: int = 110) -> Console:
+    """Return the console of tables: as wide as the terminal, or so wide in a file or a pipe."""
+    if CONSOLE.is_terminal:
+        return Console(quiet=CONSOLE.quiet, highlight=False)
+    return Console(width=width, quiet=CONSOLE.quiet, highlight=False)
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-JsonLine = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+JsonLine = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead.")]
 Reward = Annotated[str, typer.Option(help="A reward name, or JSON of a dict or list.")]
 Protocol = Annotated[
     str | None, typer.Option(help=f"Limit, ending and success rule: {', '.join(PROTOCOLS)}.")

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from densegym.cli.shared.options import CONSOLE
+
 
 def _bars(*columns: Any) -> Progress:
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
@@ -26,7 +28,7 @@ def _bars(*columns: Any) -> Progress:
         *columns,
         TextColumn("{task.fields[note]}"),
         *times,
-        console=Console(stderr=True),
+        console=Console(stderr=True, quiet=CONSOLE.quiet),
         redirect_stdout=sys.stdout.isatty(),  # lines for a file must not end up on the terminal
     )
 
@@ -77,7 +79,7 @@ def watch_jobs(title: str) -> Iterator[Callable[[Sequence[Any]], None]]:
 
     A terminal gets bars; a log gets a line whenever a run starts or ends.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=CONSOLE.quiet)
     if not console.is_terminal:
         yield _Log(console)
         return
@@ -129,7 +131,7 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
     with Progress(
         TextColumn("{task.completed:,.0f} " + what),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, quiet=CONSOLE.quiet),
     ) as bars:
         task = bars.add_task("", total=None)
         yield lambda done: bars.update(task, completed=done)
@@ -142,7 +144,7 @@ def step_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     A terminal gets a bar, without an end where the number is None; a log gets a line whenever a
     task is done, or begins and has no number.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=CONSOLE.quiet)
     if not console.is_terminal:
         yield _StepLog(console)
         return

@@ -78,6 +78,7 @@ def worlds() -> list[World]:
                 parallel=f"{_HERE}.parallel:MarketParallel",
                 aec=f"{_HERE}.parallel:MarketAEC",
                 lanes=f"{_HERE}.lanes:make_lanes",
+                arguments=f"{_HERE}.games:Setting",
             ),
         )
         for name, market in MARKETS.items()

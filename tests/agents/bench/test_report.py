@@ -153,7 +153,7 @@ def test_nothing_is_written_for_refused_runs(tmp_path: Path) -> None:
     ("reward", "overrides"),
     [
         ("authored", ["n_envs=2", "learning_rate=1e-4", "policy.net_arch=[32, 32]"]),
-        ({"model": "authored", "clip": [-1, 1]}, ["env.camera_name=corner 2", "her=false"]),
+        ({"model": "authored", "clip": [-1, 1]}, ["env.camera=corner 2", "her=false"]),
     ],
 )
 def test_the_shown_command_repeats_the_run(reward, overrides, tmp_path: Path) -> None:

@@ -108,9 +108,9 @@ def test_listing_loads_nothing_heavy():
 
 def test_values_are_read_and_impossible_ones_refused():
     counting, naming = find_study("hacking"), find_study("delayed")
-    assert counting.request(seeds="3").seeds == (0, 1, 2)
-    assert counting.request(seeds="5,7").seeds == (5, 7)
-    assert naming.request(seeds="3").seeds == (3,)
+    for study in (counting, naming):
+        assert study.request(seeds="3").seeds == (3,)
+        assert study.request(seeds="0-2,7").seeds == (0, 1, 2, 7)
     assert find_study("fidelity").request(envs="a, b").envs == ("a", "b")
     stress = find_study("caption-stress")
     settings = stress.request(settings=["kills=0", "failure=0"]).settings
@@ -123,7 +123,9 @@ def test_values_are_read_and_impossible_ones_refused():
         with pytest.raises(DenseGymError, match=says):
             stress.request(settings=[text])
     for study, given in (
-        (counting, {"seeds": "0"}),
+        (counting, {"seeds": "0,0"}),
+        (counting, {"seeds": "3-1"}),
+        (counting, {"seeds": "-1"}),
         (counting, {"seeds": "one"}),
         (naming, {"steps": 0}),
         (naming, {"workers": 0}),
@@ -161,18 +163,17 @@ def test_defaults_of_the_table_are_those_of_the_functions():
 def test_hacking_in_small(monkeypatch):
     monkeypatch.setattr(hacking, "_EPISODES", 1)
     monkeypatch.setattr(hacking, "STEPS", 0)  # the request's count is what is trained
-    told = bench("hacking", "--steps", 512, "--seeds", 1, "--json", code=1)
+    told = bench("hacking", "--steps", 512, "--seeds", 0, "--json", code=1)
     found = json.loads(told.stdout.splitlines()[-1])
     assert [row["arm"] for row in found["rows"]] == list(hacking.ARMS)
     assert found["holds"] is False
-    assert "MISSED" in told.stdout
 
 
 def test_fidelity_in_small(monkeypatch):
     methods = (fidelity.Method("uniform", {"model": "credit/uniform"}, episodes=4),)
     monkeypatch.setattr(fidelity, "METHODS", methods)
     monkeypatch.setattr(fidelity, "STEPS", 20)
-    found = measured("fidelity", "--envs", "Swimmer-v5", "--seeds", 2, "--workers", 1)
+    found = measured("fidelity", "--envs", "Swimmer-v5", "--seeds", "0-1", "--workers", 1)
     assert list(found) == ["steps", "held_out", "rows", "bars", "holds"]
     assert [row["seed"] for row in found["rows"]] == [0, 1]
 
@@ -192,7 +193,7 @@ def test_delayed_in_small(monkeypatch, tmp_path):
 def test_landscape_in_small(monkeypatch):
     monkeypatch.setattr(landscape, "LATTICE", (2, 2, 2))
     monkeypatch.setattr(landscape, "_JUDGES", ("progress/oracle",))
-    found = measured("landscape", "--envs", "WindowOpen", "--seeds", 1)
+    found = measured("landscape", "--envs", "WindowOpen", "--seeds", 0)
     rows = found["DenseGym/WindowOpen-v0"]
     assert list(rows) == ["progress/oracle", "an expert's steps"]
     assert list(rows["progress/oracle"]) == ["rank", "distance", "climbs"]

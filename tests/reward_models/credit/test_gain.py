@@ -167,7 +167,7 @@ def test_what_cannot_be_compared_is_refused():
     for kind in (InformationGainCredit, SIOPCredit):
         with pytest.raises(RewardError, match=r'no step told info\["is_success"\]'):
             made_credit(kind).finish([played([1.0])])
-        with pytest.raises(RewardError, match=r'encoder="gru" or "mlp"'):
+        with pytest.raises(RewardError, match=r'takes "gru" \| "mlp"'):
             made_credit(kind, encoder="lstm")
     with pytest.raises(RewardError, match="alpha of at least 0"):
         made_credit(InformationGainCredit, alpha=-1.0)
