@@ -1,6 +1,7 @@
 # The verbs of the project. `make demo` and `make test` need nothing but Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
+PINS := densegym/assets/constraints.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Several BLAS threads on small matrices only get in each other's way.
@@ -57,18 +58,18 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # torch first and alone: a plain range may pull several gigabytes of another build.
-$(VENV)/.torch: $(VENV)/bin/python constraints.txt
+$(VENV)/.torch: $(VENV)/bin/python $(PINS)
 	@echo "installing torch, then the rest; this takes a few minutes the first time"
-	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) "$$(grep '^torch==' $(PINS))"
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml $(PINS)
 	sh scripts/rendering.sh
-	$(PIP) -e ".[robot,agents,vision]" -c constraints.txt
+	$(PIP) -e ".[robot,agents,vision]" -c $(PINS)
 	@touch $@
 
-$(VENV)/.full: $(VENV)/.torch pyproject.toml constraints.txt
+$(VENV)/.full: $(VENV)/.torch pyproject.toml $(PINS)
 	sh scripts/rendering.sh
 	sh scripts/browser.sh
-	$(PIP) -e ".[all,dev]" -c constraints.txt
+	$(PIP) -e ".[all,dev]" -c $(PINS)
 	@touch $@
