@@ -68,7 +68,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional module, or say which extra brings it.
 
     Raises:
-        MissingExtraError: the module is not installed; the message holds the exact pip line.
+        MissingExtraError: the module is not installed, or is broken; the message says what to type.
     """
     try:
         return importlib.import_module(module)
@@ -77,4 +77,8 @@ def require(module: str, *, extra: str) -> ModuleType:
             raise
         raise MissingExtraError(
             f"{module} is not installed. Type: pip install 'densegym[{extra}]'"
+        ) from error
+    except (ImportError, OSError) as error:  # such as libraries left over from another version
+        raise MissingExtraError(
+            f"{module} is installed but cannot be imported: {error}. Type: densegym doctor"
         ) from error

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from densegym.requirements import missing_extra
+
 
 def owner_of(point: EntryPoint) -> str:
     """Return the distribution that offers an entry point."""
@@ -56,8 +58,18 @@ def import_here(name: str) -> ModuleType:
 
 
 def resolve(target: Any) -> Any:
-    """Return what a lazy ``"module:attr"`` names; anything but text is returned as it is."""
+    """Return what a lazy ``"module:attr"`` names; anything but text is returned as it is.
+
+    Raises:
+        MissingExtraError: what it imports comes with an extra; the message holds the pip line.
+    """
     if not isinstance(target, str):
         return target
     module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        raise missing from error

@@ -10,7 +10,7 @@ import gymnasium as gym
 from densegym.agents.training.evaluate import Evaluation, Evaluator, Policy
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_card
-from densegym.errors import DenseGymError
+from densegym.errors import DenseGymError, require
 
 if TYPE_CHECKING:
     from densegym.agents.teams import TeamEvaluator
@@ -79,6 +79,7 @@ def _evaluator(env_id: str, lanes: int, env_kwargs: Mapping[str, Any]) -> Evalua
 
 def _policy(model: Any, deterministic: bool) -> Policy:
     if hasattr(model, "get_vec_normalize_env"):
+        require("stable_baselines3", extra="agents")
         from densegym.agents.training.learner import SB3Policy
 
         return SB3Policy(model, model.get_vec_normalize_env(), deterministic)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
 
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.evaluate import Evaluation, Policy
 from densegym.envs.tasks import find_world
 from densegym.envs.world import World
-from densegym.envs.wrappers.padding import padded
-from densegym.envs.wrappers.parallel_lanes import ParallelLanes
 from densegym.errors import DenseGymError, require
 from densegym.plugins import resolve
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
 
 _ALONE = ("agent", "others")  # arguments that put one agent among scripted ones
 _FEW = 8  # agents whose returns are told one by one
@@ -43,6 +43,9 @@ class TeamWorld:
 
     def lanes(self, games: int) -> VecEnv:
         """Return games side by side, a lane per agent."""
+        require("stable_baselines3", extra="agents")
+        from densegym.envs.wrappers.parallel_lanes import ParallelLanes
+
         if self._team.lanes is not None:
             made: VecEnv = resolve(self._team.lanes)(num_envs=games, **self._kwargs)
             return made
@@ -57,6 +60,8 @@ class TeamWorld:
 
     def _parallel(self, kwargs: Mapping[str, Any]) -> Any:
         require("pettingzoo", extra="multi")
+        from densegym.envs.wrappers.padding import padded
+
         return padded(resolve(self._team.parallel)(**kwargs))
 
 
@@ -145,6 +150,9 @@ class TeamEvaluator:
         self._worlds.clear()
 
     def _play(self, policy: Policy, games: int, seed: int) -> list[tuple[Any, ...]]:
+        require("stable_baselines3", extra="agents")
+        from densegym.envs.wrappers.parallel_lanes import ParallelLanes
+
         lanes = ParallelLanes([partial(_same, world) for world in self._worlds[:games]])
         n = lanes.agents
         lanes.seed_games(seed)

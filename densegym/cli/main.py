@@ -24,6 +24,7 @@ from densegym.cli import (
     worlds,
 )
 from densegym.errors import DenseGymError, Interrupted
+from densegym.requirements import missing_extra
 
 app = typer.Typer(
     name="densegym",
@@ -91,12 +92,20 @@ def main() -> None:
     try:
         app(tasks.take_worlds(sys.argv[1:]))
     except DenseGymError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            "error:", str(error), markup=False
-        )
+        _tell(error)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        _tell(missing)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell(error: Exception) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print("error:", str(error), markup=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The verbs that look: ``envs``, ``rewards``, ``doctor``."""
+"""The verbs that look: ``envs``, ``rewards``, ``doctor``, ``constraints``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from densegym import assets
 from densegym.cli.shared.options import CONSOLE, Json, table_console
 from densegym.envs import tasks
 from densegym.envs.levels import levels, record, told
 from densegym.envs.protocols import OWN, terms_of
 from densegym.envs.world import OFFERS, World
-from densegym.errors import unknown
+from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.options import Option, options_of
 from densegym.reward_models.registry import find_reward, reward_entries
@@ -31,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(envs)
     app.command()(rewards)
     app.command()(doctor)
+    app.command()(constraints)
 
 
 def envs(
@@ -262,9 +264,9 @@ def _as_json(entry: RewardEntry) -> dict[str, Any]:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say what is installed, how fast pictures render, what is missing and what to type.
+    """Say what is installed, whether it was tested, how fast pictures render, and what to type.
 
-    Exits with 1 if something is missing.
+    Exits with 2 if something is missing, outside the tested versions, or does not work.
 
     Example:
       densegym doctor
@@ -277,10 +279,21 @@ def doctor(as_json: Json = False) -> None:
     else:
         table = Table("", "looked at", "found", "type", header_style="bold")
         for item in findings:
-            mark = "[green]ok[/green]" if item.ok else "[yellow]missing[/yellow]"
-            table.add_row(
-                mark, item.topic.replace("[", r"\["), item.found, item.cure.replace("[", r"\[")
-            )
+            mark = Text("-" if item.cure else "ok", "" if item.cure else "green")
+            shown = mark if item.ok else Text("wrong", "yellow")
+            table.add_row(shown, Text(item.topic), Text(item.found), Text(item.cure))
         table_console().print(table)
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
+    wrong = [finding.sentence() for finding in findings if not finding.ok]
+    if wrong:
+        raise DenseGymError("\n".join(wrong))
+
+
+def constraints() -> None:
+    """Print the exact versions that this release was tested with, for pip's ``-c``.
+
+    Examples:
+      densegym constraints > constraints.txt
+
+      pip install 'densegym[robot,agents,vision]' -c constraints.txt
+    """
+    print(assets.text("constraints.txt"), end="")

@@ -95,8 +95,7 @@ def save_png(figure: Figure, path: Path) -> None:
 
 def to_svg(figure: Figure) -> str:
     """Return a figure as an SVG element to put into a page; ids in it do not change by chance."""
-    import matplotlib
-
+    matplotlib = require("matplotlib", extra="agents")
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "densegym"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -25,7 +25,7 @@ from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.processes import end_with_parent, one_thread, worker_context
 from densegym.agents.training.results import load_run, write_json
 from densegym.envs.protocols import OWN
-from densegym.errors import DenseGymError, Interrupted, ResultsError, unknown
+from densegym.errors import DenseGymError, Interrupted, ResultsError, require, unknown
 from densegym.reward_models.spec import RewardSpec
 
 _SUITE_KEYS = ("title", "seeds", "protocol", "run")
@@ -131,6 +131,7 @@ def jobs_of(
     overrides: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of a suite, seed by seed so that every arm gets its first seed early."""
+    require("stable_baselines3", extra="agents")
     from densegym.agents.training.folders import run_folder
 
     jobs = []
@@ -226,6 +227,7 @@ def _carry_out(config: Mapping[str, Any], folder: str, film: bool) -> None:
 
 
 def _train(job: Job) -> None:
+    require("stable_baselines3", extra="agents")
     from densegym.agents.films.film import film_learner
     from densegym.agents.training.run import RunStatus, train
 

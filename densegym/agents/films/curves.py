@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from densegym.agents.films.footage import Footage
+from densegym.errors import require
 from densegym.reward_models.types import Float, Frames
 
 INK, GOOD = "#282828", "#009e73"
@@ -74,6 +75,7 @@ def write_strip(footage: Footage, path: Path) -> None:
 
 
 def _figure(width: float, height: float) -> Any:
+    require("matplotlib", extra="agents")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -165,6 +167,7 @@ def _draw_hops(axis: Any, t: Any, hop: Float, size: int) -> None:
 
 @cache
 def _band() -> Any:
+    require("matplotlib", extra="agents")
     from matplotlib.colors import ListedColormap
 
     return ListedColormap(["#e8e8e8", GOOD])

@@ -207,7 +207,8 @@ def write_film(
         MissingExtraError: imageio or matplotlib is not installed.
     """
     imageio = require("imageio", extra="vision")
-    require("imageio_ffmpeg", extra="vision")
+    for module in ("imageio_ffmpeg", "PIL"):
+        require(module, extra="vision")
     require("matplotlib", extra="agents")
     folder.mkdir(parents=True, exist_ok=True)
     film, strip = folder / f"{stem}.mp4", folder / f"{stem}.png"

@@ -182,8 +182,7 @@ def _download(source: str, folder: Path, revision: str | None) -> None:
 
 @contextmanager
 def _hub_errors(name: str) -> Iterator[None]:
-    from huggingface_hub import errors
-
+    errors: Any = require("huggingface_hub.errors", extra="hub")
     unanswered: Any = errors.HfHubHTTPError.__mro__[1]  # of whichever library it asks with
     try:
         yield

@@ -19,7 +19,7 @@ from densegym.agents.shop.shopper import Player
 from densegym.agents.training.results import write_json
 from densegym.envs.shop.session.core import Shop
 from densegym.envs.shop.session.world import Setting, ShopWorld
-from densegym.errors import ResultsError, unknown
+from densegym.errors import ResultsError, require, unknown
 
 if TYPE_CHECKING:
     from densegym.agents.training.config import TrainConfig
@@ -122,6 +122,7 @@ class Clone(Agent):
 
     def fit(self, training: Training, tell: Told = _silent) -> None:
         """Demonstrate and clone."""
+        require("stable_baselines3", extra="agents")
         import torch
 
         from densegym.agents.shop.choice_player import new_policy
@@ -141,6 +142,7 @@ class Clone(Agent):
 
     def player(self, world: ShopWorld, training: Training) -> Player:
         """Return the clone that was kept."""
+        require("stable_baselines3", extra="agents")
         import torch
 
         from densegym.agents.shop.choice_player import ChoicePlayer, likeliest, new_policy
@@ -156,6 +158,7 @@ class Drrn(Agent):
 
     def fit(self, training: Training, tell: Told = _silent) -> None:
         """Learn Q-values."""
+        require("stable_baselines3", extra="agents")
         import torch
 
         from densegym.agents.shop.drrn import DRRNConfig, DRRNTrainer
@@ -172,6 +175,7 @@ class Drrn(Agent):
 
     def player(self, world: ShopWorld, training: Training) -> Player:
         """Return the network that was kept."""
+        require("stable_baselines3", extra="agents")
         import torch
 
         from densegym.agents.shop.drrn import DRRN, DRRNConfig, DRRNPlayer
@@ -189,6 +193,7 @@ class Choice(Agent):
 
     def fit(self, training: Training, tell: Told = _silent) -> None:
         """Train; an unfinished run goes on from its checkpoint."""
+        require("stable_baselines3", extra="agents")
         from densegym.agents.training.run import train
 
         run = training.folder / "run"
@@ -223,6 +228,7 @@ def run_player(folder: Path, world: ShopWorld) -> Player:
     Raises:
         ResultsError: no such run, or one of another learner.
     """
+    require("stable_baselines3", extra="agents")
     import tomllib
 
     from densegym.agents.shop.choice_player import ChoicePlayer, likeliest, new_policy

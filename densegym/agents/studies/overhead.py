@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from densegym.agents.studies.study import Figures, Monitor, Request
 from densegym.envs.registration import bare_spec
 from densegym.envs.wrappers.sb3 import DenseRewardVecEnv
+from densegym.errors import require
 from densegym.reward_models.authored.programs.program import Header, build_program
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.model import RewardModel
@@ -114,10 +115,9 @@ def measure() -> dict[str, float]:
 
 def metaworld_speed_ratio(steps: int = 400, rounds: int = 9) -> float:
     """Return steps per CPU second of the repaired button-press over the upstream env's."""
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-
+    known: Any = require("metaworld.env_dict", extra="robot").ALL_V3_ENVIRONMENTS
     ours = gym.make(bare_spec("DenseGym/ButtonPress-v0"), terminate_on_success=False)
-    upstream: Any = ALL_V3_ENVIRONMENTS["button-press-v3"]()
+    upstream: Any = known["button-press-v3"]()
     upstream._set_task_called = True
     upstream._freeze_rand_vec = False
     actions = np.random.default_rng(0).uniform(-1, 1, (steps, 4)).astype(np.float32)

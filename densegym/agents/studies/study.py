@@ -8,7 +8,6 @@ heavy is imported before a study runs.
 from __future__ import annotations
 
 import itertools
-import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from densegym.errors import DenseGymError, require, unknown
+from densegym.plugins import resolve
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -209,9 +209,7 @@ class Study:
         """
         for module, extra in self.needs.items():
             require(module, extra=extra)
-        measure: Run = (
-            pkgutil.resolve_name(self.target) if isinstance(self.target, str) else self.target
-        )
+        measure: Run = resolve(self.target)
         return measure(request or self.request(), monitor or Monitor())
 
     def _check_options(self, typed: Mapping[str, Any]) -> None:

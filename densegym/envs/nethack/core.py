@@ -23,6 +23,7 @@ from densegym.envs.nethack.crops import MARGIN, SIZE, Crops
 from densegym.envs.nethack.layer import ABORTED, DEFAULT_KEYS, SUCCESSFUL, NetHackEnv, draw_seeds
 from densegym.envs.nethack.progression import TURN as _TURN
 from densegym.envs.nethack.progression import ProgressionTracker
+from densegym.errors import require
 from densegym.reward_models.types import Bool, Float
 
 _SCORE = nethack.NLE_BL_SCORE
@@ -357,6 +358,7 @@ def _rule(game: Any) -> str | None:
 
 
 def _minihack_rule(game: Any, pays: Any, ends: Any, steps: Any) -> str | None:
+    require("minihack.base", extra="nethack")
     from minihack.base import MiniHack
     from minihack.envs.keyroom import MiniHackKeyDoor
     from minihack.reward_manager import MessageEvent

@@ -12,6 +12,8 @@ import gymnasium as gym
 from minihack.envs.keyroom import MiniHackKeyRoom
 from minihack.envs.minigrid import MiniGridHack
 
+from densegym.errors import require
+
 
 class KeyRoomS10(MiniHackKeyRoom):  # type: ignore[misc]  # MiniHack ships no types
     """Find the key, open the closet, in a room of 10 x 10 with a closet of 3 x 3."""
@@ -38,6 +40,7 @@ class Crossing(MiniGridHack):  # type: ignore[misc]  # MiniHack ships no types
 def _crossing(
     *, size: int, rivers: int, lava: bool, width: int = 0, height: int = 0, **kwargs: Any
 ) -> Any:
+    require("minigrid", extra="nethack")
     from minigrid.core.world_object import Lava, Wall
     from minigrid.envs.crossing import CrossingEnv
 

@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 
@@ -24,8 +23,10 @@ from densegym.envs.robot.upstream.state import (
     restore_rule,
     rule_memory,
 )
-from densegym.errors import unknown
+from densegym.errors import require, unknown
 from densegym.reward_models.types import Frames, Pictures
+
+mujoco: Any = require("mujoco", extra="robot")
 
 
 class SparseWorld(Copied, gym.Env[Any, Any]):

@@ -7,10 +7,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import mujoco
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.mujoco import MujocoEnv
 
 from densegym.envs.protocols import OWN
 from densegym.envs.robot.base import SparseWorld
@@ -19,6 +17,8 @@ from densegym.envs.robot.upstream.state import PLACED
 from densegym.errors import DenseGymError, require, unknown
 from densegym.reward_models.types import Float, Frames, Pictures
 
+mujoco: Any = require("mujoco", extra="robot")
+_MujocoEnv: Any = require("gymnasium.envs.mujoco", extra="robot").MujocoEnv
 _UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
 _WIDTH = 1e-3  # metres, half the width of the space of a goal that never moves
 CAMERAS = ("topview", "corner", "corner2", "corner3", "corner4", "behindGripper", "gripperPOV")
@@ -127,7 +127,7 @@ class MetaWorldEnv(SparseWorld):
         goal = self._choose(seed, options or {})
         sawyer.curr_path_length = 0
         self._place(seed, goal)
-        MujocoEnv.reset(sawyer)
+        _MujocoEnv.reset(sawyer)
         # Some tasks move joints last, and would show the object where it was before.
         mujoco.mj_kinematics(sawyer.model, sawyer.data)
         obs = sawyer._get_obs()
@@ -189,7 +189,7 @@ class MetaWorldEnv(SparseWorld):
             sawyer._last_rand_vec = goal.copy()
         sawyer._reset_hand = stay
         try:
-            MujocoEnv.reset(sawyer, seed=seed)
+            _MujocoEnv.reset(sawyer, seed=seed)
         finally:
             del sawyer._reset_hand
         sawyer._freeze_rand_vec = True  # the reset that follows keeps this draw
@@ -207,11 +207,11 @@ class MetaWorldEnv(SparseWorld):
 
 
 def _make_sawyer(task: str, **kwargs: Any) -> Any:
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+    known: Any = require("metaworld.env_dict", extra="robot").ALL_V3_ENVIRONMENTS
 
-    if task not in ALL_V3_ENVIRONMENTS:
-        raise unknown("Meta-World task", task, ALL_V3_ENVIRONMENTS)
-    creator = ALL_V3_ENVIRONMENTS[task]
+    if task not in known:
+        raise unknown("Meta-World task", task, known)
+    creator = known[task]
     _repair_welds()
     try:
         sawyer: Any = creator(**kwargs)
@@ -241,7 +241,7 @@ def _repair_welds() -> None:
     """Let Meta-World run on MuJoCo versions whose weld rows are wider than the 11 it writes."""
     if mujoco.mjNEQDATA == 11:
         return
-    from metaworld.sawyer_xyz_env import SawyerMocapBase
+    base: Any = require("metaworld.sawyer_xyz_env", extra="robot").SawyerMocapBase
 
     def reset_mocap_welds(self: Any) -> None:
         data = self.model.eq_data
@@ -249,4 +249,4 @@ def _repair_welds() -> None:
             data[row, :11] = 0.0
             data[row, 6], data[row, 10] = -1.0, 5.0
 
-    SawyerMocapBase.reset_mocap_welds = reset_mocap_welds
+    base.reset_mocap_welds = reset_mocap_welds

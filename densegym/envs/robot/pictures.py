@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from densegym.envs.robot.rendering import choose_backend
-from densegym.errors import DenseGymError, unknown
+from densegym.errors import DenseGymError, require, unknown
 from densegym.reward_models.types import Frames, Pictures
 
+mujoco: Any = require("mujoco", extra="robot")
 _PLAIN = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
 _UNSEEN = 5  # a geometry group that no picture shows
 _SCENES: dict[Any, _Scene] = {}

@@ -13,12 +13,12 @@ from copy import copy
 from functools import cache
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from densegym.envs.copying import random_state, restore_random
-from densegym.errors import DenseGymError
+from densegym.errors import DenseGymError, require
 
+mujoco: Any = require("mujoco", extra="robot")
 # What upstream's tasks move in a model as they place a scene.
 PLACED = ("body_pos", "body_quat", "site_pos", "site_quat", "geom_pos", "geom_quat", "jnt_range")
 _PLAIN = (bool, int, float, str, np.generic, np.ndarray, type(None))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 from densegym.errors import unknown
+from densegym.plugins import resolve
 from densegym.reward_models.authored.search.author import Author
 
 _PACKAGE = "densegym.reward_models.authored"
@@ -44,6 +43,5 @@ def find_author(name: str) -> Author:
     """
     if name not in AUTHORS:
         raise unknown("author", name, AUTHORS, see="densegym author authors")
-    module, _, attribute = AUTHORS[name][0].partition(":")
-    author: Author = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), attribute)()
+    author: Author = resolve(f"{_PACKAGE}.{AUTHORS[name][0]}")()
     return author

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from densegym.errors import DenseGymError
+from densegym.errors import DenseGymError, require
 from densegym.reward_models.intrinsic.annotation.sources import Labels, build_source
 from densegym.reward_models.intrinsic.captions.caption_reward import CaptionReward
 from densegym.reward_models.intrinsic.captions.heads import ClassificationOptions, RankingOptions
@@ -51,6 +51,7 @@ def build_classification(
         head: what learns.
         labels: who labels.
     """
+    require("torch", extra="agents")
     from densegym.reward_models.intrinsic.captions.learned_heads import Classification
 
     name = "intrinsic/oni-classification-v1"
@@ -81,6 +82,7 @@ def build_ranking(
     Raises:
         DenseGymError: opponents are asked for of an annotator that cannot be asked.
     """
+    require("torch", extra="agents")
     from densegym.reward_models.intrinsic.captions.learned_heads import Ranking
     from densegym.reward_models.intrinsic.captions.pairs import PairRanking, PairSource
 

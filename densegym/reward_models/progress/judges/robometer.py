@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from densegym.errors import require
 from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.judges.heads import (
     Headed,
@@ -61,6 +62,8 @@ def _judge(access: Access, options: RobometerOptions, seed: int) -> RobometerJud
     if access.checkpoint is None:
         template = Template.shipped("robometer", options.prompt)
         return RobometerJudge(WrittenNumbers(access.interview(ARCHITECTURES), template, 1.0, None))
+    require("transformers", extra="vision")
+    require("torch", extra="agents")
     from densegym.reward_models.progress.judges.robometer_net import load
 
     template = Template.shipped("robometer-head", options.prompt)

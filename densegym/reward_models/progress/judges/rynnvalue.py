@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from densegym.errors import RewardError
+from densegym.errors import RewardError, require
 from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.judges.heads import (
     Headed,
@@ -83,6 +83,8 @@ def _judge(access: Access, options: RynnvalueOptions, seed: int) -> RynnvalueJud
             access.interview(ARCHITECTURES), template, LONGEST_S, None
         )
     else:
+        require("transformers", extra="vision")
+        require("torch", extra="agents")
         from densegym.reward_models.progress.judges.rynnvalue_net import load
 
         template = Template.shipped("rynnvalue-head", options.prompt)

@@ -55,6 +55,7 @@ class LocalJudge(BaseJudge):
         cameras: Sequence[str],
         card: Mapping[str, Any] | None = None,
     ) -> None:
+        require("torch", extra="agents")
         self.network, self.reference, self.card = network.eval(), reference, dict(card or {})
         self.pictures = Pictures(tuple(cameras), network.size)
         self.goal: Seen | None = self.see(reference)
