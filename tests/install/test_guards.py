@@ -224,4 +224,4 @@ def test_every_optional_import_is_reached_through_a_guard() -> None:
 
 def test_the_base_and_the_command_line_import_nothing_optional() -> None:
     entries = ("densegym", "densegym.cli.main", "densegym.agents.doctor")
-    assert {name: wants()[name] for name in entries} == dict.fromkeys(entries, set())
+    assert {name: wants()[name] for name in entries} == {name: set() for name in entries}
