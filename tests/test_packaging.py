@@ -77,7 +77,7 @@ def test_the_wheel_holds_code_and_assets_and_nothing_else(tmp_path: Path) -> Non
 def test_constraints_pin_what_the_project_depends_on() -> None:
     pins = dict(
         line.split("==")
-        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        for line in (ROOT / "densegym/assets/constraints.txt").read_text(encoding="utf-8").splitlines()
         if "==" in line
     )
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}

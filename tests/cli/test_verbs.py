@@ -17,6 +17,7 @@ from densegym.cli.tasks import take_worlds
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 WITHOUT_RESULTS = {
+    "constraints": "prints text",
     "task draft": "prints TOML",
     "market film": "writes files",
     "shop build": "writes a store",
