@@ -23,6 +23,7 @@ def step(env_id):
     except MissingExtraError as error:
         return re.search(r"Type: pip install 'densegym\[([\w-]+)\]'$", str(error)).group(1)
     env.reset(seed=0)
+    env.action_space.seed(0)
     env.step(env.action_space.sample())
     env.close()
     return "worked"

@@ -15,7 +15,7 @@ from densegym.envs.shop.goals.scoring import Outcome, ScoringRule
 from densegym.envs.shop.session.core import Rules, Shop, ShopCore
 from densegym.envs.shop.session.stores import find_store, shared_goals, shared_store
 from densegym.envs.shop.session.subgoals import subgoals
-from densegym.errors import DenseGymError, unknown
+from densegym.errors import DenseGymError, require, unknown
 
 MAX_STEPS = {"default": 15, "paper": 100, "spa": 10, "gigpo": 15}
 
@@ -63,9 +63,11 @@ class ShopWorld:
     Raises:
         UnknownNameError: no such store, style, split, rule, scoring or number of steps.
         DenseGymError: the store cannot be had, or has no goal.
+        MissingExtraError: rapidfuzz is not installed; some goals would do without, most not.
     """
 
     def __init__(self, setting: Setting) -> None:
+        require("rapidfuzz", extra="shop")
         scoring = "webshop" if setting.parity else setting.scoring
         if scoring not in ("strict", "webshop", "success"):
             raise unknown("scoring rule", scoring, ("strict", "webshop", "success"))
