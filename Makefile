@@ -7,8 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Several BLAS threads on small matrices only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo bench-credit bench-progress bench-nethack bench-nethack-score setup test test-all check \
-	format clean
+.PHONY: help demo bench-credit bench-progress bench-nethack bench-nethack-score setup test test-all \
+	test-install check format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -26,6 +26,9 @@ test: setup check  ## Set up everything, check the code, run the default tests
 
 test-all: setup check  ## Also the slow tests
 	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+
+test-install: setup  ## Build the wheel and try it in fresh environments (an hour, downloads included)
+	$(BIN)/python -m pytest -m slow tests/install
 
 check: setup  ## Formatting, lint, types and the one-way imports between packages
 	$(BIN)/ruff format --check .

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PINS = ROOT / "densegym" / "assets" / "constraints.txt"
 LINKS = ("envs", "reward_models", "agents", "assets")
 
 
@@ -76,9 +77,7 @@ def test_the_wheel_holds_code_and_assets_and_nothing_else(tmp_path: Path) -> Non
 
 def test_constraints_pin_what_the_project_depends_on() -> None:
     pins = dict(
-        line.split("==")
-        for line in (ROOT / "densegym/assets/constraints.txt").read_text(encoding="utf-8").splitlines()
-        if "==" in line
+        line.split("==") for line in PINS.read_text(encoding="utf-8").splitlines() if "==" in line
     )
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
