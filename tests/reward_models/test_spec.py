@@ -93,7 +93,7 @@ def test_a_sum_pays_the_sum_of_its_parts() -> None:
         ({"model": "env", "fallback": "guess"}, RewardError, "zero, env, last, raise; given 'gue"),
         ({"model": "env", "mode": "add", "fallback": "env"}, RewardError, "the world twice"),
         ({"model": "env", "gate": {"model": "env", "fallback": "zero"}}, RewardError, "its fallba"),
-        ({"model": "delayed", "of": "novelty"}, RewardError, 'of="env" or of="expert"'),
+        ({"model": "delayed", "of": "novelty"}, RewardError, 'option "of" of reward "delayed"'),
         ([], RewardError, "empty list"),
         (3.5, RewardError, "given 3.5 of type float"),
     ],

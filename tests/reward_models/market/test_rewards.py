@@ -62,7 +62,7 @@ def test_differences_are_what_the_welfare_lost(instead: str) -> None:
                 other[i] = 0.0 if instead == "nothing" else b
                 expected = welfare(name, made) - welfare(name, other)
                 assert paid[agent] == pytest.approx(expected, abs=1e-4)
-    with pytest.raises(RewardError, match="instead is"):
+    with pytest.raises(RewardError, match='option "instead"'):
         list(episode("PublicGoods", {"model": "market/difference", "instead": "zero"}, 0))
 
 
