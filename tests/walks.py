@@ -11,7 +11,7 @@ import pytest
 from densegym.envs.world import World
 
 SEED = 20
-MOST = 50  # of a family in the default run
+MOST = 30  # of a family in the default run
 
 
 def walk(worlds: Iterable[World], *, most: int = MOST) -> list[Any]:
