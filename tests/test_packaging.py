@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from densegym import assets
 
 ROOT = Path(__file__).parents[1]
-PINS = ROOT / "densegym" / "assets" / "constraints.txt"
 LINKS = ("envs", "reward_models", "agents", "assets")
 
 
@@ -47,55 +50,75 @@ def test_importing_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert float(seconds) < 1.5
 
 
-def test_the_wheel_holds_code_and_assets_and_nothing_else(tmp_path: Path) -> None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--wheel-dir",
-            str(tmp_path),
-            str(ROOT),
-        ],
-        check=True,
-        capture_output=True,
-    )
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    code = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    python(code, cwd=ROOT)
+    (found,) = folder.glob("*.tar.gz")
+    return found
+
+
+def tracked() -> set[str]:
+    """Return the files of the checkout, those about to be committed too, without the links."""
+    listed = ("git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard")
+    out = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    return {name for name in out.splitlines() if (ROOT / name).is_file()} - set(LINKS)
+
+
+def test_the_source_distribution_is_the_checkout(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    made = {name for name in names if name.startswith("densegym.egg-info/")}
+    assert names - made - {"PKG-INFO", "setup.cfg"} == tracked()
+
+
+def test_the_wheel_holds_code_and_assets_and_nothing_else(sdist: Path, tmp_path: Path) -> None:
+    # From the source distribution, because a build folder in the checkout may hold old files.
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    subprocess.run([*pip, "--wheel-dir", tmp_path, sdist], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    packed = {name for name in names if name.startswith("densegym/")}
-    tracked = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "densegym"], capture_output=True, text=True, check=True
-    ).stdout.split("\n")
-    assert {name for name in tracked if name} <= packed
-    strangers = [n for n in names if not n.startswith("densegym/") and ".dist-info/" not in n]
-    assert strangers == []
+    names = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
+    assert names == {name for name in tracked() if name.startswith("densegym/")}
 
 
-def test_constraints_pin_what_the_project_depends_on() -> None:
-    pins = dict(
-        line.split("==") for line in PINS.read_text(encoding="utf-8").splitlines() if "==" in line
-    )
-    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    wanted = [
-        *project["dependencies"],
-        *(d for name in extras if name != "all" for d in extras[name]),
-    ]
-    for requirement in wanted:
-        name = re.split(r"[\[<>=]", requirement)[0].strip().lower()
-        assert name in pins, name
-    assert pins["torch"] == "2.13.0"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+RANGES = [
+    *map(Requirement, PROJECT["dependencies"]),
+    *(Requirement(text) for extra in EXTRAS if extra != "all" for text in EXTRAS[extra]),
+]
+SIMULATORS = {"mujoco", "metaworld", "gymnasium-robotics", "nle", "minihack", "dm-control"}
+
+
+def pins() -> dict[str, str]:
+    lines = assets.text("constraints.txt").splitlines()
+    named = dict(line.split("==") for line in lines if "==" in line)
+    return {canonicalize_name(name): version for name, version in named.items()}
+
+
+@pytest.mark.parametrize("wanted", RANGES, ids=str)
+def test_every_range_has_two_ends_and_holds_what_was_tested(wanted: Requirement) -> None:
+    assert sorted(part.operator for part in wanted.specifier) == ["<", ">="]
+    assert wanted.specifier.contains(pins()[wanted.name])
+
+
+def test_the_base_brings_no_simulator() -> None:
+    assert SIMULATORS.isdisjoint(Requirement(text).name for text in PROJECT["dependencies"])
+
+
+def test_torch_is_the_release_that_every_machine_can_have() -> None:
+    assert pins()["torch"] == "2.13.0"
+
+
+def test_the_command_prints_the_constraints() -> None:
+    printed = python("from densegym.cli.worlds import constraints; constraints()")
+    assert printed == assets.text("constraints.txt").strip()
 
 
 def test_versions_agree() -> None:
     import densegym
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert densegym.__version__ == project["version"]
+    assert densegym.__version__ == PROJECT["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## {densegym.__version__}" in changelog

@@ -98,8 +98,10 @@ def interpreter(minor: str) -> Path | None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
+    code = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    run(sys.executable, "-c", code, cwd=ROOT)
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*pip, "--wheel-dir", folder, ROOT, cwd=folder)
+    run(*pip, "--wheel-dir", folder, *folder.glob("*.tar.gz"), cwd=folder)
     (found,) = folder.glob("*.whl")
     return found
 
