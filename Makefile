@@ -25,10 +25,10 @@ test: setup check  ## Set up everything, check the code, run the default tests
 	$(BIN)/python -m pytest -n 2
 
 test-all: setup check  ## Also the slow tests
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow" --ignore tests/install/test_matrix.py
 
-test-install: setup  ## Build the wheel and try it in fresh environments (an hour, downloads included)
-	$(BIN)/python -m pytest -m slow tests/install
+test-install: setup  ## Try the wheel in fresh environments, all or those of ONLY=PATTERN (an hour, downloads included)
+	nice $(BIN)/python -m pytest -m slow -rs --durations=0 tests/install/test_matrix.py -k "$(ONLY)"
 
 check: setup  ## Formatting, lint, types and the one-way imports between packages
 	$(BIN)/ruff format --check .

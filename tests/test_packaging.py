@@ -26,6 +26,11 @@ def python(code: str, **kwargs) -> str:
     return done.stdout.strip()
 
 
+# A source distribution is tested where it was unpacked, without history or links.
+checkout = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
+
+
+@checkout
 @pytest.mark.parametrize("name", LINKS)
 def test_links_for_people_resolve(name: str) -> None:
     link = ROOT / name
@@ -66,6 +71,7 @@ def tracked() -> set[str]:
     return {name for name in out.splitlines() if (ROOT / name).is_file()} - set(LINKS)
 
 
+@checkout
 def test_the_source_distribution_is_the_checkout(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
@@ -73,6 +79,7 @@ def test_the_source_distribution_is_the_checkout(sdist: Path) -> None:
     assert names - made - {"PKG-INFO", "setup.cfg"} == tracked()
 
 
+@checkout
 def test_the_wheel_holds_code_and_assets_and_nothing_else(sdist: Path, tmp_path: Path) -> None:
     # From the source distribution, because a build folder in the checkout may hold old files.
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
