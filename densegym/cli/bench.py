@@ -50,7 +50,7 @@ def bench(
         typer.Option(help="Seeds such as 0,1,2, or a range such as 0-4."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps of every run instead of the suite's.")
+        int | None, typer.Option(min=1, help="Steps of every run instead of the suite's.")
     ] = None,
     envs: Annotated[
         str | None, typer.Option(help="Comma-separated environment ids, for studies.")
