@@ -139,6 +139,7 @@ def _search(
         feedback=_feedback(folder, ask=running.human),
         full=running.full,
     )
+    search.check_request(request)
     with bank_bar() as on_bank:
         bank = search.prepare(config.task, on_bank)
     with watch_search(f"{config.author} on {config.task}") as on_change:

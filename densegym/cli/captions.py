@@ -55,6 +55,7 @@ from densegym.reward_models.intrinsic.annotation.sources import (
 )
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.captions.subgoals import find_plan
+from densegym.reward_models.llm.build import check_llm
 
 app = typer.Typer(
     help="Captions of games: label them with a language model, compare and join tables.",
@@ -114,9 +115,9 @@ def label(
         "budget_tokens": budget_tokens,
         "budget_calls": budget_calls,
     }
-    service = build_service(
-        llm_config(options), out, make=make, batch=batch, priority="fifo", capacity=100_000
-    )
+    config = llm_config(options)
+    check_llm(config)
+    service = build_service(config, out, make=make, batch=batch, priority="fifo", capacity=100_000)
     try:
         for caption in wanted:
             service.ask(caption)

@@ -163,15 +163,16 @@ def _show(rows: Any, out: Path, as_json: bool) -> None:
 def _language(out: Path, parallel: int, how: dict[str, Any]) -> Any:
     from densegym.agents.authoring.search import language_model
     from densegym.agents.shop.language import LanguagePlayer
-    from densegym.reward_models.llm.build import build_client
+    from densegym.reward_models.llm.build import build_client, check_llm
 
-    out.mkdir(parents=True, exist_ok=True)
     config = language_model(folder=out, parallel=parallel, **how)
     if config is None:
         raise DenseGymError(
             "the agent llm needs to know whom to ask: --model NAME (with --base-url for a local "
             "server), or --mailbox FOLDER"
         )
+    check_llm(config)
+    out.mkdir(parents=True, exist_ok=True)
     return LanguagePlayer(
         build_client(config), config.model, max_tokens=config.max_tokens, parallel=parallel
     )

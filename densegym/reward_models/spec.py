@@ -23,7 +23,7 @@ from densegym.reward_models.registry import find_reward
 from densegym.reward_models.reward import Fallback, Reward, Term
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
 from densegym.reward_models.types import Mode, TaskCard
-from densegym.values import fits, type_text
+from densegym.values import fits
 
 RewardSpec: TypeAlias = (
     "str | Mapping[str, Any] | Sequence[Any] | RewardModel | Potential | Callable[..., Any] | None"
@@ -119,7 +119,9 @@ def _check_wrapping(wrapping: Mapping[str, Any]) -> None:
         _bounds(wrapping["clip"])
     for key, hint in (("fallback", Fallback), ("truncation", Truncation)):
         if key in wrapping and not fits(wrapping[key], hint):
-            raise RewardError(f"{key} takes {type_text(hint)}; given {wrapping[key]!r}")
+            raise RewardError(
+                f"{key} is one of {', '.join(get_args(hint))}; given {wrapping[key]!r}"
+            )
 
 
 def check(spec: RewardSpec, *, task: TaskCard) -> None:
