@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from densegym.errors import DenseGymError, UnknownNameError, closest
 
+LARGEST_SEED = 2**32 - 1  # that NumPy's global generator takes, which Stable-Baselines3 seeds
 _PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
 
 

@@ -139,6 +139,7 @@ def _search(
         feedback=_feedback(folder, ask=running.human),
         full=running.full,
     )
+    search.check_request(request)
     with bank_bar() as on_bank:
         bank = search.prepare(config.task, on_bank)
     with watch_search(f"{config.author} on {config.task}") as on_change:
@@ -338,7 +339,7 @@ def records(as_json: Json = False) -> None:
 def export(
     search: Annotated[str, typer.Argument(help="Folder of a search, or a recorded one.")],
     name: Annotated[str, typer.Option(help="Name of the program; the task's by default.")] = "",
-    version: Annotated[int, typer.Option(help="Version of the program.")] = 1,
+    version: Annotated[int, typer.Option(min=1, help="Version of the program.")] = 1,
     candidate: Annotated[str, typer.Option(help="Candidate id; the winner by default.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the program.")] = Path(),
 ) -> None:

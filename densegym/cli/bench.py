@@ -50,7 +50,7 @@ def bench(
         typer.Option(help="Seeds such as 0,1,2, or a range such as 0-4."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps of every run instead of the suite's.")
+        int | None, typer.Option(min=1, help="Steps of every run instead of the suite's.")
     ] = None,
     envs: Annotated[
         str | None, typer.Option(help="Comma-separated environment ids, for studies.")
@@ -157,12 +157,13 @@ def _run_suite(
     settings: Sequence[str],
     as_json: bool,
 ) -> None:
+    typed = None if seeds is None else parse_seeds(seeds)
     require("stable_baselines3", extra="agents")
     from densegym.agents.bench import suite as suites
 
     loaded = suites.load_suite(name)
     root = out or Path("results") / loaded.name
-    chosen = parse_seeds(seeds) if seeds is not None else loaded.seeds
+    chosen = loaded.seeds if typed is None else typed
     jobs = suites.jobs_of(
         loaded, root, seeds=chosen, steps=steps, protocol=protocol, overrides=settings
     )

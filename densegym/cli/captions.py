@@ -28,6 +28,7 @@ from densegym.cli.shared.options import (
     Mailbox,
     Model,
     read_text,
+    seed_option,
     table_console,
 )
 from densegym.cli.shared.progress import episode_bar
@@ -54,6 +55,7 @@ from densegym.reward_models.intrinsic.annotation.sources import (
 )
 from densegym.reward_models.intrinsic.annotation.table import CaptionTable
 from densegym.reward_models.intrinsic.captions.subgoals import find_plan
+from densegym.reward_models.llm.build import check_llm
 
 app = typer.Typer(
     help="Captions of games: label them with a language model, compare and join tables.",
@@ -83,8 +85,8 @@ def label(
     key_env: KeyEnv = "OPENAI_API_KEY",
     mailbox: Mailbox = None,
     transcript: Annotated[Path | None, typer.Option(help="Also record every reply here.")] = None,
-    batch: Annotated[int, typer.Option(help="Captions a prompt.")] = 50,
-    parallel: Annotated[int, typer.Option(help="Prompts at a time.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Captions a prompt.")] = 50,
+    parallel: Annotated[int, typer.Option(min=1, help="Prompts at a time.")] = 4,
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
@@ -113,9 +115,9 @@ def label(
         "budget_tokens": budget_tokens,
         "budget_calls": budget_calls,
     }
-    service = build_service(
-        llm_config(options), out, make=make, batch=batch, priority="fifo", capacity=100_000
-    )
+    config = llm_config(options)
+    check_llm(config)
+    service = build_service(config, out, make=make, batch=batch, priority="fifo", capacity=100_000)
     try:
         for caption in wanted:
             service.ask(caption)
@@ -135,10 +137,10 @@ def label(
 @app.command()
 def stress(
     folder: Annotated[Path, typer.Argument(help="New folder for the labels and logs.")],
-    captions: Annotated[int, typer.Option(help="Distinct captions.")] = 100_000,
-    failure: Annotated[float, typer.Option(help="Share of calls that fail.")] = 0.2,
-    kills: Annotated[int, typer.Option(help="How often the server is killed.")] = 2,
-    workers: Annotated[int, typer.Option(help="Prompts at a time.")] = 4,
+    captions: Annotated[int, typer.Option(min=1, help="Distinct captions.")] = 100_000,
+    failure: Annotated[float, typer.Option(min=0, max=0.9, help="Share of calls that fail.")] = 0.2,
+    kills: Annotated[int, typer.Option(min=0, help="How often the server is killed.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Prompts at a time.")] = 4,
     as_json: JsonLine = False,
 ) -> None:
     """Measure the annotation service against a local server that fails and is killed.
@@ -217,8 +219,8 @@ def agree(
 def harvest(
     env: Annotated[str, typer.Argument(help="Environment id, e.g. DenseGym/NetHackScore-v0.")],
     out: Annotated[Path, typer.Option(help="Text file for the captions, most frequent first.")],
-    steps: Annotated[int, typer.Option(help="Steps of random play.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="Seed of world and actions.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of random play.")] = 20_000,
+    seed: Annotated[int, seed_option("Seed of world and actions.")] = 0,
 ) -> None:
     """Play at random and write down what the game said, for `densegym captions label`.
 
@@ -245,8 +247,8 @@ def judge(
     table: Annotated[Path | None, typer.Option(help="Judgements to use or to write.")] = None,
     model: Model = "",
     base_url: BaseUrl = None,
-    steps: Annotated[int, typer.Option(help="Steps of random play.")] = 50_000,
-    seed: Annotated[int, typer.Option(help="Seed of world and actions.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of random play.")] = 50_000,
+    seed: Annotated[int, seed_option("Seed of world and actions.")] = 0,
 ) -> None:
     """Score a judge of subgoals (CALM) by F1 against the world's own milestones; prints JSON.
 

@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from densegym.agents.studies.study import parse_seeds
-from densegym.cli.shared.options import CONSOLE, Drawn, JsonLine, Reward
+from densegym.cli.shared.options import CONSOLE, Drawn, JsonLine, Reward, seed_option
 from densegym.cli.shared.progress import episode_bar, step_bar
 from densegym.envs import tasks
 from densegym.errors import require
@@ -88,7 +88,7 @@ def relabel(
     episodes: Annotated[Path, typer.Argument(help="Episodes: densegym eval RUN --record FILE.")],
     reward: Reward,
     out: Annotated[Path | None, typer.Option(help="Where to write the relabelled file.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of rewards that draw numbers.")] = 0,
+    seed: Annotated[int, seed_option("Seed of rewards that draw numbers.")] = 0,
     as_json: JsonLine = False,
 ) -> None:
     """Recompute the rewards of stored episodes with another reward.

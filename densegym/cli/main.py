@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,6 +23,7 @@ from densegym.cli import (
     training,
     worlds,
 )
+from densegym.cli.shared.usage import UsageError, sentence
 from densegym.errors import DenseGymError, Interrupted
 from densegym.requirements import missing_extra
 
@@ -89,23 +90,29 @@ def everywhere(
 
 def main() -> None:
     """Run the command line."""
+    words = sys.argv[1:]
     try:
-        app(tasks.take_worlds(sys.argv[1:]))
+        words = tasks.take_worlds(words)
+        sys.exit(app(words, prog_name="densegym", standalone_mode=False))
     except DenseGymError as error:
-        _tell(error)
-        sys.exit(130 if isinstance(error, Interrupted) else 2)
+        _fail(str(error), 130 if isinstance(error, Interrupted) else 2)
     except ModuleNotFoundError as error:
         missing = missing_extra(error)
         if missing is None:
             raise
-        _tell(missing)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _fail(str(missing), 2)
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # which was shown
+            sys.exit(2)
+        _fail(sentence(error, words), 2)
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
 
 
-def _tell(error: Exception) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print("error:", str(error), markup=False)
+def _fail(why: str, code: int) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print("error:", why, markup=False)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

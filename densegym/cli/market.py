@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from densegym.cli.shared.options import CONSOLE, Json
+from densegym.cli.shared.options import CONSOLE, Json, seed_option
 from densegym.errors import DenseGymError, require
 
 _WIDTH = 130  # of tables in a log
@@ -124,7 +124,7 @@ def film(
     out: Annotated[Path, typer.Option(help="Where the strip and the film go.")] = Path(
         "results/market"
     ),
-    seed: Annotated[int, typer.Option(help="Seed of the game.")] = 0,
+    seed: Annotated[int, seed_option("Seed of the game.")] = 0,
 ) -> None:
     """Draw one game of a trained policy: trust, efforts, welfare; a strip and an mp4.
 

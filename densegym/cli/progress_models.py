@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from densegym.cli.shared.options import CONSOLE, Json, JsonLine, table_console
+from densegym.cli.shared.options import CONSOLE, Json, JsonLine, seed_option, table_console
 from densegym.cli.shared.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require, unknown
@@ -26,8 +26,8 @@ def add_to(app: typer.Typer) -> None:
 @_DEMOS.command()
 def collect(
     env: Annotated[str, typer.Argument(help="A task with a scripted expert.")],
-    episodes: Annotated[int, typer.Option(help="Expert episodes for training.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of placements and noise.")] = 0,
+    episodes: Annotated[int, typer.Option(min=1, help="Expert episodes for training.")] = 20,
+    seed: Annotated[int, seed_option("Seed of placements and noise.")] = 0,
 ) -> None:
     """Collect expert episodes and four kinds of failure, as Minari datasets on this machine.
 
@@ -77,12 +77,14 @@ def show(as_json: Json = False) -> None:
 def fit(
     model: Annotated[str, typer.Argument(help="progress/local.")],
     task: Annotated[str, typer.Option(help="Environment id.")],
-    updates: Annotated[int | None, typer.Option(help="Gradient steps.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
+    updates: Annotated[int | None, typer.Option(min=1, help="Gradient steps.")] = None,
+    seed: Annotated[int, seed_option("Seed of weights and batches.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Weights file; the cache by default.")] = None,
     episodes: Annotated[
         int | None,
-        typer.Option(help="Learn from so few expert episodes, random ones and parts of the few."),
+        typer.Option(
+            min=1, help="Learn from so few expert episodes, random ones and parts of the few."
+        ),
     ] = None,
     adapt: Annotated[
         Path | None, typer.Option(help="Weights of another task to go on from.")

@@ -17,13 +17,13 @@ from rich.table import Table
 
 from densegym.agents.studies.registry import find_study
 from densegym.cli import shop_agents
-from densegym.cli.shared.options import Json
+from densegym.cli.shared.options import CONSOLE, Json, seed_option, table_console
 from densegym.cli.shared.progress import counting
 from densegym.cli.shop_agents import Goals, Scoring
 from densegym.errors import require
 
 app = typer.Typer(no_args_is_help=True, help="A web shop: build, play, serve, measure.")
-_CONSOLE = Console()
+_CONSOLE = Console()  # of a game, which --quiet does not silence
 _DEMOS = Path("results/shop/demos")
 
 
@@ -53,9 +53,13 @@ def build(
         Path | None, typer.Option(help="Folder with the original's files; none: made-up products.")
     ] = None,
     store: Annotated[Path, typer.Option(help="Folder for the store.")] = Path("shop-store"),
-    products: Annotated[int, typer.Option(help="How many made-up products, or at most.")] = 0,
-    level: Annotated[int, typer.Option(help="Level of the made-up catalogue, 1 to 4.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the made-up catalogue and of drawn prices.")] = 0,
+    products: Annotated[
+        int, typer.Option(min=0, help="How many made-up products, or at most.")
+    ] = 0,
+    level: Annotated[
+        int, typer.Option(min=1, max=4, help="Level of the made-up catalogue, 1 to 4.")
+    ] = 1,
+    seed: Annotated[int, seed_option("Of the made-up catalogue and of drawn prices.")] = 0,
 ) -> None:
     """Build a memory-mapped store from the original's files or from made-up products.
 
@@ -77,9 +81,9 @@ def build(
     with counting("products") as on_progress:
         info = build_store(source, store, seed=seed, on_progress=on_progress)
     size, indexed = info.bytes / 2**20, time.process_time() - began - source.cpu_s
-    _CONSOLE.print(f"{info.products:,} products, {info.terms:,} terms, {size:,.1f} MiB in {store}")
+    CONSOLE.print(f"{info.products:,} products, {info.terms:,} terms, {size:,.1f} MiB in {store}")
     made_or_read = "made up" if data is None else "read"
-    _CONSOLE.print(
+    CONSOLE.print(
         f"{source.cpu_s:.1f} CPU s {made_or_read}, {indexed:.1f} CPU s stored and indexed"
     )
 
@@ -103,7 +107,9 @@ class _Clocked:
 
 @app.command()
 def play(
-    goal: Annotated[int | None, typer.Option(help="Number of a request; drawn without.")] = None,
+    goal: Annotated[
+        int | None, typer.Option(min=0, help="Number of a request; drawn without.")
+    ] = None,
     store: StoreName = "synthetic-1k",
     goals: Goals = "auto",
     split: Split = "all",
@@ -136,7 +142,7 @@ def play(
     )
     if paid is not None:
         _CONSOLE.print(f"[bold]score {100 * paid:.1f} of 100[/]")
-    _CONSOLE.print(f"recorded in {path}")
+    CONSOLE.print(f"recorded in {path}")
 
 
 @app.command()
@@ -145,7 +151,7 @@ def serve(
     goals: Goals = "auto",
     split: Split = "all",
     scoring: Scoring = "strict",
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 3000,
     host: Annotated[str, typer.Option(help="The loopback, by one of its names.")] = "127.0.0.1",
     out: Annotated[Path, typer.Option(help="Folder for recorded sessions.")] = _DEMOS,
 ) -> None:
@@ -157,7 +163,7 @@ def serve(
     from densegym.envs.shop.server import serve as serve_shop
 
     world = _world(store=store, goals=goals, split=split, scoring=scoring)
-    _CONSOLE.print(f"open http://{host}:{port}/ (Ctrl-C to stop)")
+    CONSOLE.print(f"open http://{host}:{port}/ (Ctrl-C to stop)")
     serve_shop(world, out, host=host, port=port)
 
 
@@ -189,7 +195,7 @@ def demos(
     if as_json:
         print(json.dumps(told))
         return
-    _CONSOLE.print(table)
+    table_console().print(table)
 
 
 @app.command()
@@ -236,4 +242,4 @@ def bench(
         print(json.dumps(result.as_json(), sort_keys=True))
         return
     for shown in result.report():
-        _CONSOLE.print(shown)
+        table_console().print(shown)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from densegym.agents.studies.study import parse_seeds
 from densegym.cli.shared.options import (
+    CONSOLE,
     BaseUrl,
     BudgetCalls,
     BudgetUsd,
@@ -22,11 +22,11 @@ from densegym.cli.shared.options import (
     KeyEnv,
     Mailbox,
     MaxTokens,
+    table_console,
 )
 from densegym.cli.shared.progress import step_bar
 from densegym.errors import DenseGymError, require, unknown
 
-_CONSOLE = Console()
 _RULES = {"both": ("product", "original"), "product": ("product",), "original": ("original",)}
 
 
@@ -44,15 +44,15 @@ Goals = Annotated[str, typer.Option(help="auto, human or synthetic.")]
 Scoring = Annotated[str, typer.Option(help="strict, webshop or success.")]
 Limit = Annotated[str, typer.Option(help="Actions, or default, paper, spa, gigpo.")]
 Seeds = Annotated[str, typer.Option(help="Of agents that learn, comma-separated.")]
-Episodes = Annotated[int | None, typer.Option(help="Goals per part; all of them without.")]
-Steps = Annotated[int | None, typer.Option(help="Training steps; each agent's own without.")]
+Episodes = Annotated[int | None, typer.Option(min=1, help="Goals per part; all of them without.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps; each agent's own without.")]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="key=value for ChoicePPO, as `densegym train`.")
 ]
-Workers = Annotated[int, typer.Option(help="Agents trained side by side.")]
+Workers = Annotated[int, typer.Option(min=1, help="Agents trained side by side.")]
 Out = Annotated[Path, typer.Option(help="Folder of results and trained agents.")]
 Model = Annotated[str, typer.Option(help="Of the agent llm, as the endpoint names it.")]
-Parallel = Annotated[int, typer.Option(help="Episodes that the model plays side by side.")]
+Parallel = Annotated[int, typer.Option(min=1, help="Episodes that the model plays side by side.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -156,22 +156,23 @@ def _show(rows: Any, out: Path, as_json: bool) -> None:
         print(json.dumps([dataclasses.asdict(row) for row in rows], default=str))
         return
     for table in to_text(rows):
-        _CONSOLE.print(table)
-    _CONSOLE.print(f"wrote {out / 'table.md'}", highlight=False)
+        table_console().print(table)
+    CONSOLE.print(f"wrote {out / 'table.md'}")
 
 
 def _language(out: Path, parallel: int, how: dict[str, Any]) -> Any:
     from densegym.agents.authoring.search import language_model
     from densegym.agents.shop.language import LanguagePlayer
-    from densegym.reward_models.llm.build import build_client
+    from densegym.reward_models.llm.build import build_client, check_llm
 
-    out.mkdir(parents=True, exist_ok=True)
     config = language_model(folder=out, parallel=parallel, **how)
     if config is None:
         raise DenseGymError(
             "the agent llm needs to know whom to ask: --model NAME (with --base-url for a local "
             "server), or --mailbox FOLDER"
         )
+    check_llm(config)
+    out.mkdir(parents=True, exist_ok=True)
     return LanguagePlayer(
         build_client(config), config.model, max_tokens=config.max_tokens, parallel=parallel
     )
@@ -194,4 +195,4 @@ def agents(as_json: Json = False) -> None:
     for name, agent in AGENTS.items():
         table.add_row(name, "yes" if agent.learns else "", agent.note)
     table.add_row("llm", "", "a language model, by an endpoint or a mailbox")
-    _CONSOLE.print(table)
+    table_console().print(table)

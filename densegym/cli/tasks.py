@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from densegym.cli.shared.options import CONSOLE, Json
+from densegym.cli.shared.options import CONSOLE, Json, seed_option
 from densegym.errors import DenseGymError
 
 IMPORT, CARD, QUIET = "--import", "--card", "--quiet"
@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 @task.command()
 def draft(
     env: Annotated[str, typer.Argument(help="Any id that Gymnasium knows, or MODULE:ID.")],
-    seed: Annotated[int, typer.Option(help="Of the random episodes.")] = 0,
+    seed: Annotated[int, seed_option("Of the random episodes.")] = 0,
 ) -> None:
     """Print a card, drafted from the spaces and a few random episodes of an environment.
 

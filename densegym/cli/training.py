@@ -9,12 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from densegym.agents.training.algorithms import algorithm_names, find_algorithm
-from densegym.cli.shared.options import CONSOLE, Drawn, JsonLine, Protocol, Reward, stderr
+from densegym.cli.shared.options import (
+    CONSOLE,
+    Drawn,
+    JsonLine,
+    Protocol,
+    Reward,
+    seed_option,
+    stderr,
+)
 from densegym.cli.shared.progress import run_bar
 from densegym.envs import tasks
 from densegym.envs.protocols import OWN
 from densegym.errors import DenseGymError, require
-from densegym.reward_models.spec import from_text, label
+from densegym.reward_models.spec import check, from_text, label
 
 Sets = Annotated[
     list[str] | None,
@@ -35,9 +43,9 @@ def train(
     reward: Reward = "env",
     algo: Annotated[str, typer.Option(help=f"{', '.join(algorithm_names())}.")] = "ppo",
     steps: Annotated[
-        int | None, typer.Option(help="Environment steps; the preset's if left out.")
+        int | None, typer.Option(min=1, help="Environment steps; the preset's if left out.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    seed: Annotated[int, seed_option("Seed of everything.")] = 0,
     protocol: Protocol = None,
     settings: Sets = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results/train"),
@@ -72,6 +80,7 @@ def train(
     card = tasks.task_card(env)
     spec = from_text(reward)
     name = label(spec, task=card)  # unknown names are refused before anything heavy loads
+    check(spec, task=card)
     find_algorithm(algo)
     if "numbers" not in card.gives and tasks.find_world(env) is not None:
         raise DenseGymError(
@@ -176,8 +185,8 @@ def _levels(run: Any, terms: Any) -> str:
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished or unfinished run.")],
-    episodes: Annotated[int, typer.Option(help="Episodes to play.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the first episode.")] = 0,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 100,
+    seed: Annotated[int, seed_option("Seed of the first episode.")] = 0,
     protocol: Protocol = None,
     drawn: Drawn = False,
     film: Annotated[

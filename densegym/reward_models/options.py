@@ -159,7 +159,28 @@ def build(
         UnknownNameError: an option that the factory does not take; names the closest.
         RewardError: one that it needs is missing, or has a value of the wrong type.
     """
-    takes, given = _read(factory), {"task": task, "seed": seed}
+    takes, given = _checked(factory, name, options, also), {"task": task, "seed": seed}
+    left = dict(options)
+    groups = {parameter: _take(group, left) for parameter, group in takes.groups.items()}
+    return factory(**{key: given[key] for key in takes.context}, **groups, **left)
+
+
+def check_options(
+    factory: Factory, name: str, options: Mapping[str, Any], *, also: Iterable[str] = ()
+) -> None:
+    """Refuse what ``build`` would refuse of options, without building.
+
+    Raises:
+        UnknownNameError: an option that the factory does not take; names the closest.
+        RewardError: one that it needs is missing, or has a value of the wrong type.
+    """
+    _checked(factory, name, options, also)
+
+
+def _checked(
+    factory: Factory, name: str, options: Mapping[str, Any], also: Iterable[str]
+) -> _Takes:
+    takes = _read(factory)
     names = [option.name for option in takes.options]
     for option in options:
         if option in _CONTEXT or (option not in names and not takes.open):
@@ -175,9 +196,7 @@ def build(
         told = "; ".join(f'"{o.name}" ({o.type}) {o.meaning}'.rstrip(". ") for o in missing)
         example = json.dumps({"model": name, **{o.name: "..." for o in missing}})
         raise RewardError(f'reward "{name}" needs {told}. Write {example}.')
-    left = dict(options)
-    groups = {parameter: _take(group, left) for parameter, group in takes.groups.items()}
-    return factory(**{key: given[key] for key in takes.context}, **groups, **left)
+    return takes
 
 
 def _unknown(name: str, option: str, known: Iterable[str]) -> UnknownNameError:

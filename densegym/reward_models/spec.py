@@ -17,12 +17,13 @@ from densegym.errors import RewardError, unknown
 from densegym.reward_models.catalogue import RewardEntry
 from densegym.reward_models.engine import RewardEngine
 from densegym.reward_models.functions import from_function
-from densegym.reward_models.model import Potential, RewardModel
-from densegym.reward_models.options import build
+from densegym.reward_models.model import Potential, RewardModel, Truncation
+from densegym.reward_models.options import build, check_options
 from densegym.reward_models.registry import find_reward
-from densegym.reward_models.reward import Reward, Term
+from densegym.reward_models.reward import Fallback, Reward, Term
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
 from densegym.reward_models.types import Mode, TaskCard
+from densegym.values import fits
 
 RewardSpec: TypeAlias = (
     "str | Mapping[str, Any] | Sequence[Any] | RewardModel | Potential | Callable[..., Any] | None"
@@ -100,13 +101,42 @@ def _parse_mapping(spec: Mapping[str, Any]) -> Part:
     if not isinstance(spec["model"], str | RewardModel | Potential):
         raise RewardError(f'"model" is a reward name; given {spec["model"]!r}')
     wrapping = {key: spec[key] for key in WRAPPING_KEYS if key in spec}
-    for key in (*_WHOLE_KEYS, "gate_latch"):
-        if not isinstance(wrapping.get(key, False), bool):
-            raise RewardError(f"{key} takes true or false; given {wrapping[key]!r}")
+    _check_wrapping(wrapping)
     options = {k: v for k, v in spec.items() if k != "model" and k not in wrapping}
     if wrapping.get("mode") not in (None, *get_args(Mode)):
         raise unknown("reward mode", str(wrapping["mode"]), get_args(Mode))
     return Part(spec["model"], wrapping, options)
+
+
+def _check_wrapping(wrapping: Mapping[str, Any]) -> None:
+    for key in (*_WHOLE_KEYS, "gate_latch"):
+        if not isinstance(wrapping.get(key, False), bool):
+            raise RewardError(f"{key} takes true or false; given {wrapping[key]!r}")
+    for key in ("scale", "gamma", "gate_threshold"):
+        if key in wrapping:
+            _number(key, wrapping[key])
+    if "clip" in wrapping:
+        _bounds(wrapping["clip"])
+    for key, hint in (("fallback", Fallback), ("truncation", Truncation)):
+        if key in wrapping and not fits(wrapping[key], hint):
+            raise RewardError(
+                f"{key} is one of {', '.join(get_args(hint))}; given {wrapping[key]!r}"
+            )
+
+
+def check(spec: RewardSpec, *, task: TaskCard) -> None:
+    """Refuse names and values that cannot be built, without building anything.
+
+    Raises:
+        UnknownNameError: an unknown reward or option; names the closest.
+        RewardError: a value of the wrong type, or an option that is missing.
+    """
+    for part in parse(spec):
+        if "gate" in part.wrapping:
+            check(part.wrapping["gate"], task=task)
+        if isinstance(part.model, str):
+            entry = _resolve(part, task)
+            check_options(entry.factory(), entry.name, part.options, also=WRAPPING_KEYS)
 
 
 def from_text(text: str) -> RewardSpec:

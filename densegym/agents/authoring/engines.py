@@ -26,6 +26,22 @@ ENGINES = ("process", "ray")
 _ATTEMPTS = 2  # a worker that dies twice on a job is the job's fault
 
 
+def check_engine(name: str, workers: int) -> None:
+    """Refuse an engine that nobody knows, or none to work.
+
+    Raises:
+        UnknownNameError: no such engine; names the closest.
+        DenseGymError: fewer than one worker.
+        MissingExtraError: Ray is not installed.
+    """
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    if workers < 1:
+        raise DenseGymError(f"workers is at least 1; given {workers}")
+    if name == "ray":
+        require("ray", extra="ray")
+
+
 class _Pool(Protocol):
     """Carries out plain jobs side by side."""
 
@@ -56,8 +72,7 @@ class PooledEvaluator:
     def __init__(
         self, root: Path, *, engine: str = "process", workers: int = 2, address: str | None = None
     ) -> None:
-        if engine not in ENGINES:
-            raise unknown("engine", engine, ENGINES)
+        check_engine(engine, workers)
         self._root = root
         self._pool: _Pool = _Ray(workers, address) if engine == "ray" else _Processes(workers)
 

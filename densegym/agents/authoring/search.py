@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from densegym.agents.authoring.engines import PooledEvaluator
+from densegym.agents.authoring.engines import PooledEvaluator, check_engine
 from densegym.agents.authoring.folder import (
     CLOCKS,
     LEDGER,
@@ -28,6 +28,7 @@ from densegym.agents.authoring.folder import (
 from densegym.agents.authoring.page import write_page
 from densegym.agents.authoring.recorded import RecordedEvaluator
 from densegym.agents.collecting.bank import load_or_collect, play_expert
+from densegym.agents.training.config import resolve
 from densegym.agents.training.provenance import installed_versions
 from densegym.agents.training.results import append_jsonl, write_json
 from densegym.envs.tasks import task_card
@@ -41,7 +42,7 @@ from densegym.reward_models.authored.search.judge import ProgramJudge
 from densegym.reward_models.authored.search.ledger import Ledger
 from densegym.reward_models.authored.search.search import Found, Moment, Search, SearchConfig
 from densegym.reward_models.authored.search.summary import cost, halving_check, summarise
-from densegym.reward_models.llm.build import LLMConfig, build_client
+from densegym.reward_models.llm.build import LLMConfig, build_client, check_llm
 from densegym.reward_models.llm.transcript import first_request, spent
 from densegym.reward_models.llm.types import LLMError
 from densegym.reward_models.types import TaskCard
@@ -155,6 +156,28 @@ def language_model(
     )
 
 
+def check_request(request: Request) -> None:
+    """Refuse what a search would stumble over later; makes no file and starts nothing.
+
+    Raises:
+        DenseGymError: an option, a training setting, an engine or a budget that cannot be used.
+        LLMError: the author asks a language model and none can be asked.
+    """
+    config = request.config
+    author = find_author(config.author)
+    author.check_options(config.options)
+    resolve(config.task, seed=config.seed, steps=config.steps, overrides=config.settings)
+    check_engine(request.engine.name, request.engine.workers)
+    if not author.asks:
+        return
+    if request.llm is None:
+        raise LLMError(
+            f"the author {author.name} asks a language model. Give --model (and --base-url), "
+            "--mailbox FOLDER, or --replay RECORD."
+        )
+    check_llm(request.llm)
+
+
 def audit_program(source: str | None, task: str, bank: Bank | None = None) -> Audit:
     """Audit a program on a bank, or with None the suite's hand-written reward."""
     if source is None:
@@ -183,13 +206,9 @@ def run_search(
         ResultsError: the folder holds another search, or one that is still running.
         LLMError: the author asks a language model and none was given.
     """
+    check_request(request)
     config, folder = request.config, request.folder
     author = find_author(config.author)
-    if author.asks and request.llm is None:
-        raise LLMError(
-            f"the author {author.name} asks a language model. Give --model (and --base-url), "
-            "--mailbox FOLDER, or --replay RECORD."
-        )
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         settle(folder, config)

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from densegym.errors import DenseGymError, require, unknown
 from densegym.plugins import resolve
+from densegym.values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_MOST_SEEDS = 10_000
 _SMOKE = 5  # seeds from which on a table is more than a smoke test
 
 
@@ -255,7 +257,13 @@ def parse_seeds(text: str) -> tuple[int, ...]:
                 f'--seeds takes seeds such as 0,1,2 or a range such as 0-4; given "{text}"'
             )
         first = int(matched[1])
-        seeds += range(first, int(matched[2] or first) + 1)
+        last = int(matched[2] or first)
+        if max(first, last) > LARGEST_SEED or last - first >= _MOST_SEEDS:
+            raise DenseGymError(
+                f"--seeds takes seeds up to {LARGEST_SEED}, at most {_MOST_SEEDS:,} in a range; "
+                f'given "{text}"'
+            )
+        seeds += range(first, last + 1)
     if not seeds or len(set(seeds)) < len(seeds):
         raise DenseGymError(f'--seeds takes every seed once, ranges upwards; given "{text}"')
     return tuple(seeds)

@@ -20,7 +20,8 @@ from densegym.envs.tasks import task_card
 from densegym.envs.terms import changed_terms, check_terms
 from densegym.errors import DenseGymError, unknown
 from densegym.reward_models.spec import RewardSpec
-from densegym.values import check_values
+from densegym.reward_models.spec import check as check_reward
+from densegym.values import LARGEST_SEED, check_values
 
 _SECTIONS = ("run", "algorithm", "policy", "env", "eval", "extra")
 
@@ -144,6 +145,9 @@ def resolve(
         DenseGymError: a value of the wrong type, or a setting that the protocol rules out.
     """
     card = task_card(env)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise DenseGymError(f"a seed is a whole number from 0 to {LARGEST_SEED}; given {seed}")
+    check_reward(reward, task=card)
     find_algorithm(algo)
     sections = _preset(card.family, algo)
     if protocol != OWN:

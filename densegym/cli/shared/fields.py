@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import typer
 
 from densegym.reward_models.options import Option, fields_of
+from densegym.values import LARGEST_SEED
 
 
 class Spelling(NamedTuple):
@@ -52,7 +53,12 @@ class Group:
         told = item.meaning[:1].upper() + item.meaning[1:]
         if not spelling.name:
             return Annotated[kind, typer.Argument(help=told)]
-        return Annotated[kind, typer.Option(spelling.name, help=told, show_default=_shown(item))]
+        number = kind in (int | None, float | None)
+        bounds: dict[str, Any] = {"min": 0} if number else {}
+        if item.name == "seed":
+            bounds["max"] = LARGEST_SEED
+        shown = _shown(item)
+        return Annotated[kind, typer.Option(spelling.name, help=told, show_default=shown, **bounds)]
 
 
 def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from densegym.envs.protocols import PROTOCOLS
 from densegym.errors import DenseGymError
+from densegym.values import LARGEST_SEED
 
 CONSOLE = Console(highlight=False, soft_wrap=True, markup=False)
 """What results are printed to; nothing with ``--quiet``."""
@@ -25,6 +26,11 @@ def table_console(width: int = 110) -> Console:
     if CONSOLE.is_terminal:
         return Console(quiet=CONSOLE.quiet, highlight=False)
     return Console(width=width, quiet=CONSOLE.quiet, highlight=False)
+
+
+def seed_option(told: str) -> Any:
+    """Return an option that takes a seed."""
+    return typer.Option(min=0, max=LARGEST_SEED, help=told)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -43,10 +49,10 @@ KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the k
 Mailbox = Annotated[
     Path | None, typer.Option(help="Write prompts into this folder and wait for replies.")
 ]
-MaxTokens = Annotated[int | None, typer.Option(help="Longest reply.")]
-BudgetUsd = Annotated[float | None, typer.Option(help="Stop before spending more.")]
-BudgetTokens = Annotated[int | None, typer.Option(help="Stop before using more.")]
-BudgetCalls = Annotated[int | None, typer.Option(help="Stop before asking more often.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest reply.")]
+BudgetUsd = Annotated[float | None, typer.Option(min=0, help="Stop before spending more.")]
+BudgetTokens = Annotated[int | None, typer.Option(min=1, help="Stop before using more.")]
+BudgetCalls = Annotated[int | None, typer.Option(min=1, help="Stop before asking more often.")]
 
 
 def read_text(path: Path) -> str:

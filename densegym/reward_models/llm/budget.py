@@ -45,6 +45,19 @@ def price(prices: Prices, model: str, tokens_in: int, tokens_out: int) -> float 
     return (tokens_in * row["in"] + tokens_out * row["out"]) / 1e6
 
 
+def check_price(prices: Prices, model: str) -> None:
+    """Refuse a model without a price where USD are bounded.
+
+    Raises:
+        BudgetExceeded: says what to do instead.
+    """
+    if price(prices, model, 0, 0) is None:
+        raise BudgetExceeded(
+            f"a budget in USD needs a price for {model}; add it to a price table, or bound tokens "
+            "or calls instead"
+        )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """Most USD, tokens and calls; None is no bound."""
@@ -98,12 +111,9 @@ class Budgeted:
     def _estimate(self, request: Request) -> dict[str, float]:
         sent = sum(_tokens(message["content"]) for message in request.messages)
         back = request.max_tokens or _ASSUMED_OUT
+        if self._budget.usd is not None:
+            check_price(self._prices, request.model)
         usd = price(self._prices, request.model, sent, back)
-        if usd is None and self._budget.usd is not None:
-            raise BudgetExceeded(
-                f"a budget in USD needs a price for {request.model}; add it to a price table, or "
-                "bound tokens or calls instead"
-            )
         return {"usd": usd or 0.0, "tokens": float(sent + back), "calls": 1.0}
 
     def _hold(self, worst: Mapping[str, float]) -> None:

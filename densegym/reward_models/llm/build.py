@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.llm.budget import Budget, Budgeted, load_prices
+from densegym.reward_models.llm.budget import Budget, Budgeted, check_price, load_prices
 from densegym.reward_models.llm.endpoint import EndpointClient
 from densegym.reward_models.llm.mailbox import MailboxClient
 from densegym.reward_models.llm.structured import Structured
@@ -78,6 +79,33 @@ def build_plain_client(config: LLMConfig) -> Client:
     if config.transcript is None:
         return live
     return Transcript(config.transcript, config.mode, live)
+
+
+def check_llm(config: LLMConfig) -> None:
+    """Refuse what every call would stumble over: no key, a budget without a price, a bad address.
+
+    Raises:
+        DenseGymError: says what to type.
+    """
+    if config.backend == "replay":
+        return
+    bounds = {
+        "budget_usd": config.budget_usd,
+        "budget_tokens": config.budget_tokens,
+        "budget_calls": config.budget_calls,
+        "max_tokens": config.max_tokens,
+    }
+    for name, bound in bounds.items():
+        if bound is not None and not bound > 0:
+            raise DenseGymError(f"{name} is above 0; given {bound}")
+    if config.base_url is not None and not re.match(r"https?://[^/]", config.base_url):
+        raise DenseGymError(
+            f'base_url is an address such as http://localhost:11434/v1; given "{config.base_url}"'
+        )
+    if config.budget_usd is not None:
+        check_price(load_prices(config.prices), config.model)
+    if config.backend == "openai":
+        EndpointClient(base_url=config.base_url, key_env=config.key_env).close()
 
 
 def _live(config: LLMConfig) -> Client:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from densegym.errors import RewardError
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
@@ -27,7 +28,6 @@ from densegym.reward_models.authored.writing.dialogue import (
     FaultyAnswerError,
     ask_one,
     assistant,
-    refuse_unknown_options,
     told_feedback,
     user,
 )
@@ -57,6 +57,13 @@ class AutoMC:
     name = "auto-mc"
     asks = True
 
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ["rounds"])
+        rounds = given.get("rounds", ROUNDS)
+        if not isinstance(rounds, int) or rounds < 0:
+            raise RewardError(f"rounds is a whole number from 0 up; given {rounds!r}")
+
     def propose(self, context: Context) -> None:
         """Submit one criticised program per design.
 
@@ -64,10 +71,8 @@ class AutoMC:
             RewardError: rounds is no whole number from 0 up.
             LLMError: no further reply can be had.
         """
-        refuse_unknown_options(context, self.name, ["rounds"])
+        self.check_options(context.options)
         rounds = context.options.get("rounds", ROUNDS)
-        if not isinstance(rounds, int) or rounds < 0:
-            raise RewardError(f"rounds is a whole number from 0 up; given {rounds!r}")
         parent = best(context.rows)
         messages = _designing(context, parent)
         for reply in context.ask(messages, samples=context.candidates, purpose="designer"):

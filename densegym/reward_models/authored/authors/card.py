@@ -12,7 +12,9 @@ program's own policy where it holds some.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +67,10 @@ class Card:
 
     name = "card"
     asks = True
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        read_options(CardOptions, given, self.name)
 
     def propose(self, context: Context) -> None:
         """Submit one program and its introspections; training begins once one passes.

@@ -13,8 +13,9 @@ by place in a list.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from densegym.errors import RewardError
 from densegym.reward_models.authored.search.candidate import Row
@@ -69,6 +70,10 @@ class Eureka:
 
     name = "eureka"
     asks = True
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        read_options(EurekaOptions, given, self.name)
 
     def propose(self, context: Context) -> None:
         """Submit every reply in order; train the first K that pass, repairing where fewer do.

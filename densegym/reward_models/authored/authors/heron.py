@@ -17,6 +17,7 @@ import numpy as np
 from densegym.errors import RewardError
 from densegym.reward_models.authored.authors.preference import Fit, fit_preference
 from densegym.reward_models.authored.programs.printing import array, literal
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
@@ -25,7 +26,6 @@ from densegym.reward_models.authored.writing.dialogue import (
     SHARED,
     FaultyAnswerError,
     assistant,
-    refuse_unknown_options,
     told_feedback,
     until_usable,
     user,
@@ -82,6 +82,12 @@ class Heron:
     name = "heron"
     asks = True
 
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ["ranking", "kappa"])
+        _given_ranking(given.get("ranking"))
+        _kappa(given.get("kappa", KAPPA))
+
     def propose(self, context: Context) -> None:
         """Submit factor programs, and for each that passes the reward fitted to its order.
 
@@ -89,7 +95,7 @@ class Heron:
             RewardError: an option cannot be used.
             LLMError: no further reply can be had.
         """
-        refuse_unknown_options(context, self.name, ["ranking", "kappa"])
+        self.check_options(context.options)
         given = _given_ranking(context.options.get("ranking"))
         kappa = _kappa(context.options.get("kappa", KAPPA))
         messages = _question(context, given)

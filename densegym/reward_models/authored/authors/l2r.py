@@ -26,6 +26,7 @@ from densegym.reward_models.authored.programs.cost_terms import (
     print_program,
 )
 from densegym.reward_models.authored.programs.printing import literal
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import best
@@ -34,7 +35,6 @@ from densegym.reward_models.authored.writing.dialogue import (
     SHARED,
     FaultyAnswerError,
     assistant,
-    refuse_unknown_options,
     told_feedback,
     until_usable,
     user,
@@ -60,6 +60,13 @@ class L2R:
     name = "l2r"
     asks = True
 
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ["weights"])
+        weights = given.get("weights", "chosen")
+        if weights not in ("chosen", "equal"):
+            raise RewardError(f'weights is "chosen" or "equal"; given {weights!r}')
+
     def propose(self, context: Context) -> None:
         """Submit one program per motion description.
 
@@ -67,10 +74,8 @@ class L2R:
             RewardError: no library ships for the task's family, or an option is unknown.
             LLMError: no further reply can be had.
         """
-        refuse_unknown_options(context, self.name, ["weights"])
+        self.check_options(context.options)
         weights = context.options.get("weights", "chosen")
-        if weights not in ("chosen", "equal"):
-            raise RewardError(f'weights is "chosen" or "equal"; given {weights!r}')
         library = load_library(context.card)
         parent = best(context.rows)
         messages = _describing(context, library, parent)

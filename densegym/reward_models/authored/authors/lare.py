@@ -12,17 +12,18 @@ and also refuses factors that are constant, equal up to scale, or of extreme siz
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from densegym.errors import RewardError
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.authored.writing.dialogue import (
     SHARED,
     ask_one,
-    refuse_unknown_options,
     until_usable,
     user,
 )
@@ -48,6 +49,13 @@ class LaRe:
     name = "lare"
     asks = True
 
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ["n"])
+        samples = given.get("n", SAMPLES)
+        if not isinstance(samples, int) or samples < 1:
+            raise RewardError(f"n is a whole number from 1 up; given {samples!r}")
+
     def propose(self, context: Context) -> None:
         """Submit a factor program and its repairs.
 
@@ -55,10 +63,8 @@ class LaRe:
             RewardError: n is no whole number from 1 up.
             LLMError: no further reply can be had.
         """
-        refuse_unknown_options(context, self.name, ["n"])
+        self.check_options(context.options)
         samples = context.options.get("n", SAMPLES)
-        if not isinstance(samples, int) or samples < 1:
-            raise RewardError(f"n is a whole number from 1 up; given {samples!r}")
         asked = [user(_question(context))]
         replies = context.ask(
             asked, samples=samples, temperature=SAMPLE_TEMPERATURE, purpose="factors"

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,6 +91,10 @@ class Revolve:
 
     name = "revolve"
     asks = True
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        read_options(RevolveOptions, given, self.name)
 
     def propose(self, context: Context) -> None:
         """Submit one child per candidate, the islands taking turns; repair those that fail.

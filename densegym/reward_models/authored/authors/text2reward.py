@@ -12,7 +12,8 @@ TF-IDF over task sentences, where theirs uses embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
@@ -38,6 +39,10 @@ class Text2Reward:
 
     name = "text2reward"
     asks = True
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        read_options(Options, given, self.name)
 
     def propose(self, context: Context) -> None:
         """Submit one program per candidate, and repair those that do not run.

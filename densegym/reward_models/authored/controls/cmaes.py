@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from densegym.reward_models.authored.programs.cost_terms import (
     load_library,
     print_program,
 )
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.search.halving import rank_key
@@ -40,6 +42,10 @@ class WeightSearch:
 
     name = "cmaes"
     asks = False
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ())
 
     def propose(self, context: Context) -> None:
         """Submit the candidates of one generation.

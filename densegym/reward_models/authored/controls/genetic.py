@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from densegym.reward_models.authored.controls.grammar import Grammar, Tree, program, tree_of
 from densegym.reward_models.authored.controls.uniform import ScreenedUniform, until_passing
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 
@@ -23,6 +25,10 @@ class Genetic:
 
     name = "gp"
     asks = False
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ())
 
     def propose(self, context: Context) -> None:
         """Submit the candidates of one iteration."""

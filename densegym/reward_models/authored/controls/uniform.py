@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from densegym.reward_models.authored.controls.grammar import Grammar, program
+from densegym.reward_models.authored.search.author import refuse_unknown_options
 from densegym.reward_models.authored.search.candidate import Row
 from densegym.reward_models.authored.search.context import Context
 
@@ -16,6 +18,10 @@ class Uniform:
 
     name = "random"
     asks = False
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ())
 
     def propose(self, context: Context) -> None:
         """Submit the candidates of one iteration."""
@@ -29,6 +35,10 @@ class ScreenedUniform:
 
     name = "random-screen"
     asks = False
+
+    def check_options(self, given: Mapping[str, Any]) -> None:
+        """Refuse what it does not take; see ``Author``."""
+        refuse_unknown_options(given, self.name, ())
 
     def propose(self, context: Context) -> None:
         """Submit the candidates of one iteration."""

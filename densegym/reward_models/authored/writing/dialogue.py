@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from densegym.errors import DenseGymError, unknown
+from densegym.errors import DenseGymError
 from densegym.reward_models.authored.search.context import Context
 from densegym.reward_models.authored.writing import prompts
 from densegym.reward_models.llm.types import Message, Reply
@@ -54,17 +54,6 @@ def told_feedback(context: Context) -> str:
     """Return what a person said of the last iteration, in words, or ""."""
     told = context.feedback.strip()
     return prompts.render("feedback", feedback=told) if told else ""
-
-
-def refuse_unknown_options(context: Context, author: str, known: Collection[str]) -> None:
-    """Raise an error for an option that the author does not have.
-
-    Raises:
-        UnknownNameError: names the closest.
-    """
-    for name in context.options:
-        if name not in known:
-            raise unknown(f"option of {author}", name, known)
 
 
 def ask_one(
