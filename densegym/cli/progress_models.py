@@ -25,28 +25,60 @@ def add_to(app: typer.Typer) -> None:
 
 @_DEMOS.command()
 def collect(
-    env: Annotated[str, typer.Argument(help="A task with a scripted expert.")],
+    env: Annotated[
+        str,
+        typer.Argument(help="A task with a scripted expert, or any with --policy or --dataset."),
+    ],
     episodes: Annotated[int, typer.Option(min=1, help="Expert episodes for training.")] = 20,
     seed: Annotated[int, seed_option("Seed of placements and noise.")] = 0,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="Who acts as the expert: MODULE:FUNCTION from an observation to an action, a "
+            "run's folder, or an SB3 model file (.zip)."
+        ),
+    ] = None,
+    algo: Annotated[str, typer.Option(help="Learner of an SB3 model file.")] = "ppo",
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Play the episodes of this Minari data set again, instead of an expert."),
+    ] = None,
 ) -> None:
     """Collect expert episodes and four kinds of failure, as Minari datasets on this machine.
 
     16 more expert episodes and as many failures of each kind are kept for evaluation, on
     placements that training never sees.
 
-    Example:
+    Examples:
       densegym demos collect DenseGym/ButtonPress-v0 --episodes 20
+
+      densegym demos collect CartPole-v1 --policy results/train/CartPole-v1/env/ppo/seed-0
+
+      densegym demos collect CartPole-v1 --dataset cartpole/mine-v0
     """
     require("minari", extra="demos")
     import gymnasium as gym
 
     from densegym.agents.collecting import demos as collecting
-    from densegym.envs.registration import bare_spec
+    from densegym.agents.collecting import replays
+    from densegym.envs.registration import named_spec
     from densegym.reward_models.progress import demos as files
 
+    if dataset is not None and policy is not None:
+        raise DenseGymError("--dataset plays its own episodes again; leave out --policy")
+    world = gym.make(named_spec(env))
+    expert = None
+    if policy is not None:
+        from densegym.agents.collecting.policies import policy_of
+
+        expert = policy_of(policy, env, algo)
     with bank_bar("collecting episodes") as tell:
-        found = collecting.collect(env, episodes=episodes, seed=seed, on_episode=tell)
-    world = gym.make(bare_spec(env))
+        if dataset is None:
+            found = collecting.collect(
+                env, episodes=episodes, seed=seed, expert=expert, on_episode=tell
+            )
+        else:
+            found = replays.replay(env, dataset, seed=seed, on_episode=tell)
     for kind in reversed(found.rejected):  # experts last: without them a set counts as missing
         kept = [demo for demo in found.demos if demo.kind == kind]
         name = files.save(kept, env, kind, env=world, cameras=found.cameras)

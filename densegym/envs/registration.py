@@ -98,11 +98,28 @@ def bare_spec(env_id: str, protocol: str = OWN) -> EnvSpec:
         DenseGymError: the protocol does not fit the world; names those that do.
     """
     spec, world = _spec(env_id, protocol), tasks.find_world(env_id)
-    if world is None or world.success is None:
-        own = spec.additional_wrappers if tasks.is_foreign(env_id) else ()
-    else:
-        own = (*spec.additional_wrappers, success_wrapper(world.success, world.card))
+    own = () if tasks.is_registered(env_id) else spec.additional_wrappers
+    if world is not None and world.success is not None:
+        own = (*own, success_wrapper(world.success, world.card))
     return dataclasses.replace(spec, additional_wrappers=own)
+
+
+def named_spec(env_id: str) -> EnvSpec:
+    """Return ``bare_spec`` with its entry point as text, as data sets keep it.
+
+    Raises:
+        DenseGymError: the environment's class has no name that could be imported.
+    """
+    spec = bare_spec(env_id)
+    entry: Any = spec.entry_point
+    if not callable(entry):
+        return spec
+    if "<" in entry.__qualname__:
+        raise DenseGymError(
+            f"{env_id} was made of {entry.__qualname__}, which nobody could import again. Put its "
+            "class at the top of a module"
+        )
+    return dataclasses.replace(spec, entry_point=f"{entry.__module__}:{entry.__qualname__}")
 
 
 def _spec(env_id: str, protocol: str) -> EnvSpec:

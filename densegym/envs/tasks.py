@@ -82,10 +82,21 @@ def task_card(env_id: str) -> TaskCard:
         UnknownNameError: no such id; names the closest.
         DenseGymError: a drafted environment breaks, or nothing says what success is in it.
     """
+    return known_world(env_id).card
+
+
+def known_world(env_id: str) -> World:
+    """Return the world of a task; see ``task_card``."""
     world = find_world(env_id) or drafted_world(env_id)
     if world is None:
         raise unknown_id(env_id, _WORLDS)
-    return world.card
+    return world
+
+
+def full_id(name: str) -> str:
+    """Return the id that a short name stands for, such as ``ButtonPress``; or the name itself."""
+    tried = (name, f"DenseGym/{name}", f"DenseGym/{name}-v0")
+    return next((env_id for env_id in tried if find_world(env_id) is not None), name)
 
 
 def is_registered(env_id: str) -> bool:
@@ -99,11 +110,6 @@ def find_foreign(env_id: str) -> World | None:
     if is_registered(env_id):
         return None
     return find_world(env_id) or drafted_world(env_id)
-
-
-def is_foreign(env_id: str) -> bool:
-    """Return whether a task's environment is Gymnasium's or a user's, and not made for DenseGym."""
-    return env_id not in _WORLDS
 
 
 def find_world(env_id: str | None) -> World | None:

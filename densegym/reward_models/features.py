@@ -53,7 +53,7 @@ def as_steps(starts: Starts, card: TaskCard) -> Steps:
         slot=starts.slot,
         t=np.zeros(rows, dtype=np.int64),
         obs=starts.obs,
-        action=np.zeros((rows, _action_width(card))),
+        action=_blank([item for item in card.features if item.source == "action"], rows),
         next_obs=starts.obs,
         env_reward=np.zeros(rows),
         terminated=never,
@@ -109,19 +109,17 @@ def _from_info(feature: Feature, infos: Sequence[Info]) -> Float:
         ) from error
 
 
-def _action_width(card: TaskCard) -> int:
-    ends = [item.columns[1] for item in card.features if item.source == "action" and item.columns]
-    whole = [item.shape[0] for item in card.features if item.source == "action" and item.shape]
-    return max([1, *ends, *whole])
-
-
 def _blank_observation(card: TaskCard, rows: int) -> Any:
     read = [item for item in card.features if item.source == "obs"]
-    keys: set[str] = {item.key for item in read if item.key is not None}
+    keys = {item.key for item in read if item.key is not None}
     if not keys:
-        return np.zeros((rows, _width(read)))
-    return {key: np.zeros((rows, _width([i for i in read if i.key == key]))) for key in keys}
+        return _blank(read, rows)
+    return {key: _blank([item for item in read if item.key == key], rows) for key in keys}
 
 
-def _width(features: Sequence[Feature]) -> int:
-    return max([1, *(item.columns[1] if item.columns else sum(item.shape) for item in features)])
+def _blank(features: Sequence[Feature], rows: int) -> Float:
+    """Return zeros of the array that these features are read from."""
+    whole = next((item.shape for item in features if item.columns is None), None)
+    if whole is not None:
+        return np.zeros((rows, *whole))
+    return np.zeros((rows, max([1, *(item.columns[1] for item in features if item.columns)])))

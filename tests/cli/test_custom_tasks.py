@@ -1,19 +1,36 @@
 """Verbs on environments that were not made for DenseGym, by plain commands."""
 
+from __future__ import annotations
+
 import importlib.util
 import json
-import re
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
+from typer.testing import CliRunner
 
-QUICK = [
-    *("--steps", "256", "--set", "n_steps=64", "--set", "n_envs=2", "--set", "batch_size=64"),
-    *("--set", "eval_every=256", "--set", "eval_episodes=1", "--set", "final_episodes=1"),
-]
-REWARD = """import numpy as np
+from densegym.cli.main import app
+from densegym.cli.tasks import take_worlds
+from densegym.envs.custom import registry
+from densegym.errors import DenseGymError
+from tests.small import SMALL
+
+POLE, SWING = "CartPole-v1", "shimmy:dm_control/cartpole-balance-v0"
+SETS = [part for text in SMALL for part in ("--set", text)]
+OWN = Path(__file__).parents[1] / "own.py"
+SUITE = """
+title = "two ways"
+seeds = [0]
+
+[[run]]
+env = "{env}"
+reward = ["env", {{model = "authored/file", path = "mine.py"}}]
+steps = 128
+"""
+PROGRAM = """import numpy as np
 
 
 def compute_reward({name}):
@@ -22,62 +39,136 @@ def compute_reward({name}):
 """
 
 
-def densegym(*words: str, cwd: Path, code: int = 0) -> str:
-    command = [sys.executable, "-m", "densegym.cli.main", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-    assert done.returncode == code, (words, done.stdout, done.stderr)
-    return done.stdout if code == 0 else done.stderr
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands run in an empty folder, and what they register is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DENSEGYM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(gym.registry)
+    yield
+    registry.forget_tasks()
+    for env_id in set(gym.registry) - before:
+        gym.registry.pop(env_id)
+    sys.modules.pop("my_worlds", None)
 
 
-def walk(env: str, card: list[str], reward: str, cwd: Path) -> None:
-    """Train, evaluate, bench, check a program, play and report."""
-    (cwd / "mine.py").write_text(reward)
-    slug = re.sub("[/:]", lambda sign: "." if sign[0] == "/" else "-", env)
-    densegym("train", env, *card, *QUICK, "--out", "runs", cwd=cwd)
-    run = cwd / "runs" / slug / "env" / "ppo" / "seed-0"
-    told = json.loads(densegym("eval", str(run), "--episodes", "1", cwd=cwd).splitlines()[-1])
-    assert told["success"] in (0.0, 1.0)
-    checked = densegym("author", "check", "mine.py", "--task", env, *card, cwd=cwd)
-    assert json.loads(checked.splitlines()[-1])["status"] == "ok"
-    (cwd / "suite.toml").write_text(
-        f'title = "two ways"\nseeds = [0]\n[[run]]\nenv = "{env}"\n'
-        'reward = ["env", {model = "authored/file", path = "mine.py"}]\nsteps = 128\n'
-        "set = {n_steps = 64, n_envs = 2, batch_size = 64, eval_episodes = 1, final_episodes = 1}\n"
+def densegym(*words: str) -> str:
+    """Run a command as a process of its own would: knowing nothing that another was told."""
+    registry.forget_tasks()
+    done = CliRunner().invoke(app, take_worlds(list(words)))
+    if isinstance(done.exception, DenseGymError):
+        raise done.exception
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    return done.stdout
+
+
+def refused(*words: str) -> str:
+    """Return the one sentence that a command is refused with."""
+    with pytest.raises(DenseGymError) as caught:
+        densegym(*words)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def walked(env: str, program: str, *more: str) -> Path:
+    """Train, evaluate, bench, check a program, play and report; return the run's folder."""
+    Path("mine.py").write_text(program, encoding="utf-8")
+    short = ["--set", "env.max_episode_steps=30"]
+    told = json.loads(densegym("train", env, "--steps", "128", *SETS, *short, "--json", *more))
+    # From here on the task is known by the card in the run's folder.
+    seen = json.loads(densegym("eval", told["run"], "--episodes", "2"))
+    assert (seen["env"], seen["success"] in (0.0, 0.5, 1.0)) == (env, True)
+    played = json.loads(densegym("play", told["run"], "--json"))
+    assert any(path.endswith(".mp4") for path in played[0]["files"])
+    Path("suite.toml").write_text(SUITE.format(env=env), encoding="utf-8")
+    rows = json.loads(densegym("bench", "suite.toml", "--workers", "1", *SETS, "--json", *more))
+    assert [row["reward"] for row in rows] == ["env", 'authored/file{"path": "mine.py"}']
+    checked = densegym("author", "check", "mine.py", "--task", env, *more)
+    assert json.loads(checked)["status"] == "ok"
+    assert env in densegym("report", "results/train")
+    return Path(told["run"])
+
+
+def test_every_verb_takes_cartpole() -> None:
+    run = walked(POLE, PROGRAM.format(name="obs_2", rest=""))
+    assert (run / "task.toml").is_file()
+    assert "nothing found" in densegym("author", "audit", "mine.py", "--task", POLE)
+    out = densegym(
+        *["author", "run", POLE, "--author", "random", "--candidates", "2", "--iterations", "1"],
+        *["--steps", "128", "--workers", "1", "--out", "search", "--final-seeds", "1", *SETS],
     )
-    densegym("bench", "suite.toml", *card, "--out", "suite", cwd=cwd)
-    densegym("play", str(run), cwd=cwd)
-    assert list((run / "media").glob("*.mp4"))
-    shown = densegym("report", "runs", cwd=cwd)
-    assert "return/env" in shown
-
-
-def test_every_verb_takes_cartpole(tmp_path: Path) -> None:
-    walk("CartPole-v1", [], REWARD.format(name="obs_2", rest=""), tmp_path)
+    assert "candidates" in out
+    assert Path("search/page.html").is_file()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("shimmy") is None, reason="needs shimmy")
-def test_every_verb_takes_a_task_of_dm_control(tmp_path: Path) -> None:
-    env = "shimmy:dm_control/cartpole-balance-v0"
-    card = re.sub(
-        '(?m)^success = ""',
-        'success = "return_env >= 500"',
-        densegym("task", "draft", env, cwd=tmp_path),
+def test_every_verb_takes_a_task_of_dm_control() -> None:
+    card = densegym("task", "draft", SWING)
+    Path("card.toml").write_text(card.replace('success = ""', 'success = "return_env >= 500"'))
+    run = walked(SWING, PROGRAM.format(name="velocity", rest=".sum(axis=1)"), "--card", "card.toml")
+    assert (run / "task.toml").is_file()
+
+
+def test_a_world_of_this_folder_is_demonstrated_fitted_and_trained() -> None:
+    Path("my_worlds.py").write_text(OWN.read_text(encoding="utf-8"), encoding="utf-8")
+    more = ["--import", "my_worlds", "--card", "card.toml"]
+    drafted = densegym("--import", "my_worlds", "task", "draft", "Own/Errand-v0")
+    near = 'success = "np.linalg.norm(place - goal, axis=1) < 0.3"'
+    Path("card.toml").write_text(drafted.replace('success = ""', near), encoding="utf-8")
+    assert "place" in densegym("task", "check", "card.toml", "--import", "my_worlds")
+    found = json.loads(densegym(*more, "rewards", "--task", "Own/Errand-v0", "--json"))
+    assert "authored/file" in {entry["name"] for entry in found}
+    collected = densegym(
+        *["demos", "collect", "Own/Errand-v0", "--policy", "my_worlds:act", "--episodes", "2"],
+        *more,
     )
-    (tmp_path / "card.toml").write_text(card)
-    program = REWARD.format(name="velocity", rest=".sum(axis=1)")
-    walk(env, ["--card", "card.toml"], program, tmp_path)
+    assert "densegym/own-errand/expert-v0: 28 episodes" in collected
+    fitted = densegym(
+        *["fit", "progress/local", "--task", "Own/Errand-v0", "--updates", "2", "--json"], *more
+    )
+    assert json.loads(fitted)["cost"]["updates"] == 2
 
 
-def test_what_cannot_work_is_one_sentence(tmp_path: Path) -> None:
-    for words, said in [
-        (["train", "Pendulum-v1"], "nothing says what success is"),
-        (["train", "CartPole-v1", "--card", "none.toml"], "cannot be read"),
-        (["train", "CartPole-v1", "--import", "no_such"], "could not be imported"),
-        (["train", "CartPole-v1", "--import"], "needs a value"),
-        (["train", "CartPole-v1", "--callback", "no_such:X"], "no module no_such"),
-        (["train", "CartPole-v1", "--log", "wandbb"], 'Did you mean "wandb"'),
-    ]:
-        told = densegym(*words, cwd=tmp_path, code=2)
-        assert said in told, told
-        assert len(told.strip().splitlines()) == 1, told
+SAID = {
+    ("train", "Pendulum-v1"): "densegym task draft Pendulum-v1 > card.toml",
+    ("train", "CartPole-v9"): 'Did you mean "CartPole-v1"',
+    ("train", POLE, "--card", "none.toml"): "cannot be read",
+    ("train", POLE, "--import", "no_such"): "could not be imported",
+    ("train", POLE, "--import"): "needs a value",
+    ("train", POLE, "--callback", "no_such:X"): "no module no_such",
+    ("train", POLE, "--log", "wandbb"): 'Did you mean "wandb"',
+    ("train", POLE, "--algo", "choice-ppo"): "Use --algo ppo or a2c or recurrent-ppo or dqn.",
+    ("train", POLE, "--algo", "sac"): "Use --algo ppo or a2c or recurrent-ppo or dqn.",
+    ("train", POLE, "--reward", "expert"): "no trustworthy hand-written",
+    ("train", POLE, "--reward", "authored"): '"path": "my_reward.py"',
+    ("train", POLE, "--reward", "progress/local"): f"demos collect {POLE} --policy MODULE:FUNC",
+    ("train", POLE, "--protocol", "metaworld-500"): 'type protocol="densegym"',
+    ("fit", "progress/local", "--task", POLE): f"demos collect {POLE} --policy MODULE:FUNCTION",
+    ("demos", "collect", POLE, "--policy", "foo"): "a policy is MODULE:FUNCTION",
+    ("demos", "collect", POLE, "--policy", "json:nothing"): "names no policy",
+    ("demos", "collect", POLE, "--policy", "none.zip"): "no readable model",
+    ("demos", "collect", POLE, "--dataset", "a/b-v0"): "minari download a/b-v0",
+    ("bench", "landscape", "--envs", POLE): "densegym envs --offers lookahead",
+}
+
+
+@pytest.mark.parametrize("words", SAID, ids=" ".join)
+def test_what_cannot_work_is_one_sentence_that_works_here(words: tuple[str, ...]) -> None:
+    assert SAID[words] in refused(*words)
+
+
+def test_a_card_that_was_changed_judges_no_run_that_was_begun_without() -> None:
+    for name, steps in (("one", 5), ("two", 6)):
+        card = densegym("task", "draft", POLE)
+        rule = f'success = "steps >= {steps}"'
+        changed = card.replace('success = "return_env >= 475"', rule)
+        Path(f"{name}.toml").write_text(changed, encoding="utf-8")
+    told = densegym("train", POLE, "--steps", "128", *SETS, "--json", "--card", "one.toml")
+    run = json.loads(told)["run"]
+    more = ["train", POLE, "--steps", "256", "--resume", *SETS]
+    assert "--card" in refused(*more, "--card", "two.toml")
+    assert "another task card" in refused("eval", run, "--card", "two.toml")
+    densegym(*more, "--card", "one.toml")

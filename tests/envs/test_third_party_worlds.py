@@ -176,7 +176,7 @@ def test_an_expert_alone_is_enough_for_demonstrations(few: None, tmp_path, monke
     assert list(found.rejected) == ["expert", "random", "stall"]
     assert all(demo.left is None for demo in found.demos)
     fit.train(found.demos, updates=2)
-    assert out.count("densegym/line/") == 3
+    assert out.count("densegym/guest-line/") == 3
     again = files.load_for(LINE.card)
     assert files.digest(again) == files.digest(found.demos)
 

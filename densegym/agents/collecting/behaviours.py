@@ -13,6 +13,7 @@ from densegym.envs.experts import new_expert
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_world
 from densegym.envs.world import Act, Behaviour
+from densegym.errors import DenseGymError
 from densegym.reward_models.batch import map_leaves
 from densegym.reward_models.types import Bool
 
@@ -99,9 +100,17 @@ def _lane(obs: Any, lane: int) -> Any:
 
 
 def _drawing(space: spaces.Space[Any], rng: np.random.Generator) -> Callable[[], Any]:
-    if isinstance(space, spaces.Box):
+    if isinstance(space, spaces.Box) and space.is_bounded():
         low, high = space.low, space.high
         return lambda: rng.uniform(low, high).astype(space.dtype)
     if isinstance(space, spaces.Discrete):
         return lambda: int(space.start + rng.integers(space.n))
-    raise TypeError(f"no random actions are known for {space}")
+    if isinstance(space, spaces.Box):
+        return lambda: np.clip(rng.normal(size=space.shape), space.low, space.high).astype(
+            space.dtype
+        )
+    if isinstance(space, spaces.MultiDiscrete):
+        return lambda: (space.start + rng.integers(space.nvec)).astype(space.dtype)
+    if isinstance(space, spaces.MultiBinary):
+        return lambda: rng.integers(2, size=space.shape).astype(space.dtype)
+    raise DenseGymError(f"no random actions are known for {space}; this needs arrays or choices")

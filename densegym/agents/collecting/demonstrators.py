@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 from densegym.agents.collecting import behaviours
 from densegym.envs.experts import capability, new_expert
@@ -13,7 +14,7 @@ from densegym.envs.world import Act, World
 from densegym.reward_models.progress.demos import EXPERT, FAILURES, RANDOM, STALL
 from densegym.reward_models.types import Float, Places
 
-STALL_STEPS = (25, 50)  # an expert that stalls acts for so many
+STALL_STEPS = (25, 50)  # an expert that stalls acts for so many; one that a user brings, for less
 OFFSET = (0.04, 0.20)  # metres by which a near miss is off
 WANDER, WRONG_TASK, NEAR_MISS = "wander", "wrong-task", "near-miss"
 _PACE, _NOISE = (0.6, 1.0), (0.05, 0.25)
@@ -28,10 +29,11 @@ class Demonstrators:
     Args:
         world: offers a scripted expert.
         space: of its actions.
+        stall: an expert that stalls acts for so many steps, from the first to below the second.
     """
 
-    def __init__(self, world: World, space: Any) -> None:
-        self._world, self._space = world, space
+    def __init__(self, world: World, space: Any, stall: tuple[int, int] = STALL_STEPS) -> None:
+        self._world, self._space, self._stall = world, space, stall
         self._others = _neighbours(world)
         self._reach, self._places = capability(world, "reach"), world.card.places
         # An arm's first three numbers move its gripper; the others open and turn it.
@@ -63,7 +65,7 @@ class Demonstrators:
         if kind == WANDER:
             return self._wander(rng), 0
         if kind == STALL:
-            return _stalls(new_expert(self._world), self._space, rng), 0
+            return _stalls(new_expert(self._world), self._space, rng, self._stall), 0
         if kind == WRONG_TASK:
             other = self._others[str(rng.choice(list(self._others)))]
             return self._human(other, rng), 0
@@ -74,6 +76,8 @@ class Demonstrators:
         """Return a world's expert with random pace and noise."""
         expert, space, moves = new_expert(world), self._space, self._moves
         pace, noise = rng.uniform(*_PACE), rng.uniform(*_NOISE)
+        if not isinstance(space, spaces.Box):  # a choice has no pace, and only its share is noise
+            return behaviours.noisy(lambda _: expert, space, noise)(rng)
 
         def act(obs: Any) -> Any:
             meant = np.array(expert(obs))
@@ -133,8 +137,8 @@ def _takes_over(expert: Act, stray: Act, begin: int) -> Act:
     return act
 
 
-def _stalls(expert: Act, space: Any, rng: np.random.Generator) -> Act:
-    stray, left = behaviours.random(space)(rng), int(rng.integers(*STALL_STEPS))
+def _stalls(expert: Act, space: Any, rng: np.random.Generator, steps: tuple[int, int]) -> Act:
+    stray, left = behaviours.random(space)(rng), int(rng.integers(*steps))
 
     def act(obs: Any) -> Any:
         nonlocal left

@@ -6,16 +6,24 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from densegym.agents.collecting.demonstrators import NEAR_MISS, WANDER, WRONG_TASK, Demonstrators
+from densegym.agents.collecting.demonstrators import (
+    NEAR_MISS,
+    STALL_STEPS,
+    WANDER,
+    WRONG_TASK,
+    Demonstrators,
+)
 from densegym.envs.experts import capability, new_expert, offering
 from densegym.envs.registration import bare_spec, goes_on
-from densegym.envs.world import World
+from densegym.envs.tasks import known_world
+from densegym.envs.world import Act, World
 from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
 from densegym.reward_models.progress.demos import EXPERT, FAILURES, RANDOM, STALL, Demo
@@ -32,6 +40,8 @@ STRAYS = (*[WANDER] * 4, "")  # what experts take over from in turn; "" is one o
 _OTHERS = (RANDOM, WRONG_TASK, NEAR_MISS)
 # Failures to learn from, per one kept for evaluation.
 SHARE = {**dict.fromkeys(FAILURES, 4), NEAR_MISS: 8}
+_LONGEST = 1000  # steps of a demonstration where a world's clock is its own
+_TRIALS = 5  # episodes in which a policy that a user brings must succeed once
 _ATTEMPTS = 40  # episodes tried per episode wanted
 
 
@@ -57,6 +67,7 @@ def collect(
     seed: int = 0,
     size: int = 64,
     cameras: tuple[str, ...] = (),
+    expert: Callable[[World], Act] | None = None,
     on_episode: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> Collected:
     """Collect expert episodes for training and evaluation, and failures of four kinds for both.
@@ -80,6 +91,8 @@ def collect(
         seed: of placements and noise.
         size: of pictures, pixels.
         cameras: instead of the task card's.
+        expert: who acts in place of the world's scripted expert, in the form of
+            ``Capabilities.expert``; such a world need offer none.
         on_episode: told about collected and wanted episodes.
 
     Raises:
@@ -88,11 +101,12 @@ def collect(
     """
     if episodes < 2:
         raise DenseGymError(f"a model needs at least 2 expert episodes; given {episodes}")
-    row = offering(env_id, "demos")
+    row = offering(env_id, "demos") if expert is None else with_expert(env_id, expert)
     views = cameras or row.card.cameras
     world = make_drawable(row, row.capabilities.demo_steps)
-    env = FrameInInfo(world, cameras=views, size=size, hidden=row.card.hidden)
-    stage = Stage(env, row, Demonstrators(row, world.action_space))
+    stage = stage_of(row, world, views, size)
+    if expert is not None:
+        stage = paced(stage, seed)
     wanted = list(_wanted(episodes, stage.cast.failures))
     total = sum(count for _, _, count in wanted)
     demos: list[Demo] = []
@@ -100,13 +114,22 @@ def collect(
     try:
         for kind, held_out, count in wanted:
             stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
-            for demo in _collect_kind(stage, kind, held_out, count, stream, rejected):
+            for demo in collect_kind(stage, kind, held_out, count, stream, rejected):
                 left = None if held_out else _steps_left(world, row, demo)
                 demos.append(replace(demo, left=left))
                 on_episode(len(demos), total)
     finally:
-        env.close()  # type: ignore[no-untyped-call]  # Gymnasium hides it
+        stage.env.close()
     return Collected(demos, rejected, tuple(views))
+
+
+def with_expert(env_id: str, expert: Callable[[World], Act]) -> World:
+    """Return a world whose expert is another; without a scripted one, its own clock may run out."""
+    world = known_world(env_id)
+    given = replace(world.capabilities, expert=expert)
+    if world.capabilities.expert is None:
+        given = replace(given, demo_steps=world.max_episode_steps or _LONGEST)
+    return replace(world, capabilities=given)
 
 
 class Stage(NamedTuple):
@@ -123,21 +146,49 @@ class Stage(NamedTuple):
     cast: Demonstrators
 
 
+def stage_of(row: World, world: gym.Env[Any, Any], views: tuple[str, ...], size: int) -> Stage:
+    """Return where demonstrations of a drawable world are played."""
+    env = FrameInInfo(world, cameras=views, size=size, hidden=row.card.hidden)
+    return Stage(env, row, Demonstrators(row, world.action_space))
+
+
+def paced(stage: Stage, seed: int) -> Stage:
+    """Return a stage whose stalling experts stop before the half of what success takes.
+
+    Raises:
+        DenseGymError: the expert does not succeed.
+    """
+    for episode in range(_TRIALS):
+        first = stage.env.reset(seed=seed + episode)
+        demo = played(stage, EXPERT, seed + episode, new_expert(stage.row), first)
+        if demo.done_at is None:
+            continue
+        half = min(STALL_STEPS[1], max(2, demo.done_at // 2))
+        stall = (min(STALL_STEPS[0], half // 2), half)
+        return stage._replace(cast=Demonstrators(stage.row, stage.env.action_space, stall))
+    raise DenseGymError(
+        f"the policy succeeds in none of {_TRIALS} episodes of {stage.row.card.id} "
+        f"({stage.row.card.success}); demonstrations need one that does"
+    )
+
+
 def make_drawable(row: World, steps: int) -> gym.Env[Any, Any]:
     """Return a world that goes on after success, for so many steps, and can be drawn.
 
     Raises:
-        DenseGymError: what it observes or how it acts is no flat Box.
+        DenseGymError: what it observes cannot be flattened, or it acts by more than an array or a
+            choice.
     """
     spec = bare_spec(row.card.id)
     limits = {**goes_on(row.card.id), "max_episode_steps": steps}
     world = gym.make(spec, **limits)
-    for space in (world.observation_space, world.action_space):
-        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-            raise DenseGymError(
-                f"demonstrations are collected where observations and actions are flat Boxes; "
-                f"{row.card.id} has {space}"
-            )
+    acts = isinstance(world.action_space, spaces.Discrete | spaces.Box)
+    if not acts or not world.observation_space.is_np_flattenable:
+        raise DenseGymError(
+            "demonstrations are collected where actions are an array or a choice and observations "
+            f"can be flattened; {row.card.id} has {world.action_space} and "
+            f"{world.observation_space}"
+        )
     if hasattr(world.unwrapped, "draw"):
         return world
     world.close()
@@ -153,7 +204,7 @@ def _wanted(episodes: int, kinds: Sequence[str]) -> Iterator[tuple[str, bool, in
         yield kind, True, failures
 
 
-def _collect_kind(
+def collect_kind(
     stage: Stage,
     kind: str,
     held_out: bool,
@@ -161,6 +212,19 @@ def _collect_kind(
     rng: np.random.Generator,
     rejected: dict[str, int],
 ) -> Iterator[Demo]:
+    """Yield episodes of one kind on one side of the split.
+
+    Args:
+        stage: where they are played.
+        kind: of demonstration.
+        held_out: whether their placements are for evaluation.
+        count: how many.
+        rng: of placements and noise.
+        rejected: episodes by kind whose outcome was not the kind's, which are added.
+
+    Raises:
+        DenseGymError: too few come about.
+    """
     found = 0
     for _ in range(count * _ATTEMPTS):
         stray = None if held_out else _stray(found, stage.cast.failures, rng)
@@ -195,18 +259,34 @@ def _attempt(
     stray: str | None,
 ) -> Demo | None:
     """Play one episode, or return None where the placement belongs to the other side."""
-    env, places = stage.env, stage.row.card.places
-    seed = int(rng.integers(2**31))
+    env, seed = stage.env, int(rng.integers(2**31))
     obs, info = env.reset(seed=seed)
-    if held_out_place(obs, places) != held_out:
+    placed = held_out_place(flat(env.observation_space, obs), stage.row.card.places)
+    if placed != held_out:
         return None
     act, begin = stage.cast.act(kind, rng, stray)
-    states, pictures, success, actions = [obs], [info["frame"]], [False], []
+    demo = played(stage, kind, seed, act, (obs, info))
+    return replace(demo, expert_from=begin, held_out=held_out)
+
+
+def played(stage: Stage, kind: str, seed: int, act: Act, first: tuple[Any, dict[str, Any]]) -> Demo:
+    """Play an episode that has just begun, up to a few pictures after its first success.
+
+    Args:
+        stage: where.
+        kind: of demonstration; failures are short, and end at success.
+        seed: of the placement.
+        act: from one observation to one action.
+        first: what ``reset`` returned.
+    """
+    env, state = stage.env, partial(flat, stage.env.observation_space)
+    obs, info = first
+    states, pictures, success, actions = [state(obs)], [info["frame"]], [False], []
     longest, left = stage.row.capabilities.demo_steps, AFTER
     for _ in range(longest if kind == EXPERT else min(FAILED_STEPS, longest)):
-        action = np.asarray(act(obs), dtype=np.float32)
+        action = _action(env.action_space, act(obs))
         obs, _, terminated, _, info = env.step(action)
-        states.append(obs)
+        states.append(state(obs))
         actions.append(action)
         pictures.append(info["frame"])
         success.append(info["success_now"] > 0)
@@ -219,11 +299,21 @@ def _attempt(
         success=np.array(success),
         state=np.stack(states),
         action=np.stack(actions),
-        expert_from=begin,
-        held_out=held_out,
         seed=seed,
-        places=places,
+        places=stage.row.card.places,
     )
+
+
+def flat(space: spaces.Space[Any], obs: Any) -> Any:
+    """Return an observation as (D,), as demonstrations keep it."""
+    plain = isinstance(space, spaces.Box) and len(space.shape) == 1
+    return obs if plain else spaces.flatten(space, obs)
+
+
+def _action(space: spaces.Space[Any], chosen: Any) -> Any:
+    if isinstance(space, spaces.Box):
+        return np.asarray(chosen, dtype=np.float32)
+    return int(np.asarray(chosen).item())
 
 
 def _steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:

@@ -24,7 +24,7 @@ from densegym.agents.training.results import write_json
 from densegym.envs.levels import POLICIES
 from densegym.envs.protocols import OWN, Terms, find_protocol, terms_of
 from densegym.envs.registration import bare_spec, goes_on
-from densegym.envs.tasks import find_world, task_card, worlds
+from densegym.envs.tasks import full_id, known_world, worlds
 from densegym.envs.world import Behaviour, World
 from densegym.errors import DenseGymError, ResultsError, unknown
 from densegym.reward_models.types import Bool, Float
@@ -215,12 +215,9 @@ def _chosen(envs: Sequence[str]) -> list[World]:
         return able
     chosen = []
     for name in envs:
-        full = name if "/" in name else f"DenseGym/{name}"
-        full = full if find_world(full) else f"{full}-v0"
-        task_card(full)
-        world = find_world(full)
-        if world is None or not world.protocols:
-            raise unknown("world with protocols", full, [row.card.id for row in able])
+        world = known_world(full_id(name))
+        if not world.protocols:
+            raise unknown("world with protocols", world.card.id, [row.card.id for row in able])
         chosen.append(world)
     return chosen
 

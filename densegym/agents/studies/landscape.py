@@ -19,7 +19,7 @@ from rich.table import Table
 from densegym.agents.collecting.demos import held_out_place, make_drawable
 from densegym.agents.studies.study import Monitor, Request, Result
 from densegym.envs.experts import capability, new_expert, offering
-from densegym.envs.tasks import task_card
+from densegym.envs.tasks import full_id
 from densegym.envs.world import Point, World
 from densegym.envs.wrappers.frames import Camera
 from densegym.errors import DenseGymError
@@ -112,8 +112,8 @@ def run(request: Request, monitor: Monitor) -> Landscapes:
         UnknownNameError: an unknown task, or one without a scripted expert.
         RewardError: ``progress/local`` has no weights for it; says what to type.
     """
-    ids = (name if "/" in name else f"DenseGym/{name}-v0" for name in request.envs)
-    cards = [task_card(env_id) for env_id in ids]
+    # A world that cannot be looked ahead in is refused before its judges are.
+    cards = [offering(full_id(name), "lookahead").card for name in request.envs]
     return Landscapes({card.id: _compare(card, request.seeds, monitor) for card in cards})
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
 
+from densegym.envs.tasks import task_card
 from densegym.errors import DenseGymError, require, unknown
 from densegym.plugins import load_plugins, owner_of, resolve
 from densegym.values import check_values, hints_of
@@ -40,6 +41,7 @@ class Algorithm:
         recurrent: whether its policy carries a state through the episode.
         actions: the kinds of action space it takes.
         owner: who registered it: ``"densegym"``, a distribution, or ``"user"``.
+        family: of the worlds it is made for; "" for any.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Algorithm:
     recurrent: bool = False
     actions: tuple[type[spaces.Space[Any]], ...] = (spaces.Box, spaces.Discrete)
     owner: str = "densegym"
+    family: str = ""
 
     def load(self) -> type[BaseAlgorithm]:
         """Import and return the class.
@@ -86,17 +89,26 @@ class Algorithm:
             check_values(policy, {**taken, **own}, what=what, prefix="policy.")
 
     def check_action_space(self, space: spaces.Space[Any], env_id: str) -> None:
-        """Refuse an action space that the learner cannot act in.
+        """Refuse a world that the learner cannot act in.
+
+        Args:
+            space: of its actions.
+            env_id: its id.
 
         Raises:
             DenseGymError: says which learners can.
         """
-        if not isinstance(space, self.actions):
-            able = [a.name for a in algorithms() if isinstance(space, a.actions)]
-            raise DenseGymError(
-                f"{self.name} cannot act in {env_id}, whose action space is {space}. "
-                f"Use --algo {' or '.join(able)}."
-            )
+        family = task_card(env_id).family
+        if isinstance(space, self.actions) and self.family in ("", family):
+            return
+        fitting = (a for a in algorithms() if isinstance(space, a.actions))
+        able = [a.name for a in fitting if a.family in ("", family)]
+        use = f"Use --algo {' or '.join(able)}." if able else "No learner here can."
+        raise DenseGymError(
+            f"{self.name} cannot act in {env_id}, whose action space is {space}"
+            + (f": it is made for worlds of the family {self.family}" if self.family else "")
+            + f". {use}"
+        )
 
     def policy(self, space: spaces.Space[Any]) -> str:
         """Return the name of SB3's policy class for an observation space."""
@@ -110,7 +122,12 @@ _ALGORITHMS = {
     for algorithm in (
         Algorithm("ppo", "stable_baselines3:PPO"),
         Algorithm("a2c", "stable_baselines3:A2C"),
-        Algorithm("choice-ppo", "densegym.agents.shop.choice_ppo:ChoicePPO", actions=_DISCRETE),
+        Algorithm(
+            "choice-ppo",
+            "densegym.agents.shop.choice_ppo:ChoicePPO",
+            actions=_DISCRETE,
+            family="shop",
+        ),
         Algorithm("recurrent-ppo", "sb3_contrib:RecurrentPPO", recurrent=True),
         Algorithm("dqn", "stable_baselines3:DQN", off_policy=True, actions=_DISCRETE),
         Algorithm("sac", "stable_baselines3:SAC", off_policy=True, actions=_BOX),

@@ -252,7 +252,23 @@ def _lanes(config: TrainConfig, spec: EnvSpec, engine: RewardEngine, stops: bool
     def lane() -> gym.Env[Any, Any]:
         return gym.make(spec, **kwargs)
 
-    return LaneVecEnv([lane] * config.run.n_envs)
+    try:
+        lanes = LaneVecEnv([lane] * config.run.n_envs)
+    except NotImplementedError as error:  # of SB3, about observations that it has no buffer for
+        raise DenseGymError(_unseen(config.env, str(error))) from error
+    shown = lanes.observation_space
+    parts = shown.values() if isinstance(shown, spaces.Dict) else (shown,)
+    if any(isinstance(part, spaces.Dict | spaces.Tuple | spaces.Sequence) for part in parts):
+        lanes.close()
+        raise DenseGymError(_unseen(config.env, f"{shown} is nested"))
+    return lanes
+
+
+def _unseen(env_id: str, why: str) -> str:
+    return (
+        f"no learner here can observe {env_id}: {why}. Register it with a wrapper that shows an "
+        "array or a Dict of arrays, such as gymnasium.wrappers.FlattenObservation"
+    )
 
 
 def _own_lanes(config: TrainConfig, spec: EnvSpec, kwargs: dict[str, Any]) -> VecEnv | None:
@@ -281,6 +297,7 @@ def _scales_credits(config: TrainConfig) -> bool:
 def _normalize(stack: VecEnv, config: TrainConfig, gamma: float, norm_reward: bool) -> VecNormalize:
     space = stack.observation_space
     keys = None
+    scales = isinstance(space, spaces.Box | spaces.Dict)  # choices have no moments
     if isinstance(space, spaces.Dict):
         # Whole numbers in a Dict are codes of characters, glyphs and the like.
         keys = [
@@ -295,7 +312,7 @@ def _normalize(stack: VecEnv, config: TrainConfig, gamma: float, norm_reward: bo
             )
     return VecNormalize(
         stack,
-        norm_obs=config.run.normalize_obs,
+        norm_obs=config.run.normalize_obs and scales,
         norm_reward=norm_reward,
         gamma=gamma,
         norm_obs_keys=keys,

@@ -9,9 +9,9 @@ from typing import Any
 
 from densegym.envs import tasks
 from densegym.envs.custom.files import read_card, to_toml
-from densegym.envs.custom.registry import add_task, drafted, find_task
+from densegym.envs.custom.registry import DRAFT, add_task, drafted, find_task
 from densegym.envs.custom.success import NONE
-from densegym.errors import DenseGymError, unknown
+from densegym.errors import DenseGymError, ResultsError, unknown
 from densegym.reward_models.types import Feature, TaskCard
 
 Features = Sequence[Feature] | Mapping[str, Any]
@@ -81,18 +81,40 @@ def register_card(path: Path) -> TaskCard:
 
 
 def keep_card(env_id: str, folder: Path) -> None:
-    """Write the card of a task that is not DenseGym's beside what was measured with it."""
-    world = tasks.find_foreign(env_id)
-    if world is not None and world.team is None:
-        text = to_toml(world.card, world.success or NONE)
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+    """Write the card of a task that is not DenseGym's beside what is measured with it.
+
+    Raises:
+        ResultsError: the folder was begun under another card.
+    """
+    world, path = tasks.find_foreign(env_id), folder / CARD_FILE
+    if world is None or world.team is not None:
+        return
+    text = to_toml(world.card, world.success or NONE)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise ResultsError(
+            f"{folder} was begun under another task card of {env_id}. Add --card {path} to go on "
+            "under that, or choose another --out"
+        )
+    path.write_text(text, encoding="utf-8")
 
 
 def take_card(folder: Path) -> None:
-    """Register the card that ``keep_card`` wrote, unless the user has registered one already."""
+    """Register the card that ``keep_card`` wrote.
+
+    Raises:
+        ResultsError: the user has registered another card of the same task.
+    """
     path = folder / CARD_FILE
-    if path.is_file() and find_task(read_card(path)["env_id"]) is None:
+    if not path.is_file():
+        return
+    known = find_task(read_card(path)["env_id"])
+    if known is None or known.owner == DRAFT:
         register_card(path)
+    elif to_toml(known.card, known.success or NONE) != path.read_text(encoding="utf-8"):
+        raise ResultsError(
+            f"{folder} was judged under another task card of {known.card.id} than the one "
+            f"registered here. Leave that out, or add --card {path} in its place"
+        )
 
 
 def _rows(features: Features) -> tuple[Feature, ...]:

@@ -20,6 +20,8 @@ from densegym.errors import DenseGymError, UnknownNameError, closest
 from densegym.plugins import import_here
 from densegym.reward_models.types import Feature, TaskCard
 
+DRAFT = "a draft"
+"""Owner of a world that nobody registered."""
 _TASKS: dict[str, World] = {}
 _imported: dict[str, None] = {}
 
@@ -45,7 +47,8 @@ def drafted_world(env_id: str) -> World | None:
         return None
     if env_id not in _TASKS:
         found = drafted(env_id)
-        _TASKS[env_id] = make_world(env_id, found.card, found.success)
+        world = make_world(env_id, found.card, found.success)
+        _TASKS[env_id] = dataclasses.replace(world, owner=DRAFT)
     return _TASKS[env_id]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,9 +67,9 @@ class Demo:
 
 def dataset_id(env_id: str, kind: str) -> str:
     """Return the Minari id of a kind of demonstration, e.g. ``densegym/button-press/expert-v0``."""
-    name = env_id.rpartition("/")[2].rpartition("-v")[0]
-    words = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).strip("-_")
-    return f"densegym/{words.replace('_', '-')}/{kind}-v0"
+    name = env_id.rpartition(":")[2].removeprefix("DenseGym/").rpartition("-v")[0]
+    words = "".join(f"-{c.lower()}" if c.isupper() else c for c in name)
+    return f"densegym/{re.sub('[^a-z0-9]+', '-', words).strip('-')}/{kind}-v0"
 
 
 def save(demos: Sequence[Demo], env_id: str, kind: str, *, env: Any, cameras: Sequence[str]) -> str:
@@ -96,7 +97,7 @@ def save(demos: Sequence[Demo], env_id: str, kind: str, *, env: Any, cameras: Se
         minari.delete_dataset(name)
     space = spaces.Dict(
         {
-            "state": env.observation_space,
+            "state": _flat_space(env.observation_space),
             "pictures": spaces.Box(0, 255, demos[0].pictures.shape[1:], np.uint8),
         }
     )
@@ -113,6 +114,13 @@ def save(demos: Sequence[Demo], env_id: str, kind: str, *, env: Any, cameras: Se
             jpeg_encoding=False,
         )
     return name
+
+
+def _flat_space(space: Any) -> Any:
+    from gymnasium import spaces
+
+    plain = isinstance(space, spaces.Box) and len(space.shape) == 1
+    return space if plain else spaces.flatten_space(space)
 
 
 def _columns(demo: Demo, index: int) -> dict[str, Any]:
@@ -142,17 +150,29 @@ def _columns(demo: Demo, index: int) -> dict[str, Any]:
 
 def load_for(card: TaskCard) -> list[Demo]:
     """Load every demonstration of a task, with the places of its card; see ``load``."""
-    return [replace(demo, places=card.places) for demo in load(card.id)]
+    return [replace(demo, places=card.places) for demo in load(card.id, collect=collecting(card))]
 
 
-def load(env_id: str, kinds: Sequence[str] = ()) -> list[Demo]:
+def collecting(card: TaskCard) -> str:
+    """Return the command that collects the demonstrations of a task."""
+    own = "scripted expert" in card.gives
+    return f"densegym demos collect {card.id}" + ("" if own else " --policy MODULE:FUNCTION")
+
+
+def load(env_id: str, kinds: Sequence[str] = (), *, collect: str = "") -> list[Demo]:
     """Load the demonstrations of a task, by default every kind that was collected.
+
+    Args:
+        env_id: the world.
+        kinds: of demonstration.
+        collect: what to type where they are missing; that of a world with a scripted expert by
+            default.
 
     Raises:
         DenseGymError: a kind is missing, or steps left are; says what to type.
         MissingExtraError: Minari is not installed.
     """
-    check(env_id, kinds)
+    check(env_id, kinds, collect=collect)
     minari: Any = require("minari", extra="demos")
     known = minari.list_local_datasets()
     return [
@@ -163,7 +183,7 @@ def load(env_id: str, kinds: Sequence[str] = ()) -> list[Demo]:
     ]
 
 
-def check(env_id: str, kinds: Sequence[str] = ()) -> None:
+def check(env_id: str, kinds: Sequence[str] = (), *, collect: str = "") -> None:
     """Raise what ``load`` would where demonstrations are missing, without loading any."""
     minari: Any = require("minari", extra="demos")
     known = minari.list_local_datasets()
@@ -172,7 +192,7 @@ def check(env_id: str, kinds: Sequence[str] = ()) -> None:
         if name not in known:
             raise DenseGymError(
                 f"there are no {kind} demonstrations of {env_id} (Minari dataset {name}). "
-                f"Type: densegym demos collect {env_id}"
+                f"Type: {collect or f'densegym demos collect {env_id}'}"
             )
 
 

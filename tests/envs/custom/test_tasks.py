@@ -1,3 +1,4 @@
+import copy
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ import pytest
 
 import densegym
 from densegym.envs import tasks
+from densegym.envs.checks import check_dense_env
 from densegym.envs.custom import registry
 from densegym.envs.custom.draft import draft
 from densegym.envs.custom.files import read_card, to_toml
-from densegym.envs.custom.register import register_card
+from densegym.envs.custom.register import keep_card, register_card, take_card
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
-from densegym.errors import DenseGymError, UnknownNameError
+from densegym.errors import DenseGymError, ResultsError, UnknownNameError
+from densegym.reward_models.features import blank_steps, feature_names, reader
 from tests.offers import Point
 
 CART = "CartPole-v1"
@@ -96,6 +99,72 @@ def test_a_world_may_have_no_success_where_its_card_says_so() -> None:
     densegym.register_task("Pendulum-v1", success="none")
     seen = densegym.evaluate(lambda obs, _: np.zeros((len(obs), 1)), "Pendulum-v1", episodes=1)
     assert seen.success_rate is None
+
+
+ANY = [CART, "Acrobot-v1", "FrozenLake-v1", "Pendulum-v1", "Taxi-v3", "Blackjack-v1"]
+
+
+@pytest.mark.parametrize("env_id", ANY)
+def test_environments_of_others_keep_the_contract_of_every_world(env_id: str) -> None:
+    densegym.register_task(env_id, success="steps >= 20")
+    check_dense_env(densegym.make(env_id, reward={"model": "env", "scale": 0.5}), steps=60)
+
+
+@pytest.mark.parametrize("env_id", [*ANY, "corridor"])
+def test_every_drafted_feature_is_read_from_live_and_from_blank_steps(
+    env_id: str, stranger: str
+) -> None:
+    full = f"{stranger}:Stranger/Corridor-v0" if env_id == "corridor" else env_id
+    card = densegym.register_task(full, success="none")
+    shapes = {item.name: item.shape for item in card.features}
+    names = [name for name in feature_names(card) if name != "terminated"]
+    read: dict[str, Any] = {}
+
+    def look(steps: Any) -> Any:
+        read.update({name: reader(card, name)(steps) for name in names})
+        return np.zeros(len(steps.slot))
+
+    env = densegym.make(full, reward=look, seed=0)
+    env.step(env.action_space.sample())
+    assert read.keys() == set(names)
+    for steps, count in ((None, 1), (blank_steps(card, 3), 3)):
+        for name in names:
+            value = read[name] if steps is None else reader(card, name)(steps)
+            assert value.shape == (count, *shapes[name.removeprefix("prev_")]), name
+
+
+def test_a_world_of_others_is_copied_in_the_middle_of_an_episode() -> None:
+    densegym.register_task(CART, features={"angle": 2}, success="steps >= 4")
+    env = densegym.make(CART, seed=0)
+    env.step(1)
+    twin = copy.deepcopy(env)
+    for _ in range(3):
+        mine, its = env.step(0), twin.step(0)
+    assert mine[4]["is_success"] == its[4]["is_success"] == 1.0
+    assert mine[1:4] == its[1:4]
+
+
+def test_a_run_keeps_its_card_and_no_other_judges_it(tmp_path: Path) -> None:
+    densegym.register_task(CART, success="steps >= 5")
+    keep_card(CART, tmp_path)
+    registry.forget_tasks()
+    take_card(tmp_path)
+    assert task_card(CART).success == "steps >= 5"
+    keep_card(CART, tmp_path)
+    densegym.register_task(CART, success="steps >= 6")
+    with pytest.raises(ResultsError, match="begun under another task card"):
+        keep_card(CART, tmp_path)
+    with pytest.raises(ResultsError, match="judged under another task card"):
+        take_card(tmp_path)
+
+
+def test_a_draft_gives_way_to_the_card_of_a_run(tmp_path: Path) -> None:
+    densegym.register_task(CART, success="steps >= 5")
+    keep_card(CART, tmp_path)
+    registry.forget_tasks()
+    assert task_card(CART).success == "return_env >= 475"
+    take_card(tmp_path)
+    assert task_card(CART).success == "steps >= 5"
 
 
 def test_hosts_tell_the_same_success(stranger: str) -> None:

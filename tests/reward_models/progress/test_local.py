@@ -297,7 +297,7 @@ def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
     made = [
         dataclasses.replace(demo, pictures=film) for demo, film in zip(made, turned, strict=True)
     ]
-    monkeypatch.setattr(fitting.files, "load", lambda env_id: made)
+    monkeypatch.setattr(fitting.files, "load", lambda env_id, **_: made)
     seen: list[Demo] = []
     whole = fit.train
     monkeypatch.setattr(

@@ -227,7 +227,7 @@ def build(
     if not path.is_file():
         raise RewardError(
             f"progress/local has no weights for {task.id} ({path}). "
-            f"Type: densegym demos collect {task.id}, "
+            f"Type: {files.collecting(task)}, "
             f"then: densegym fit progress/local --task {task.id}"
         )
     judge = LocalJudge.load(path)
@@ -243,6 +243,6 @@ def build(
     if harvest is None:
         return ProgressPotential(judge, **options)
     settings = Harvest.read(harvest)
-    files.check(task.id)
+    files.check(task.id, collect=files.collecting(task))
     load = partial(files.load_for, task)
     return HarvestingPotential(judge, harvest=settings, demos=load, seed=seed, **options)
