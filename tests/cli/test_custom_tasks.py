@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +42,18 @@ def compute_reward({name}):
 """
 
 
+CALLBACK = """from stable_baselines3.common.callbacks import BaseCallback
+
+
+class Slower(BaseCallback):
+    def _on_rollout_end(self):
+        self.model.clip_range = lambda left: 0.1
+
+    def _on_step(self):
+        return True
+"""
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands run in an empty folder, and what they register is forgotten."""
@@ -51,7 +66,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     registry.forget_tasks()
     for env_id in set(gym.registry) - before:
         gym.registry.pop(env_id)
-    sys.modules.pop("my_worlds", None)
+    for name in ("my_worlds", "own_callbacks"):
+        sys.modules.pop(name, None)
 
 
 def densegym(*words: str) -> str:
@@ -130,6 +146,26 @@ def test_a_world_of_this_folder_is_demonstrated_fitted_and_trained() -> None:
         *["fit", "progress/local", "--task", "Own/Errand-v0", "--updates", "2", "--json"], *more
     )
     assert json.loads(fitted)["cost"]["updates"] == 2
+
+
+def test_the_command_that_a_report_shows_repeats_the_run() -> None:
+    Path("mine.py").write_text(PROGRAM.format(name="angle", rest=""), encoding="utf-8")
+    Path("own_callbacks.py").write_text(CALLBACK, encoding="utf-8")
+    card = densegym("task", "draft", POLE).replace('"obs_2"', '"angle"')
+    Path("card.toml").write_text(card.replace("return_env >= 475", "abs(angle) > 0.1"))
+    reward = '{"model": "authored/file", "path": "mine.py", "scale": 0.5}'
+    words = ["--reward", reward, "--steps", "256", "--seed", "3", *SETS, "--set", "gamma=0.9"]
+    words += ["--set", "policy.net_arch=[8]", "--set", "extra.entropy_modulation=0.5"]
+    words += ["--set", "env.max_episode_steps=50", "--callback", "own_callbacks:Slower"]
+    first = densegym("train", POLE, "--card", "card.toml", *words, "--json")
+    run = Path(json.loads(first)["run"])
+    densegym("report", "results/train")
+    page = Path("results/train/report.html").read_text(encoding="utf-8")
+    (shown,) = re.findall(r'<pre class="command">(densegym train.*?)</pre>', page)
+    again = densegym(*shlex.split(html.unescape(shown))[1:], "--out", "again", "--json")
+    twin = Path(json.loads(again)["run"])
+    assert (twin / "final.json").read_text() == (run / "final.json").read_text()
+    assert (twin / "config.toml").read_text() == (run / "config.toml").read_text()
 
 
 SAID = {

@@ -15,6 +15,7 @@ from densegym import assets
 from densegym.agents.bench import formats, plots, tables
 from densegym.agents.training.config import toml_value
 from densegym.agents.training.results import Run, load_results, unfinished
+from densegym.envs.custom.register import CARD_FILE
 from densegym.errors import ResultsError, require
 
 _MEDIA = {".png": "image/png", ".mp4": "video/mp4"}
@@ -187,6 +188,10 @@ def train_command(run: Run) -> str:
         words += ["--protocol", str(config["protocol"])]
     for section, prefix in _SECTIONS.items():
         words += _settings(config.get(section, {}), prefix)
+    for target in run.meta.get("callbacks", ()):
+        words += ["--callback", str(target)]
+    if (run.folder / CARD_FILE).is_file():
+        words += ["--card", str(run.folder / CARD_FILE)]
     return shlex.join(words)
 
 

@@ -69,32 +69,32 @@ class UserCallback(BaseCallback):
 
     def __init__(self, target: str, callback: BaseCallback) -> None:
         super().__init__()
-        self._target, self._callback = target, callback
+        self.target, self._callback = target, callback
 
     def _init_callback(self) -> None:
-        with _told(self._target):
+        with _told(self.target):
             self._callback.init_callback(self.model)
 
     def _on_training_start(self) -> None:
-        with _told(self._target):
+        with _told(self.target):
             self._callback.on_training_start(self.locals, self.globals)
 
     def _on_rollout_start(self) -> None:
-        with _told(self._target):
+        with _told(self.target):
             self._callback.on_rollout_start()
 
     def _on_step(self) -> bool:
-        with _told(self._target):
+        with _told(self.target):
             self._callback.update_locals(self.locals)
             return self._callback.on_step()
 
     def _on_rollout_end(self) -> None:
-        with _told(self._target):
+        with _told(self.target):
             self._callback.update_locals(self.locals)
             self._callback.on_rollout_end()
 
     def _on_training_end(self) -> None:
-        with _told(self._target):
+        with _told(self.target):
             self._callback.on_training_end()
 
 

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-import densegym
 from densegym.agents.tracking.trackers import (
     DEFAULT,
     Experiment,
@@ -29,6 +28,7 @@ from densegym.agents.tracking.trackers import (
     open_logger,
 )
 from densegym.agents.training import checkpoint
+from densegym.agents.training.callbacks import UserCallback
 from densegym.agents.training.config import TrainConfig, to_toml
 from densegym.agents.training.cuts import begin_episodes, end_episodes
 from densegym.agents.training.evaluate import Evaluation
@@ -40,7 +40,7 @@ from densegym.agents.training.folders import (
 )
 from densegym.agents.training.guards import LOCK, full_disk_told, locked, stoppable
 from densegym.agents.training.learner import Learner, build_learner, seed_everything
-from densegym.agents.training.provenance import cpu_model, installed_versions, revision
+from densegym.agents.training.record import record
 from densegym.agents.training.results import (
     append_jsonl,
     false_progress,
@@ -166,6 +166,7 @@ class _Run:
         self._budgets: list[int] = []  # of the runs that this one extends
         self._saved_at: int | None = None
         self._logger: Logger | None = None
+        self._callbacks: list[str] = []
 
     def learn(self, callbacks: Sequence[BaseCallback], log: Sequence[str]) -> None:
         """Learn the remaining steps, from the checkpoint on where there is one."""
@@ -173,6 +174,7 @@ class _Run:
         content = self._take_up()
         (self.work / "config.toml").write_text(to_toml(self.config.as_dict()), encoding="utf-8")
         keep_card(self.config.env, self.work)
+        self._callbacks = [one.target for one in callbacks if isinstance(one, UserCallback)]
         self._logger = self._open_logger(log)
         model.set_logger(self._logger)
         remaining = self.config.run.steps - model.num_timesteps
@@ -307,7 +309,7 @@ class _Run:
         self.learner.model.save(self.work / "model.zip")
         if self.learner.normalizer is not None:
             self.learner.normalizer.save(str(self.work / "vecnormalize.pkl"))
-        write_json(self.work / "meta.json", self._meta())
+        write_json(self.work / "meta.json", self._record())
         outcome = {"success_stochastic": drawn.told_success, **final.as_dict()}
         if final.measures:
             told = drawn.as_dict()
@@ -320,37 +322,15 @@ class _Run:
         self._draw("final", final)
         self.report("finished")
 
-    def _meta(self) -> dict[str, Any]:
-        config, usage = self.config, self.learner.engine.usage
-        card = task_card(config.env)
-        metrics = self.learner.engine.metrics()
-        return {
-            "schema": 1,
-            "densegym": densegym.__version__,
-            "env": config.env,
-            "reward": label(config.reward, task=card),
-            "algo": config.algo,
-            "seed": config.seed,
-            "steps": int(self.learner.model.num_timesteps),
-            "steps_asked": config.run.steps,
-            "extended_from": self._budgets,
-            "gamma": getattr(self.learner.model, "gamma", None),
-            "terminate_on_success": self.learner.stops_at_success,
-            **config.terms().as_dict(),
-            "bootstrap": self.learner.engine.bootstraps,
-            "family": card.family,
-            "versions": installed_versions(),
-            "git": revision(),
-            "cpu": cpu_model(),
-            "started": self.started.isoformat(timespec="seconds"),
-            **self._clocks(),
-            "reward_s": usage.seconds,
-            "abstention_rate": usage.abstentions / max(usage.steps, 1),
-            "model_calls": metrics.get("model_calls", 0),
-            "cost_usd": metrics.get("cost_usd", 0.0),
-            "reward_metrics": metrics,
-            "fingerprint": config.fingerprint(),
-        }
+    def _record(self) -> dict[str, Any]:
+        times = {"started": self.started.isoformat(timespec="seconds"), **self._clocks()}
+        return record(
+            self.config,
+            self.learner,
+            callbacks=self._callbacks,
+            extended_from=self._budgets,
+            times=times,
+        )
 
 
 class _Schedule(BaseCallback):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
 
 from densegym.envs.market.games import Games, Setting, rows_of
 from densegym.envs.options import check_options
+from densegym.envs.wrappers.shared_lanes import SharedLanes
 from densegym.errors import DenseGymError
 
 
@@ -18,15 +17,12 @@ def make_lanes(*, num_envs: int, **setting: Any) -> MarketVecEnv:
     return MarketVecEnv(Games(Setting(**setting), num_envs))
 
 
-class MarketVecEnv(VecEnv):
+class MarketVecEnv(SharedLanes):
     """Steps games and begins ended ones at once; lane ``g * n + i`` is agent i of game g.
 
     Args:
         games: what is played; actions must be shares, so that all agents' spaces are equal.
     """
-
-    render_mode: str | None = None
-    spec = None  # of the lanes; games keep their own clocks
 
     def __init__(self, games: Games) -> None:
         if any(space != games.action_spaces[0] for space in games.action_spaces):
@@ -37,7 +33,6 @@ class MarketVecEnv(VecEnv):
         lanes = games.games * games.agents
         super().__init__(lanes, games.observation_space, games.action_spaces[0])
         self.games = games
-        self._actions: Any = None
 
     def reset(self) -> Any:
         """Begin all games, seeded by the first lane of each if ``seed`` was called."""
@@ -53,13 +48,9 @@ class MarketVecEnv(VecEnv):
             self.reset_infos[first : first + self.agents] = rows_of(info, game)
         return obs.reshape(self.num_envs, -1)
 
-    def step_async(self, actions: Any) -> None:
-        """Keep the actions."""
-        self._actions = np.asarray(actions)
-
     def step_wait(self) -> Any:
         """Step every game, beginning ended ones again."""
-        told = self.games.step(self._actions.reshape(self.games.games, self.agents))
+        told = self.games.step(np.asarray(self._actions).reshape(self.games.games, self.agents))
         infos = [row for game in range(self.games.games) for row in rows_of(told.info, game)]
         ended, obs = told.terminated | told.truncated, told.obs
         cut = np.repeat(told.truncated & ~told.terminated, self.agents).tolist()
@@ -76,36 +67,3 @@ class MarketVecEnv(VecEnv):
                     self.reset_infos[lane] = row
         dones = np.repeat(ended, self.agents)
         return obs.reshape(self.num_envs, -1), told.reward.reshape(-1).copy(), dones, infos
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of this environment for every lane; lanes have none of their own."""
-        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refuse: lanes share one core.
-
-        Raises:
-            DenseGymError: always.
-        """
-        raise DenseGymError(f"{attr_name} cannot be set: batched lanes are not objects")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        """Refuse: lanes share one core.
-
-        Raises:
-            DenseGymError: always.
-        """
-        raise DenseGymError(
-            f"{method_name} cannot be called: batched lanes are no separate objects"
-        )
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Tell that lanes are wrapped in nothing."""
-        return [False for _ in self._get_indices(indices)]
-
-    def get_images(self) -> Sequence[None]:
-        """Return no pictures; games have none of their own."""
-        return [None] * self.num_envs

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
 
 from densegym.envs.nethack.core import LaneCore
 from densegym.envs.options import check_options
-from densegym.errors import DenseGymError
+from densegym.envs.wrappers.shared_lanes import SharedLanes
 
 
 def make_lanes(
@@ -37,16 +36,12 @@ def make_lanes(
     )
 
 
-class NetHackVecEnv(VecEnv):
+class NetHackVecEnv(SharedLanes):
     """Steps a ``LaneCore`` and resets ended lanes at once; rewards are float64."""
-
-    render_mode: str | None = None
-    spec = None  # of the lanes; they keep their own clocks
 
     def __init__(self, core: LaneCore) -> None:
         super().__init__(core.lanes, core.observation_space, core.action_space)
         self._core = core
-        self._actions: Any = None
 
     def reset(self) -> Any:
         """Reset all lanes, with the seeds of ``seed`` if it was called.
@@ -64,10 +59,6 @@ class NetHackVecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         return {key: np.stack([first[key] for first in firsts]) for key in firsts[0]}
-
-    def step_async(self, actions: Any) -> None:
-        """Keep the actions."""
-        self._actions = actions
 
     def step_wait(self) -> Any:
         """Step every lane, resetting those that ended."""
@@ -88,33 +79,3 @@ class NetHackVecEnv(VecEnv):
     def close(self) -> None:
         """End all games."""
         self._core.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of this environment for every lane; lanes have none of their own."""
-        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refuse: lanes share one core.
-
-        Raises:
-            DenseGymError: always.
-        """
-        raise DenseGymError(f"{attr_name} cannot be set: batched lanes are not objects")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        """Refuse: lanes share one core.
-
-        Raises:
-            DenseGymError: always.
-        """
-        raise DenseGymError(
-            f"{method_name} cannot be called: batched lanes are no separate objects"
-        )
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Tell that lanes are wrapped in nothing."""
-        return [False for _ in self._get_indices(indices)]
-
-    def get_images(self) -> Sequence[None]:
-        """Return no pictures; batched lanes draw none."""
-        return [None] * self.num_envs

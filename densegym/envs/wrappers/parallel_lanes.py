@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
 
+from densegym.envs.options import check_options
+from densegym.envs.wrappers.shared_lanes import SharedLanes
 from densegym.errors import DenseGymError
 
 
-class ParallelLanes(VecEnv):
+class ParallelLanes(SharedLanes):
     """Steps G parallel environments of n agents each; lane ``g * n + i`` is agent i of game g.
 
     A game begins again when all its agents have ended. Until then an agent that has left sees
@@ -24,9 +25,6 @@ class ParallelLanes(VecEnv):
     Raises:
         DenseGymError: agents have unequal spaces.
     """
-
-    render_mode: str | None = None
-    spec = None  # of the lanes; games keep their own clocks
 
     def __init__(self, makers: Sequence[Callable[[], Any]]) -> None:
         self.games = [make() for make in makers]
@@ -42,10 +40,15 @@ class ParallelLanes(VecEnv):
         super().__init__(lanes, seen, acted)
         self._blank = np.zeros(seen.shape, seen.dtype)
         self._ended = np.zeros((lanes, 2), np.bool_)  # terminated, truncated
-        self._actions: Any = None
 
     def reset(self) -> Any:
-        """Begin all games, seeded by the first lane of each if ``seed`` was called."""
+        """Begin all games, seeded by the first lane of each if ``seed`` was called.
+
+        Raises:
+            UnknownNameError: ``set_options`` gave any; games that share a policy take none.
+        """
+        for options in self._options:
+            check_options(self, options, ())
         rows = [self._begin(g, self._seeds[g * self.agents]) for g in range(len(self.games))]
         self._reset_seeds()
         self._reset_options()
@@ -55,10 +58,6 @@ class ParallelLanes(VecEnv):
         """Reset game g with ``seed + g`` next time."""
         for game in range(len(self.games)):
             self._seeds[game * self.agents] = seed + game
-
-    def step_async(self, actions: Any) -> None:
-        """Keep the actions."""
-        self._actions = actions
 
     def step_wait(self) -> Any:
         """Step every game, beginning ended ones again."""
@@ -116,31 +115,3 @@ class ParallelLanes(VecEnv):
         """Close all games."""
         for game in self.games:
             game.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of this environment for every lane; lanes have none of their own."""
-        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refuse: the lanes of a game share it.
-
-        Raises:
-            DenseGymError: always.
-        """
-        raise DenseGymError(f"{attr_name} cannot be set: lanes are not objects")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        """Refuse: the lanes of a game share it.
-
-        Raises:
-            DenseGymError: always.
-        """
-        raise DenseGymError(f"{method_name} cannot be called: lanes are no separate objects")
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Tell that lanes are wrapped in nothing."""
-        return [False for _ in self._get_indices(indices)]
-
-    def get_images(self) -> Sequence[None]:
-        """Return no pictures."""
-        return [None] * self.num_envs

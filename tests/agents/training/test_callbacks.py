@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from densegym.agents.training.callbacks import load_callback, load_callbacks
+from densegym.agents.training.callbacks import UserCallback, load_callback, load_callbacks
 from densegym.agents.training.config import resolve
 from densegym.agents.training.results import load_run
 from densegym.agents.training.run import train
@@ -64,7 +64,9 @@ def test_every_hook_of_a_callback_is_called(tmp_path: Path) -> None:
 
 
 def test_a_function_that_makes_one_will_do() -> None:
-    load_callback("own_callbacks:made")
+    made = load_callback("own_callbacks:made")
+    assert isinstance(made, UserCallback)
+    assert made.target == "own_callbacks:made"
 
 
 def test_a_callback_may_end_training_early(tmp_path: Path) -> None:
