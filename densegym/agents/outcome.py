@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 from densegym.agents.training.evaluate import Evaluation, Evaluator, Policy
+from densegym.envs.custom.registry import gym_spec
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import find_card
 from densegym.errors import DenseGymError, require
@@ -70,7 +71,7 @@ def _evaluator(env_id: str, lanes: int, env_kwargs: Mapping[str, Any]) -> Evalua
     if team is not None:
         return team.evaluator(lanes)
     return Evaluator(
-        gym.spec(env_id) if card is None else bare_spec(env_id),
+        (gym_spec(env_id) or gym.spec(env_id)) if card is None else bare_spec(env_id),
         lanes=lanes,
         env_kwargs=env_kwargs,
         measures=() if card is None else card.measures,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from densegym.envs.custom.success import INFO
+from densegym.envs.custom.success import INFO, RESERVED
 from densegym.errors import DenseGymError
+from densegym.reward_models.model import distinct
 from densegym.reward_models.types import Feature, TaskCard
 
 EPISODES, LONGEST = 3, 200  # random episodes, and steps looked at in each
@@ -53,13 +55,20 @@ class _Seen:
                 self.info[key] = self.info.get(key, 0) + 1
 
 
-def draft(env_id: str, make: Callable[[], gym.Env[Any, Any]], *, seed: int = 0) -> Draft:
+def draft(
+    env_id: str,
+    make: Callable[[], gym.Env[Any, Any]],
+    *,
+    seed: int = 0,
+    episodes: int = EPISODES,
+) -> Draft:
     """Make an environment, look at it, and close it.
 
     Args:
         env_id: its id.
         make: makes it.
         seed: of the random episodes.
+        episodes: how many random ones are looked at; none shows neither ranges nor ``info``.
 
     Raises:
         DenseGymError: it cannot be made, or breaks in its first steps.
@@ -67,7 +76,7 @@ def draft(env_id: str, make: Callable[[], gym.Env[Any, Any]], *, seed: int = 0) 
     try:
         env = make()
         try:
-            return _draft(env_id, env, seed)
+            return _draft(env_id, env, seed, episodes)
         finally:
             env.close()
     except DenseGymError:
@@ -78,10 +87,10 @@ def draft(env_id: str, make: Callable[[], gym.Env[Any, Any]], *, seed: int = 0) 
         ) from error
 
 
-def _draft(env_id: str, env: gym.Env[Any, Any], seed: int) -> Draft:
-    seen = _watch(env, seed)
+def _draft(env_id: str, env: gym.Env[Any, Any], seed: int, episodes: int) -> Draft:
+    seen = _watch(env, seed, episodes)
     space = env.observation_space
-    features = [*_observed(space, seen), *_acted(env.action_space), *_told(seen)]
+    features = _distinct([*_observed(space, seen), *_acted(env.action_space), *_told(seen)])
     gives = ["numbers"] if _is_numeric(space) and _is_numeric(env.action_space) else []
     if "rgb_array" in (env.metadata or {}).get("render_modes", ()):
         gives.append("pictures")
@@ -89,16 +98,16 @@ def _draft(env_id: str, env: gym.Env[Any, Any], seed: int) -> Draft:
         id=env_id,
         goal=_first_sentence(env),
         provenance=f"{type(env.unwrapped).__module__}, its own licence",
-        features=tuple(features),
+        features=features,
         gives=tuple(gives),
     )
     return Draft(card, _success(env, seen))
 
 
-def _watch(env: gym.Env[Any, Any], seed: int) -> _Seen:
+def _watch(env: gym.Env[Any, Any], seed: int, episodes: int) -> _Seen:
     seen = _Seen()
     env.action_space.seed(seed)
-    for episode in range(EPISODES):
+    for episode in range(episodes):
         obs, _ = env.reset(seed=seed + episode)
         for _ in range(LONGEST):
             obs, _, terminated, truncated, info = env.step(env.action_space.sample())
@@ -156,10 +165,10 @@ def _acted(space: spaces.Space[Any]) -> list[Feature]:
 
 def _told(seen: _Seen) -> list[Feature]:
     always = [key for key, count in seen.info.items() if count == seen.steps and key != INFO]
-    named = {_identifier(key): key for key in always if not key.startswith("_")}
     return [
-        Feature(f"info_{name}", (), "1", "-", f'info["{key}"]', "info", key)
-        for name, key in named.items()
+        Feature(f"info_{_identifier(key)}", (), "1", "-", f'info["{key}"]', "info", key)
+        for key in always
+        if not key.startswith("_")
     ]
 
 
@@ -172,8 +181,15 @@ def _span(low: Any, high: Any, column: int | None = None) -> str:
 
 
 def _identifier(text: str) -> str:
-    kept = "".join(c if c.isalnum() else "_" for c in text).strip("_") or "value"
-    return kept if kept.isidentifier() else f"_{kept}".replace("_", "x_", 1)
+    kept = "".join(c if c.isalnum() else "_" for c in text).strip("_")
+    free = kept.isidentifier() and not keyword.iskeyword(kept) and kept not in RESERVED
+    return kept if free else f"x_{kept}"
+
+
+def _distinct(features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Return features, the second of one name called ``<name>_2`` and so on."""
+    names = [name.replace("-", "_") for name in distinct([item.name for item in features])]
+    return tuple(replace(item, name=name) for item, name in zip(features, names, strict=True))
 
 
 def _is_numeric(space: spaces.Space[Any]) -> bool:

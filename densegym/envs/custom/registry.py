@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,7 @@ from gymnasium import spaces
 
 from densegym.envs.checks import check_world
 from densegym.envs.children import teach_children
-from densegym.envs.custom.draft import Draft, draft
+from densegym.envs.custom.draft import EPISODES, Draft, draft
 from densegym.envs.custom.success import EXAMPLE, NONE, WORDS, compile_rule
 from densegym.envs.world import World
 from densegym.errors import DenseGymError, UnknownNameError, closest
@@ -70,6 +71,8 @@ def import_module(name: str) -> None:
     Raises:
         DenseGymError: it cannot be imported; says why.
     """
+    if name in sys.modules:
+        return
     from densegym.envs.robot.rendering import choose_backend
 
     with contextlib.suppress(DenseGymError):  # without libraries to draw with, nothing is drawn
@@ -106,7 +109,7 @@ def _import_all(names: tuple[str, ...]) -> _Modules:
 
 
 @lru_cache(maxsize=64)
-def drafted(env_id: str, seed: int = 0) -> Draft:
+def drafted(env_id: str, seed: int = 0, episodes: int = EPISODES) -> Draft:
     """Return what an environment tells about itself; see ``draft``.
 
     Raises:
@@ -115,7 +118,7 @@ def drafted(env_id: str, seed: int = 0) -> Draft:
     spec = gym_spec(env_id)
     if spec is None:
         raise unknown_id(env_id)
-    return draft(env_id, lambda: gym.make(spec), seed=seed)
+    return draft(env_id, lambda: gym.make(spec), seed=seed, episodes=episodes)
 
 
 def unknown_id(env_id: str, known: Iterable[str] = ()) -> UnknownNameError:

@@ -28,6 +28,8 @@ _CLOCK = (
     Feature("return_env", (), "1", "-", "the world's own return so far", "info", "task/return"),
     Feature("truncated", (), "1", "-", "whether the clock ended it", "info", "task/truncated"),
 )
+RESERVED = ("terminated", *(item.name for item in _CLOCK))
+"""Names that rules know without a card."""
 Rule = Callable[[Steps], bool]
 
 
@@ -49,7 +51,9 @@ def compile_rule(text: str, card: TaskCard) -> Rule:
         return lambda steps: bool(getattr(steps, text)[0])
     if text == NONE:
         raise DenseGymError(f'success="{NONE}" is no rule')
-    whole = replace(card, features=(*card.features, *_CLOCK))
+    taken = {item.name for item in card.features}
+    clock = (item for item in _CLOCK if item.name not in taken)
+    whole = replace(card, features=(*card.features, *clock))
     names = _names(text, whole)
     source = f"def potential({', '.join(names)}):\n    return 1.0 * ({text})\n"
     found = inspect_source(source, known=feature_names(whole))

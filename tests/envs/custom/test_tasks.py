@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import densegym
 from densegym.envs import tasks
@@ -99,6 +100,52 @@ def test_a_world_may_have_no_success_where_its_card_says_so() -> None:
     densegym.register_task("Pendulum-v1", success="none")
     seen = densegym.evaluate(lambda obs, _: np.zeros((len(obs), 1)), "Pendulum-v1", episodes=1)
     assert seen.success_rate is None
+
+
+class Awkward(gym.Env[Any, Any]):
+    """Its names are Python's, a rule's, and each other's."""
+
+    observation_space = spaces.Dict(
+        {
+            name: spaces.Box(0, 9, (1,), np.float32)
+            for name in ("class", "steps", "a-b", "a_b", "3d")
+        }
+    )
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        return self.observation_space.sample(), 0.0, False, True, {"a b": 1.0, "a_b": 2.0}
+
+
+def test_awkward_names_are_drafted_as_names_of_python() -> None:
+    gym.register("Stranger/Awkward-v0", entry_point=Awkward)
+    card = densegym.register_task("Stranger/Awkward-v0", success="(x_steps >= 0) & (steps == 1)")
+    names = [item.name for item in card.features]
+    gym.registry.pop("Stranger/Awkward-v0")
+    assert names == [
+        "x_3d",
+        "a_b",
+        "a_b_2",
+        "x_class",
+        "x_steps",
+        "action",
+        "info_a_b",
+        "info_a_b_2",
+    ]
+
+
+def test_a_card_that_says_all_needs_no_random_episode(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Awkward):
+        def step(self, action: Any) -> Any:
+            raise AssertionError("nobody asked for a step")
+
+    gym.register("Stranger/Slow-v0", entry_point=Slow)
+    densegym.register_task("Stranger/Slow-v0", features={}, success="steps >= 2")
+    gym.registry.pop("Stranger/Slow-v0")
 
 
 ANY = [CART, "Acrobot-v1", "FrozenLake-v1", "Pendulum-v1", "Taxi-v3", "Blackjack-v1"]
