@@ -27,9 +27,23 @@ from densegym.agents.training.results import load_run, write_json
 from densegym.envs.protocols import OWN
 from densegym.errors import DenseGymError, Interrupted, ResultsError, require, unknown
 from densegym.reward_models.spec import RewardSpec
+from densegym.values import check_values
 
-_SUITE_KEYS = ("title", "seeds", "protocol", "run")
-_RUN_KEYS = ("env", "reward", "algo", "steps", "protocol", "set", "film")
+_SUITE: Mapping[str, Any] = {
+    "title": str,
+    "seeds": list[int],
+    "protocol": str,
+    "run": list[dict[str, Any]],
+}
+_RUN: Mapping[str, Any] = {
+    "env": str | list[str],
+    "reward": Any,
+    "algo": str,
+    "steps": int,
+    "protocol": str,
+    "set": dict,
+    "film": bool,
+}
 _PROGRESS = "progress.json"
 _POLL_S = 0.5
 
@@ -101,7 +115,7 @@ def load_suite(name: str) -> Suite:
 
     Raises:
         UnknownNameError: no such suite or key; names the closest.
-        DenseGymError: the file is no TOML, or a run lacks its env.
+        DenseGymError: the file is no TOML, a value has the wrong type, or a run lacks its env.
     """
     shipped = assets.names("suites", ".toml")
     path = Path(name) if name.endswith(".toml") else assets.path(f"suites/{name}.toml")
@@ -111,12 +125,14 @@ def load_suite(name: str) -> Suite:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise DenseGymError(f"{path} is no TOML: {error}") from error
-    _check_keys(table, _SUITE_KEYS, "suite key")
-    for run in table.get("run", []):
-        _check_keys(run, _RUN_KEYS, "run key")
+    check_values(table, _SUITE, what=f"key of the suite {path.name}:")
+    runs = tuple(table.get("run", []))
+    if not runs:
+        raise DenseGymError(f'{path} runs nothing; write [[run]] and below it env = "CartPole-v1"')
+    for run in runs:
+        check_values(run, _RUN, what=f"key of a [[run]] of {path.name}:")
         if "env" not in run:
             raise DenseGymError(f'{path}: a [[run]] needs env = "DenseGym/..."')
-    runs = tuple(table.get("run", []))
     seeds, protocol = tuple(table.get("seeds", [0])), table.get("protocol", OWN)
     return Suite(path.stem, table.get("title", ""), seeds, runs, protocol)
 
@@ -288,12 +304,6 @@ def _config(
         protocol=protocol,
         overrides=[*settings, *overrides],
     )
-
-
-def _check_keys(table: Mapping[str, Any], known: Sequence[str], kind: str) -> None:
-    for key in table:
-        if key not in known:
-            raise unknown(kind, key, known)
 
 
 def shipped() -> list[str]:

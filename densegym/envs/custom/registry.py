@@ -28,9 +28,12 @@ _imported: dict[str, None] = {}
 
 
 def forget_tasks() -> None:
-    """Forget all tasks that users registered and all drafts; used by tests and notebooks."""
+    """Forget all tasks, drafts and modules that users named; used by tests and notebooks."""
     _TASKS.clear()
+    _imported.clear()
     drafted.cache_clear()
+    teach_children(_Tasks(()), "densegym tasks")
+    teach_children(_Modules(()), "densegym modules")
 
 
 def find_task(env_id: str) -> World | None:

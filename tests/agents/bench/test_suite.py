@@ -128,3 +128,30 @@ def test_wrong_suites_say_what_to_type(text, error, says, tmp_path: Path) -> Non
 def test_an_unknown_suite_names_the_closest() -> None:
     with pytest.raises(UnknownNameError, match='Did you mean "demo"'):
         suite.load_suite("dmeo")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seeds = 0", r"seeds takes list\[int\]; given 0"),
+        ('seeds = ["a"]', r"seeds takes list\[int\]"),
+        ("runs = 3", 'Did you mean "run"'),
+        ("run = 3", r"run takes list"),
+        ('title = "empty"', "runs nothing"),
+        ("[[run]]\nsteps = 3\n", "needs env"),
+        ("[[run]]\nenv = 3", r"env takes str \| list\[str\]; given 3"),
+        ('[[run]]\nenv = "A-v0"\nset = ["n_envs=2"]', "set takes dict"),
+        ('[[run]]\nenv = "A-v0"\nfilm = "yes"', "film takes bool"),
+        ('[[run]]\nenv = "A-v0"\nalgo = ["ppo"]', "algo takes str"),
+        ('[[run]]\nenv = "A-v0"\nstep = 3', 'Did you mean "steps"'),
+        ("[[run]", "no TOML"),
+    ],
+)
+def test_a_suite_file_of_a_wrong_shape_is_one_sentence(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(DenseGymError, match=said) as caught:
+        suite.load_suite(str(path))
+    assert "\n" not in str(caught.value)

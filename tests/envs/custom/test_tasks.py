@@ -365,6 +365,18 @@ def _look(env_id: str) -> tuple[str, float]:
     return task_card(env_id).success, play(densegym.make(env_id), right)[-1]["is_success"]
 
 
+def _registered(env_id: str) -> bool:
+    return env_id in gym.registry
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_start_later_import_the_modules(method: str, stranger: str) -> None:
+    registry.import_for_all(stranger)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(_registered, ("Stranger/Corridor-v0",))
+    registry.forget_tasks()
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_processes_that_start_later_know_the_task(method: str) -> None:
     densegym.register_task(CART, success="steps >= 3")
