@@ -53,7 +53,7 @@ def import_here(name: str) -> ModuleType:
     """Import a module, which may lie in the current folder, where a console script looks not."""
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)  # last, so that a folder of results hides no package
     return importlib.import_module(name)
 
 

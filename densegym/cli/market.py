@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from densegym.cli.shared.options import CONSOLE, Json, seed_option
+from densegym.cli.shared.options import CONSOLE, Json, seed_option, table_console
 from densegym.errors import DenseGymError, require
 
-_WIDTH = 130  # of tables in a log
 market = typer.Typer(no_args_is_help=True, help="Markets of rivals: parity, baselines, pictures.")
 
 
@@ -85,8 +83,7 @@ def table(
             f"{row.length:.1f}",
             f"{row.trust:.2f}",
         )
-    log = Console(width=_WIDTH, highlight=False, soft_wrap=True, markup=False)
-    (CONSOLE if CONSOLE.is_terminal else log).print(shown)
+    table_console(130).print(shown)
     CONSOLE.print("Sums over agents of the return; welfare per agent and step of the horizon.")
     if payoff == "reference":
         for line in beside_published(rows):
