@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 
@@ -40,10 +40,13 @@ class Interrupted(DenseGymError):
     """The user or the system stopped a run, which left a checkpoint and can be resumed."""
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """Return ``' Did you mean "x"?'`` for the nearest known name, or an empty string."""
-    folded = {candidate.lower(): candidate for candidate in known}
-    match = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+def closest(name: str, known: Iterable[str], *, key: Callable[[str], str] = str) -> str:
+    """Return ``' Did you mean "x"?'`` for the nearest known name, or an empty string.
+
+    ``key`` gives the part of a name that is compared; of names that share it the last is told.
+    """
+    folded = {key(candidate).lower(): candidate for candidate in known}
+    match = difflib.get_close_matches(key(name).lower(), folded, n=1, cutoff=0.5)
     return f' Did you mean "{folded[match[0]]}"?' if match else ""
 
 

@@ -126,11 +126,17 @@ def drafted(env_id: str, seed: int = 0, episodes: int = EPISODES) -> Draft:
 
 def unknown_id(env_id: str, known: Iterable[str] = ()) -> UnknownNameError:
     """Return the error for an id that nobody knows, with the closest that somebody does."""
-    near = closest(env_id, [*known, *gym.registry])
+    plain_last = sorted(gym.registry, key=lambda name: "/" not in name)
+    near = closest(env_id, [*plain_last, *known], key=_bare_name)
     return UnknownNameError(
         f'Unknown environment "{env_id}".{near} `densegym envs` lists those of DenseGym. If a '
         "module of yours registers it, add --import MODULE, or write MODULE:ID"
     )
+
+
+def _bare_name(env_id: str) -> str:
+    """Return an id without its namespace and version, which people leave out."""
+    return env_id.rpartition("/")[2].partition("-v")[0]
 
 
 def add_task(env_id: str, card: TaskCard, success: str | None) -> World:

@@ -108,7 +108,7 @@ def test_links_and_foreign_files_of_a_shared_run_are_not_followed(
 
 def test_files_that_a_reward_names_are_told(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("")
-    spec = ["env", {"model": "authored", "path": str(tmp_path / "own.py"), "scale": 0.5}]
+    spec = ["env", {"model": "authored/file", "path": str(tmp_path / "own.py"), "scale": 0.5}]
     config = resolve("DenseGym/HarmlessStep-v0", reward=spec)
     assert files_named(config) == [str(tmp_path / "own.py")]
 

@@ -316,7 +316,7 @@ def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
     with pytest.raises(DenseGymError, match="1 to 6 expert episodes to learn from; given 7"):
         fitting.fit_local(card, episodes=7, out=out)
     narrow = [dataclasses.replace(demo, pictures=demo.pictures[:, :, :48, :48]) for demo in made]
-    monkeypatch.setattr(fitting.files, "load", lambda env_id: narrow)
+    monkeypatch.setattr(fitting.files, "load", lambda env_id, **_: narrow)
     with pytest.raises(DenseGymError, match=r"1 views of 48 pixels, and the weights .* 1 of 64"):
         fitting.fit_local(card, adapt=other, out=out)
 
