@@ -211,10 +211,12 @@ def _make_sawyer(task: str, **kwargs: Any) -> Any:
 
     if task not in known:
         raise unknown("Meta-World task", task, known)
+    from densegym.envs.robot.upstream.lean import lean  # imports Meta-World
+
     creator = known[task]
     _repair_welds()
     try:
-        sawyer: Any = creator(**kwargs)
+        sawyer: Any = lean(creator)(**kwargs)
     except TypeError as error:
         raise DenseGymError(f"{task} does not take these options: {error}") from error
     sawyer.seeded_rand_vec = True
