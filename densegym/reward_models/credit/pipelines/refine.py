@@ -27,8 +27,14 @@ def clip(steps: Float, total: float, *, eta: float = 0.0) -> Float:
 
 
 def delta(steps: Float, total: float) -> Float:
-    """Return p_t − p_{t+1}, and p of the last step: the sum is the first p (arXiv 2410.15115)."""
+    """Return p_t − p_{t+1}, p of the last step but one, 0 of the last (arXiv 2410.15115).
+
+    The last step gives the answer and is paid by the outcome alone, so its p counts nowhere; the
+    sum is the first p, or 0 for an episode of one step.
+    """
     differences: Float = steps - np.append(steps[1:], 0.0)
+    differences[-2:-1] = steps[-2:-1]
+    differences[-1] = 0.0
     return differences
 
 
