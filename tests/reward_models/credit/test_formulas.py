@@ -247,7 +247,8 @@ def test_teams():
     ("name", "options", "wanted"),
     [
         ("clip", {"eta": 0.5}, [-0.3, 0.0, -0.1, 0.0, 0.0]),
-        ("delta", {}, [0.2 - 0.9, 0.9 - 0.4, 0.4 - 0.6, 0.6, 0.0]),
+        ("delta", {}, [0.2 - 0.9, 0.9 - 0.4, 0.4 - 0.6, 0.6 - 0.5, 0.5]),
+        ("delta", {"answer": True}, [0.2 - 0.9, 0.9 - 0.4, 0.4 - 0.6, 0.6, 0.0]),
         ("par", {"k": 2.0, "reference": 0.5}, 1.0 / (1.0 + np.exp(-2.0 * (SCORES - 0.5)))),
         ("min", {"tau": 0.1}, SCORES * np.exp(-SCORES / 0.1) / np.exp(-SCORES / 0.1).sum()),
         ("renorm", {}, SCORES - 0.52 + RETURN / STEPS),

@@ -26,15 +26,17 @@ def clip(steps: Float, total: float, *, eta: float = 0.0) -> Float:
     return clipped
 
 
-def delta(steps: Float, total: float) -> Float:
-    """Return p_t − p_{t+1}, p of the last step but one, 0 of the last (arXiv 2410.15115).
+def delta(steps: Float, total: float, *, answer: bool = False) -> Float:
+    """Return p_t − p_{t+1}, and p of the last step: the sum is the first p (arXiv 2410.15115).
 
-    The last step gives the answer and is paid by the outcome alone, so its p counts nowhere; the
-    sum is the first p, or 0 for an episode of one step.
+    In the paper the last step is an answer that only its outcome pays: with ``answer`` the last
+    step earns 0 and the one before it p. An agent that may answer whenever it likes then loses
+    p by answering, and never does (``densegym bench hacking``).
     """
     differences: Float = steps - np.append(steps[1:], 0.0)
-    differences[-2:-1] = steps[-2:-1]
-    differences[-1] = 0.0
+    if answer:
+        differences[-2:-1] = steps[-2:-1]
+        differences[-1] = 0.0
     return differences
 
 
