@@ -37,10 +37,10 @@ class Term:
         mode: how it meets the world's reward; ``Reward.adds_world`` says what a sum does.
         scale: a factor on its reward, parts and credits.
         clip: bounds on its reward and credits; its parts are shown as they were.
-        gate: pays only while this reward exceeds ``threshold`` at the same step, or None. A gate
-            that abstains stays as it was. Its promises and its wishes about episodes do not count,
-            because it is not paid.
-        threshold: of the gate.
+        gate: pays only while this reward is at least ``threshold`` at the same step, or None. A
+            gate that abstains stays as it was. Its promises and its wishes about episodes do not
+            count, because it is not paid.
+        threshold: of the gate; None opens it for every reward above 0.
         latch: once open, the gate stays open until the episode ends.
         fallback: what its share is on rows where the model abstains: nothing, the world's reward,
             the slot's last valid share, or an error.
@@ -51,7 +51,7 @@ class Term:
     scale: float = 1.0
     clip: tuple[float, float] | None = None
     gate: RewardModel | None = None
-    threshold: float = 0.0
+    threshold: float | None = None
     latch: bool = False
     fallback: Fallback = "zero"
 
@@ -211,7 +211,9 @@ class Reward(CombinedModel):
     def _opened(self, index: int, gate: Scores, steps: Steps) -> Bool:
         term, kept = self.terms[index], self._open[index]
         was_open = kept.values[steps.slot] > 0.0
-        is_open: Bool = np.where(gate.valid, gate.reward > term.threshold, was_open)
+        least = term.threshold
+        opens = gate.reward > 0.0 if least is None else gate.reward >= least
+        is_open: Bool = np.where(gate.valid, opens, was_open)
         if term.latch:
             is_open = is_open | was_open
         kept.values[steps.slot] = is_open

@@ -113,7 +113,7 @@ def _check_wrapping(wrapping: Mapping[str, Any]) -> None:
         if not isinstance(wrapping.get(key, False), bool):
             raise RewardError(f"{key} takes true or false; given {wrapping[key]!r}")
     for key in ("scale", "gamma", "gate_threshold"):
-        if key in wrapping:
+        if key in wrapping and not (key == "gate_threshold" and wrapping[key] is None):
             _number(key, wrapping[key])
     if "clip" in wrapping:
         _bounds(wrapping["clip"])
@@ -232,14 +232,14 @@ def _term(part: Part, task: TaskCard, seed: int) -> Term:
     wrapping, model = part.wrapping, _model(part, task, seed)
     if "gate" not in wrapping and ("gate_threshold" in wrapping or "gate_latch" in wrapping):
         raise RewardError('gate_threshold and gate_latch need a "gate" reward')
-    gated = "gate" in wrapping
+    gated, least = "gate" in wrapping, wrapping.get("gate_threshold")
     return Term(
         model,
         mode=wrapping.get("mode") or model.traits.mode,
         scale=_number("scale", wrapping.get("scale", model.traits.scale)),
         clip=_bounds(wrapping["clip"]) if "clip" in wrapping else None,
         gate=_gate(wrapping["gate"], task, seed) if gated else None,
-        threshold=_number("gate_threshold", wrapping.get("gate_threshold", 0.0)),
+        threshold=_number("gate_threshold", least) if least is not None else None,
         latch=bool(wrapping.get("gate_latch", False)),
         fallback=wrapping.get("fallback", "zero"),
     )

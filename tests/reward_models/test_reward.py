@@ -9,9 +9,10 @@ from densegym.reward_models.checks import check_reward_model
 from densegym.reward_models.model import FunctionReward, Potential, RewardModel, reward
 from densegym.reward_models.reward import Reward, Term, worth
 from densegym.reward_models.shaping import AdditiveUnsafe, Shaped
+from densegym.reward_models.spec import build_reward
 from densegym.reward_models.traits import Promises, Traits
 from densegym.reward_models.types import Episode, Need, Scores, Starts, Steps, Values
-from tests.toys import ACTIONS, SPACE, Counting, Height, Redistribute
+from tests.toys import ACTIONS, CARD, SPACE, Counting, Height, Redistribute
 
 
 def steps(values, *, terminated=False, truncated=False, t=0, valid_obs=True) -> Steps:
@@ -339,6 +340,20 @@ def test_an_abstention_inside_another_reward_is_worth_nothing() -> None:
     silent = Scores(np.array([5.0, 7.0]), np.array([True, False]))
     assert worth(Counting(), silent).tolist() == [5.0, 0.0]
     assert worth(Reward.of(Counting()), silent).tolist() == [5.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "opens"),
+    [({}, 1.0), ({"gate_threshold": 0.5}, 1.0), ({"gate_threshold": 0.6}, 0.0)],
+)
+def test_a_gate_opens_at_its_threshold(threshold: dict[str, float], opens: float) -> None:
+    """The world pays 0.5; without a threshold anything above 0 opens."""
+    spec = {"model": "env", "gate": "env", **threshold}
+    gated = build_reward(spec, task=CARD)
+    gated.begin(Starts(np.array([0]), np.zeros((1, 3)), [{}]))
+    assert gated.score(steps(1.0)).reward.tolist() == [0.5 * opens]
+    nothing = steps(1.0)._replace(env_reward=np.zeros(1))
+    assert gated.score(nothing).reward.tolist() == [0.0]
 
 
 def test_a_term_is_plain_until_something_is_done_to_its_pay() -> None:

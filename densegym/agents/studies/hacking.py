@@ -48,6 +48,7 @@ ARMS: Mapping[str, Callable[[], RewardSpec]] = {
     "plain sum": lambda: ["env", _process()],
     "clip": lambda: _hindsight(refine=[{"clip": {"eta": 0.8}}]),
     "delta": lambda: _hindsight(refine=["delta"]),
+    "delta, as published": lambda: _hindsight(refine=[{"delta": {"answer": True}}]),
     "min-form": lambda: _hindsight(refine=["min"]),
     "gate": lambda: _hindsight(hindsight_gate={"key": "is_success", "threshold": 1.0}),
     "gate, delta": lambda: _hindsight(

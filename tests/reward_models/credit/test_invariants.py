@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,31 @@ def test_a_state_brings_back_the_credits(name):
     episodes = drifts(3, seed=9)
     for first, second in zip(model.finish(episodes), again.finish(episodes), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-12)
+
+
+def blinded(episodes):
+    """Return the episodes with a number in the first two observations that nobody could read."""
+    unread = [one.obs.copy() for one in episodes]
+    for obs, bad in zip(unread, (np.nan, np.inf, -np.inf) * len(unread), strict=False):
+        obs[:2, 0] = bad
+    return [replace(one, obs=obs) for one, obs in zip(episodes, unread, strict=True)]
+
+
+@pytest.mark.filterwarnings("ignore:.*credit/unread")
+@pytest.mark.parametrize("name", SPREADERS)
+def test_numbers_that_cannot_be_read_spoil_nothing(name):
+    model, clean = made(name), drifts(3, seed=9)
+    for seed in range(3):  # first, in the middle and last
+        model.finish(blinded(drifts(6, seed=seed)))
+        for credit in [*model.finish(drifts(6, seed=10 + seed)), *model.finish(blinded(clean))]:
+            assert np.isfinite(credit).all()
+    if isinstance(model, FittedCredit):
+        assert model.metrics()["credit/unread"] > 0
+    told = model.finish(clean)
+    assert all(np.isfinite(credit).all() for credit in told)
+    if isinstance(model, FittedCredit):
+        assert model.ready
+        assert any(len(set(np.round(credit, 9))) > 2 for credit in told)  # by more than the mean
 
 
 @pytest.mark.parametrize("name", SPREADERS)

@@ -17,6 +17,8 @@ NUMBERS = st.lists(st.floats(-100, 100), min_size=1, max_size=20).map(np.array)
 def test_what_each_keeps(steps, total):
     assert (refine.clip(steps, total, eta=0.5) <= 0.0).all()
     assert refine.delta(steps, total).sum() == pytest.approx(steps[0], abs=1e-9)
+    first = steps[0] if len(steps) > 1 else 0.0
+    assert refine.delta(steps, total, answer=True).sum() == pytest.approx(first, abs=1e-9)
     bounded = refine.par(steps, total, k=3.0, reference=1.0)
     assert (bounded >= 0.0).all()
     assert (bounded <= 1.0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -121,6 +122,7 @@ class FittedCredit(ReturnCredit):
         self._scaled_at = 0  # episodes seen when moments were taken
         self._rates: set[float] = set()  # at most two
         self._explained = float("nan")
+        self._unread = 0
         self._network: Any = None
         self._taught = False
         self._moments: dict[str, Float] = {}
@@ -175,8 +177,11 @@ class FittedCredit(ReturnCredit):
         return self.min_explained is None or self._explained >= self.min_explained
 
     def metrics(self) -> dict[str, float]:
-        """Return whether the network is asked, and what it explains of held-out returns."""
-        told = {"credit/ready": float(self.ready)}
+        """Return whether the network is asked, and what it explains of held-out returns.
+
+        ``credit/unread`` counts episodes in which something that was not finite was seen.
+        """
+        told = {"credit/ready": float(self.ready), "credit/unread": float(self._unread)}
         if self.min_explained is not None and np.isfinite(self._explained):
             told["credit/explained_variance"] = self._explained
         return told
@@ -197,6 +202,14 @@ class FittedCredit(ReturnCredit):
 
     def _take_in(self, one: StoredEpisode) -> None:
         self._seen += 1
+        if not np.isfinite(one.inputs).all():
+            self._unread += 1
+            if self._unread == 1:
+                warnings.warn(
+                    f'"{self.name}" saw numbers that are NaN or infinite and takes their means '
+                    "instead; credit/unread counts such episodes. Mend what the world shows.",
+                    stacklevel=2,
+                )
         if self.min_explained is not None and self._seen % _HELD_OUT == 0:
             self._judges.append(one)
         else:
@@ -293,6 +306,7 @@ class FittedCredit(ReturnCredit):
             "scaled_at": self._scaled_at,
             "rates": sorted(self._rates),
             "explained": self._explained,
+            "unread": self._unread,
             "taught": self._taught,
             "random": generator_state(self._random),
             "store": packed(self._store, self._pack),
@@ -314,6 +328,7 @@ class FittedCredit(ReturnCredit):
         self._seen, self._explained = int(state["seen"]), float(state["explained"])
         self._taught, self._scaled_at = bool(state["taught"]), int(state["scaled_at"])
         self._owed, self._rates = float(state["owed"]), set(state["rates"])
+        self._unread = int(state["unread"])
         restore_generator(self._random, state["random"])
         for kept, put in (
             (state["store"], self._store.put),

@@ -11,6 +11,11 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import map_leaves
+from densegym.reward_models.credit.fitting.symbols import (
+    is_state_number,
+    map_leaves_of,
+    state_codes,
+)
 from densegym.reward_models.types import Episode, Steps
 
 WIDEST = 4096  # columns; beyond it the observation is a picture, for which an MLP is no judge
@@ -31,7 +36,8 @@ def inputs(obs: Any, action: Any, next_obs: Any) -> Any:
 
     Whole-number actions become one-hot, modulo 128; text becomes counts of hashed words; a choice
     among candidates (``cands`` (B, K, F) beside a whole-number action) becomes the features of the
-    candidate that was taken.
+    candidate that was taken. Symbols of a map and states that are numbers become codes, see
+    ``symbols``.
 
     Raises:
         RewardError: pictures or other observations of more than 4,096 numbers.
@@ -104,12 +110,16 @@ def _acted(action: Any) -> Any:
 
 
 def _flat(obs: Any) -> Any:
-    leaves = list(obs.values()) if isinstance(obs, dict) else [obs]
+    if is_state_number(obs):
+        return state_codes(obs)
+    leaves = map_leaves_of(obs) or (list(obs.values()) if isinstance(obs, dict) else [obs])
     columns = [
         _hashed(leaf) if isinstance(leaf, list) else np.asarray(leaf).reshape(len(leaf), -1)
         for leaf in leaves
     ]
-    return np.concatenate(columns, axis=1, dtype="f4")
+    rows = np.concatenate(columns, axis=1, dtype="f4")
+    rows[~np.isfinite(rows)] = np.nan  # not read, see ``scales``
+    return rows
 
 
 def _hashed(texts: Sequence[str]) -> Any:

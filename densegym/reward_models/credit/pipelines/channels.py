@@ -15,6 +15,7 @@ import numpy as np
 
 from densegym.errors import RewardError
 from densegym.reward_models.batch import all_true
+from densegym.reward_models.credit.pipelines.gates import OnTruncation, check_on_truncation
 from densegym.reward_models.credit.pipelines.joined import JoinedCredit
 from densegym.reward_models.model import CombinedModel, LaneValues, RewardModel
 from densegym.reward_models.reward import worth
@@ -83,19 +84,32 @@ class CausalChannels(CombinedModel):
 
 
 class HindsightChannels(JoinedCredit):
-    """Ordered channels judged when the episode has ended, as in the paper."""
+    """Ordered channels judged when the episode has ended, as in the paper.
 
-    def __init__(self, channels: Sequence[Channel]) -> None:
-        self.channels = tuple(channels)
+    Args:
+        channels: highest first.
+        on_truncation: what an episode does that the clock cut off, as for ``HindsightGate``: its
+            outcome is unknown, so only the first channel pays, or all do, or it is judged by what
+            it had reached.
+
+    Raises:
+        RewardError: another ``on_truncation``.
+    """
+
+    def __init__(self, channels: Sequence[Channel], on_truncation: OnTruncation = "close") -> None:
+        check_on_truncation(on_truncation)
+        self.channels, self._on_truncation = tuple(channels), on_truncation
         models = [channel.model for channel in channels]
         super().__init__(models, _name(channels), Promises("episode", causal=False))
 
     def join(self, credits: Sequence[Float], episode: Episode) -> Float:
         """Return what the channels pay, each where all higher ones met their threshold."""
         paid = np.zeros(len(credits[0]))
+        known = episode.terminated or self._on_truncation == "judge"
         for channel, credit in zip(self.channels, credits, strict=True):
             paid = paid + channel.weight * credit
-            if credit.sum() < channel.threshold:
+            met = credit.sum() >= channel.threshold if known else self._on_truncation == "open"
+            if not met:
                 break
         return paid
 
@@ -106,6 +120,7 @@ def build_channels(
     seed: int = 0,
     channels: Sequence[Mapping[str, Any]] = (),
     causal: bool = False,
+    on_truncation: OnTruncation = "close",
 ) -> CausalChannels | HindsightChannels:
     """Build ``{"model": "credit/channels", "channels": [{"reward": ..., "threshold": ...}, ...]}``.
 
@@ -114,6 +129,7 @@ def build_channels(
         seed: of the channels.
         channels: highest first, each a mapping of reward, threshold and weight.
         causal: judge at step time by the sums so far, instead of in hindsight.
+        on_truncation: as for ``HindsightChannels``; causal channels have no use for it.
 
     Raises:
         RewardError: fewer than two channels, or one that cannot be read.
@@ -133,4 +149,4 @@ def build_channels(
             raise RewardError(f"a channel has reward, threshold and weight; given {told!r}")
         model = build_reward(told.pop("reward"), task=task, seed=seed + index)
         made.append(Channel(model, **told))
-    return CausalChannels(made) if causal else HindsightChannels(made)
+    return CausalChannels(made) if causal else HindsightChannels(made, on_truncation)

@@ -8,7 +8,7 @@ spares the critic a beginning in which every gate is closed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -47,10 +47,7 @@ class HindsightGate:
                 f"a soft gate begins to open below its threshold; given soft={self.soft} and "
                 f"threshold={self.threshold}"
             )
-        if self.on_truncation not in ("close", "open", "judge"):
-            raise RewardError(
-                f'on_truncation is "close", "open" or "judge"; given {self.on_truncation!r}'
-            )
+        check_on_truncation(self.on_truncation)
 
     def __call__(self, steps: Float, episode: Episode) -> Float:
         """Return the (T,) rewards that pass."""
@@ -71,6 +68,16 @@ class HindsightGate:
         if self.soft is None:
             return float(value >= self.threshold)
         return float(np.clip((value - self.soft) / (self.threshold - self.soft), 0.0, 1.0))
+
+
+def check_on_truncation(given: str) -> None:
+    """Refuse what is no ``OnTruncation``.
+
+    Raises:
+        RewardError: always then.
+    """
+    if given not in get_args(OnTruncation):
+        raise RewardError(f'on_truncation is "close", "open" or "judge"; given {given!r}')
 
 
 def parse(gate: Any) -> HindsightGate:

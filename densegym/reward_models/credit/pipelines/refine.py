@@ -26,9 +26,17 @@ def clip(steps: Float, total: float, *, eta: float = 0.0) -> Float:
     return clipped
 
 
-def delta(steps: Float, total: float) -> Float:
-    """Return p_t − p_{t+1}, and p of the last step: the sum is the first p (arXiv 2410.15115)."""
+def delta(steps: Float, total: float, *, answer: bool = False) -> Float:
+    """Return p_t − p_{t+1}, and p of the last step: the sum is the first p (arXiv 2410.15115).
+
+    In the paper the last step is an answer that only its outcome pays: with ``answer`` the last
+    step earns 0 and the one before it p. An agent that may answer whenever it likes then loses
+    p by answering, and never does (``densegym bench hacking``).
+    """
     differences: Float = steps - np.append(steps[1:], 0.0)
+    if answer:
+        differences[-2:-1] = steps[-2:-1]
+        differences[-1] = 0.0
     return differences
 
 

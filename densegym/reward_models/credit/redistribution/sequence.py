@@ -253,7 +253,8 @@ class DiasterCredit(MarkovCredit):
     Lin et al. 2024, arXiv 2312.10642: R_sub judges sub-trajectories so that, at a random cut,
     R_sub of both halves adds up to R; a step is worth R_sub(τ_{0:t}) − R_sub(τ_{0:t−1}), the last
     prefix being worth the true R; a network of one step is fitted to that. Departures: R_sub is a
-    number instead of a Gaussian, inputs and returns are standardised.
+    number instead of a Gaussian, inputs are standardised, returns are divided by their deviation
+    (the paper: by a constant of the task), and the cut leaves at least one step before it.
 
     Args:
         task: the task's card.
@@ -266,6 +267,12 @@ class DiasterCredit(MarkovCredit):
 
     def __init__(self, task: TaskCard, options: DiasterOptions, *, seed: int = 0) -> None:
         super().__init__(task, options, seed=seed, min_explained=options.min_explained)
+
+    def _standardise(self) -> None:
+        super()._standardise()
+        _, std = moments(np.array([one.total for one in self._store]))
+        length = np.array(np.mean([len(one.inputs) for one in self._store]))
+        self._moments |= {"total_std": std, "length": length}
 
     def _build(self, width: int) -> Any:
         parts = {"whole": Recurrent(width, self._hidden), "step": mlp(width, 4 * self._hidden)}
@@ -280,9 +287,9 @@ class DiasterCredit(MarkovCredit):
         prefixes = self._network["whole"](heads)
         head = prefixes.gather(1, torch.tensor(cuts)[:, None] - 1)[:, 0]
         tail = self._tails(tails)
-        # In units of the deviation of R / T: whole episodes are worth T of them.
-        lengths = torch.tensor([float(len(one.inputs)) for one in drawn])
-        targets = torch.tensor([self._target(one) for one in drawn])
+        lengths = torch.tensor([len(one.inputs) for one in drawn])
+        totals = np.array([one.total for one in drawn]) / self._moments["total_std"]
+        targets = torch.as_tensor(totals.astype("f4"))
         whole = torch.square(head + tail - targets).mean()
         return whole + self._step_loss(rows, targets, lengths)
 
@@ -304,17 +311,18 @@ class DiasterCredit(MarkovCredit):
         with torch.no_grad():
             every = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
             prefixes = self._network["whole"](every)
-            last = lengths.long() - 1
-            prefixes.scatter_(1, last[:, None], targets[:, None])
+            prefixes.scatter_(1, lengths[:, None] - 1, targets[:, None])
             wanted = torch.diff(prefixes, dim=1, prepend=torch.zeros(len(prefixes), 1))
-            wanted = wanted * lengths[:, None]
+            wanted = wanted * float(self._moments["length"])  # to unit scale
         said = self._network["step"](every)[..., 0]
         real = torch.arange(every.shape[1])[None, :] < lengths[:, None]
         return torch.square(said - wanted)[real].mean()
 
     def _ask(self, rows: Any) -> Float:
         with torch.no_grad():
-            return self._unscaled(self._network["step"](self._scaled(rows))[:, 0])
+            said = self._network["step"](self._scaled(rows))[:, 0].numpy()
+        worth: Float = said * (self._moments["total_std"] / self._moments["length"])
+        return worth
 
 
 def _carried_out(info: Any) -> bool:

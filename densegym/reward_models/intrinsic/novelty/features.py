@@ -43,7 +43,7 @@ def features_of(obs: Any) -> Features:
     Raises:
         DenseGymError: the observation is text.
     """
-    if isinstance(obs, Mapping) and any(name in obs for name in _CROPS):
+    if isinstance(obs, Mapping) and has_map(obs):
         crop = _crop(obs)
         symbols = crop.reshape(len(crop), -1).astype(np.int64) % SYMBOLS
         stats = obs.get("blstats")
@@ -52,6 +52,11 @@ def features_of(obs: Any) -> Features:
     numbers = [_flat(leaf) for leaf in leaves(obs)]
     scalars = np.concatenate(numbers, axis=1) if numbers else np.zeros((0, 0))
     return Features(np.zeros((len(scalars), 0), dtype=np.int64), _squash(scalars))
+
+
+def has_map(obs: Mapping[str, Any]) -> bool:
+    """Return whether an observation shows a map of symbols."""
+    return any(name in obs for name in _CROPS)
 
 
 def _crop(obs: Mapping[str, Any]) -> Any:
