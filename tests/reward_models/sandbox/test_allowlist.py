@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.reward_models.sandbox import vocabulary
-from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.allowlist import inspect_source, inspect_words
 from densegym.reward_models.sandbox.namespace import author_line, load_entry
 from densegym.reward_models.sandbox.status import Status
 from tests.reward_models.sandbox.corpus import body
@@ -153,7 +153,7 @@ def test_tracebacks_count_the_authors_lines():
     source = "import math\n\n\n# text\n" + body(
         "'''text'''", "y: int", "x = (1 +", "  2)", "z = x / (x - 3)", "return x"
     )
-    entry = load_entry(inspect_source(source, known=KNOWN))
+    entry = load_entry(inspect_words(source, known=KNOWN))
     with pytest.raises(ZeroDivisionError) as caught:
         entry(1.0, 2.0)
     assert author_line(caught.value) == 10

@@ -138,8 +138,18 @@ class WorkerRunner:
 
     def __call__(self, features: Mapping[str, Any], memory: Float | None = None) -> Scored:
         """Score N rows."""
+        return self.course(features, memory, steps=1)
+
+    def run(self, arguments: list[Any], rows: int, memory: Float | None = None) -> Scored:
+        """Score N rows given in the order of ``parameters``."""
+        return self(dict(zip(self.parameters, arguments, strict=True)), memory)
+
+    def course(
+        self, features: Mapping[str, Any], memory: Float | None = None, *, steps: int
+    ) -> Scored:
+        """Score ``steps`` batches in one exchange; ``Worker.call`` says how they lie."""
         read = {name: features[name] for name in self.parameters}
-        outcome = self._worker.call(read, memory)
+        outcome = self._worker.call(read, memory, steps=steps)
         parts = {"potential": outcome.total} if self.kind == "potential" else outcome.parts
         return Scored(outcome.total, parts, outcome.memory)
 
