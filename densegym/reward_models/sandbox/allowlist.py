@@ -1,7 +1,7 @@
 """The static check of reward programs: an allow-list over their syntax tree.
 
 Deny-lists for Python have been escaped again and again, so everything is refused but the words of
-``vocabulary``. The check alone is no boundary: programs that pass are tried in a worker process first.
+``vocabulary``. The check alone is no boundary: what passes is first tried in a worker process.
 """
 
 from __future__ import annotations

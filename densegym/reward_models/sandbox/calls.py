@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MappingView
 from typing import Any
 
 from densegym.reward_models.sandbox import vocabulary as words
@@ -24,47 +24,9 @@ from densegym.reward_models.sandbox.standins import (
 
 _MAX_DIGITS = 20
 _MAX_WRITTEN = 64
-_PLAIN_KEYWORDS = frozenset(
-    ["axis", "keepdims", "ddof", "ord", "decimals", "ndigits", "strict", "equal_nan"]
-)
 _INDEX_MAKERS = frozenset({"argmin", "argmax"})
 _SIZED = frozenset({"zeros", "ones"})
-# Their second positional argument says how, not with what, so it is written out.
-_PARAMETRISED = frozenset(
-    [
-        "sum",
-        "mean",
-        "min",
-        "max",
-        "amin",
-        "amax",
-        "prod",
-        "std",
-        "var",
-        "any",
-        "all",
-        "argmin",
-        "argmax",
-        "cumsum",
-        "cumprod",
-        "count_nonzero",
-        "nansum",
-        "nanmean",
-        "nanmin",
-        "nanmax",
-        "stack",
-        "concatenate",
-        "expand_dims",
-        "squeeze",
-        "transpose",
-        "sort",
-        "round",
-        "around",
-        "linalg.norm",
-    ]
-)
-_LOOKED_THROUGH: tuple[type, ...] = (tuple, list, dict, range, zip, enumerate, type({}.items()), type({}.keys()),
-                   type({}.values()))  # fmt: skip
+_LOOKED_THROUGH = frozenset({tuple, list, dict, range, zip, enumerate})
 _COPIES: Mapping[type, frozenset[str]] = {
     dict: words.DICT_VIEWS | {"get", "copy"},
     list: frozenset({"copy"}),
@@ -109,7 +71,7 @@ class Calls:
                 "rows and columns are not looped over; use array operations, or range(3) and "
                 "feature[:, i]"
             )
-        if type(value) not in _LOOKED_THROUGH:
+        if type(value) not in _LOOKED_THROUGH and not isinstance(value, MappingView):
             raise RefusedError(f"{type(value).__name__} cannot be looped over")
         return value
 
@@ -144,7 +106,7 @@ class Calls:
         if name == "range":
             return range(*arguments, **named)
         if name == "zip":
-            return zip(*map(self.iterable, arguments), **named)
+            return zip(*map(self.iterable, arguments), strict=bool(named.get("strict")))
         start = named.get("start", arguments[1] if len(arguments) > 1 else 0)
         if type(start) is not int:
             raise RefusedError("enumerate starts at a written-out integer")
@@ -223,7 +185,7 @@ class Calls:
             return ARRAY
         if name == "where" and len(arguments) != 3:
             raise RefusedError("np.where takes a condition and two values")
-        written = arguments[1:] if name in _PARAMETRISED else []
+        written = arguments[1:] if name in words.PARAMETRISED else []
         for item in written:
             _check_written(item)
         for item in arguments[: len(arguments) - len(written)]:
@@ -243,7 +205,7 @@ class Calls:
 
     def _check_keywords(self, named: Mapping[str, Any]) -> None:
         for name, value in named.items():
-            if name in _PLAIN_KEYWORDS:
+            if name in words.PLAIN_KEYWORDS:
                 _check_written(value)
             elif value is not None:
                 as_operand(value)

@@ -91,6 +91,11 @@ class Worker:
         """``ast+process`` or ``ast+process+ns``, and the limits that could not be set, if any."""
         return self._isolation
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds of the process so far; 0 where none runs."""
+        return self._channel.cpu_s() if self._channel is not None else 0.0
+
     def close(self) -> None:
         """Kill the process; a later load starts a new one."""
         self._program = None

@@ -67,6 +67,14 @@ NUMPY: Final = _by_arity(
     }
 )
 """Most positional arguments of every NumPy function: ``out`` and ``dtype`` come after them."""
+PARAMETRISED: Final = _words(
+    "sum mean min max amin amax prod std var any all argmin argmax cumsum cumprod count_nonzero "
+    "nansum nanmean nanmin nanmax stack concatenate expand_dims squeeze transpose sort round "
+    "around linalg.norm"
+)
+"""Functions whose second positional argument says how, not with what, so it is written out."""
+PLAIN_KEYWORDS: Final = _words("axis keepdims ddof ord decimals ndigits strict equal_nan")
+"""Keywords that say how, for the same."""
 NUMPY_CONSTANTS: Final = frozenset({"pi", "e", "inf", "nan", "newaxis"})
 CONSTANT_VALUES: Final = {
     "pi": math.pi,

@@ -136,6 +136,11 @@ class WorkerRunner:
         """The level the worker reached."""
         return self._worker.isolation
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds that the worker has used."""
+        return self._worker.cpu_s
+
     def __call__(self, features: Mapping[str, Any], memory: Float | None = None) -> Scored:
         """Score N rows."""
         return self.course(features, memory, steps=1)
