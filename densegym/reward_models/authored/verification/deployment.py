@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from densegym.reward_models.authored.programs.runner import Scored
+from densegym.reward_models.authored.programs.runner import VETTED, Scored
 from densegym.reward_models.authored.verification.behaviour import (
     Fault,
     difference,
@@ -24,7 +24,7 @@ from densegym.reward_models.sandbox.process import SandboxError
 from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import Float
 
-LANES = (1, 2, 3, 4, 7, 8, 16, 64, 512, 4096)
+LANES = (1, 2, 3, 4, 7, 8, 16, 64, 512, VETTED)
 """Batch sizes that every program is tried at; the last is what one passes for."""
 EPISODE = 500  # steps of an episode where nobody says how long one is
 SLOW_MS = 10.0  # longest step of few lanes, in processor time
