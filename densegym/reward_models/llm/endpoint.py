@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from densegym.errors import require
+from densegym.reward_models.llm.budget import tokens_of, tokens_of_text
 from densegym.reward_models.llm.transcript import request_key
 from densegym.reward_models.llm.types import (
     FatalLLMError,
@@ -119,14 +120,23 @@ class EndpointClient:
 
     def _reply(self, request: Request, said: Any, seconds: float) -> Reply:
         choices = getattr(said, "choices", None)
-        if not choices or not getattr(choices[0].message, "content", None):
-            raise LLMError(f"{self._where} sent a reply without text")
+        text = getattr(choices[0].message, "content", None) if choices else None
         usage = getattr(said, "usage", None)
+        sent = getattr(usage, "prompt_tokens", 0) or 0
+        back = getattr(usage, "completion_tokens", 0) or 0
+        estimated = not sent + back
+        if estimated:  # llama.cpp and others tell nothing, yet somebody may pay for it
+            sent, back = tokens_of(request), tokens_of_text(text or "")
+        if not text:
+            error = LLMError(f"{self._where} sent a reply without text")
+            error.tokens_in, error.tokens_out = sent, back
+            raise error
         return Reply(
-            text=choices[0].message.content,
+            text=text,
             finish=choices[0].finish_reason or "stop",
-            tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
-            tokens_out=getattr(usage, "completion_tokens", 0) or 0,
+            tokens_in=sent,
+            tokens_out=back,
+            estimated=estimated,
             latency_s=seconds,
             model=getattr(said, "model", None) or request.model,
             key=request_key(request),
