@@ -10,7 +10,6 @@ import contextlib
 import faulthandler
 import os
 import re
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -130,11 +129,13 @@ class Beating:
 @contextlib.contextmanager
 def _memory_limit(memory_bytes: int) -> Iterator[None]:
     """Let this process ask for so much more memory; beyond, it gets a ``MemoryError``."""
-    before = resource.getrlimit(resource.RLIMIT_DATA)
     held = _held()
     if not memory_bytes or held is None:
         yield
         return
+    import resource  # there where held memory is told: not on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     soft = held + memory_bytes
     hard = before[1]
     bounded = soft if hard == resource.RLIM_INFINITY else min(soft, hard)

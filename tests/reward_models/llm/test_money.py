@@ -71,6 +71,13 @@ def test_a_budget_in_usd_for_an_unknown_model_says_what_to_type(tmp_path):
     check_llm(dataclasses.replace(config, prices=mine))
 
 
+def test_the_first_command_of_the_readme_passes_its_check(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    assert "--model gpt-4.1 --budget-usd 2" in readme
+    check_llm(LLMConfig(model="gpt-4.1", budget_usd=2.0))
+
+
 def test_unusable_replies_cost_what_they_cost(tmp_path):
     path = tmp_path / "t.jsonl"
     client = Budgeted(Paid(), Budget(), PRICES)
