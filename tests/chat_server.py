@@ -10,6 +10,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+class Stream:
+    """A reply in chunks, with a pause before each."""
+
+    def __init__(self, chunks: Sequence[dict[str, Any]], pause_s: float = 0.0) -> None:
+        self.chunks, self.pause_s = chunks, pause_s
+
+    def send(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        try:
+            for chunk in self.chunks:
+                time.sleep(self.pause_s)
+                handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+                handler.wfile.flush()
+            handler.wfile.write(b"data: [DONE]\n\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the client gave up
+
+
 class ChatServer:
     """Answers with what ``answer`` returns, and keeps what it was asked.
 
@@ -31,6 +51,9 @@ class ChatServer:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.seen.append(asked)
                 said = outer.answer(asked)
+                if isinstance(said, Stream):
+                    said.send(self)
+                    return
                 status, body = said if isinstance(said, tuple) else (200, said)
                 if isinstance(body, str):
                     body = completion(body) if status == 200 else _error(body)

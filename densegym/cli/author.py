@@ -23,7 +23,7 @@ from densegym.reward_models.authored.search.search import SearchConfig
 from densegym.reward_models.llm.build import LLMConfig
 from densegym.reward_models.types import TaskCard
 
-_ASKED = ("model", "base_url", "key_env", "max_tokens", "mailbox")  # of a language model
+_ASKED = ("model", "base_url", "key_env", "max_tokens", "mailbox", "prices")  # of a language model
 _BUDGET = ("budget_usd", "budget_tokens", "budget_calls")
 Task = Annotated[str, typer.Option("--task", help="Environment id, e.g. DenseGym/DoorUnlock-v0.")]
 app = typer.Typer(
@@ -184,7 +184,11 @@ def _conclude(folder: Path, found: Any, record: Path | None, as_json: bool) -> N
 def _money(summary: dict[str, Any]) -> str:
     tokens = f"{summary['tokens_in']} + {summary['tokens_out']} tokens"
     price = summary["usd"]
-    return f"{tokens}, {'price unknown' if price is None else f'${price:.2f}'}"
+    estimated = summary.get("calls_estimated")
+    if estimated:
+        tokens += f" ({estimated} of {summary['calls']} replies estimated from their text)"
+    unknown = "price unknown: give a table with --prices FILE"
+    return f"{tokens}, {unknown if price is None else f'${price:.2f}'}"
 
 
 def _config(stated: dict[str, Any], recorded: SearchConfig | None) -> SearchConfig:

@@ -10,13 +10,14 @@ import contextlib
 import json
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import configure
 
+from densegym.agents.authoring.watch import Beat, Beating
 from densegym.agents.collecting.bank import play
 from densegym.agents.training import checkpoint
 from densegym.agents.training.config import TrainConfig, resolve, toml_value
@@ -32,6 +33,7 @@ from densegym.reward_models.authored.screening.scoring import score_bank
 from densegym.reward_models.authored.search.evaluation import Job, Outcome
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.frames import one_line
 from densegym.reward_models.sandbox.status import Status
 
 PROGRAM = "program.py"
@@ -41,16 +43,26 @@ MOST_ABSTENTIONS = 1e-3  # of training steps without a finite reward
 _POINT_SEED = 1_500_009
 
 
-def carry_out(job: Mapping[str, Any]) -> dict[str, Any]:
+def carry_out(job: Mapping[str, Any], *, beat: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Train and evaluate; plain data in and out, so that any engine can carry it.
 
     Args:
         job: ``evaluation.Job.as_dict()``.
+        beat: told that the job goes on, at every step.
 
     Returns:
-        ``evaluation.Outcome.as_dict()``; failures of the program are told in its ``error``.
+        ``evaluation.Outcome.as_dict()``; failures of the program are told in its ``feedback``.
+
+    Raises:
+        OSError: the disk is full, or the like.
+        ImportError: something is not installed.
     """
-    return _carry_out(Job(**{**job, "settings": tuple(job["settings"])})).as_dict()
+    return _carry_out(read_job(job), beat).as_dict()
+
+
+def read_job(job: Mapping[str, Any]) -> Job:
+    """Return a job from its plain values."""
+    return Job(**{**job, "settings": tuple(job["settings"])})
 
 
 def outcome_path(job: Job) -> Path:
@@ -64,7 +76,7 @@ def finished(job: Job) -> Outcome | None:
     return Outcome(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def _carry_out(job: Job) -> Outcome:
+def _carry_out(job: Job, beat: Callable[[], None]) -> Outcome:
     done = finished(job)
     if done is not None:
         return done
@@ -76,15 +88,26 @@ def _carry_out(job: Job) -> Outcome:
         # A path inside the folder, so that checkpoints of a search that was moved still fit.
         with contextlib.chdir(folder), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*primarily intended to run on the CPU.*")
-            outcome = _train(job, folder)
-    except DenseGymError as error:
-        outcome = {"status": str(Status.RUNTIME_ERROR), "feedback": str(error)}
+            outcome = _train(job, folder, beat)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # whatever stops a candidate's training is told of that candidate
+        outcome = failed(error)
     clocks = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
     write_json(outcome_path(job), {**outcome, "clocks": clocks})
     return Outcome(**outcome, clocks=clocks)
 
 
-def _train(job: Job, folder: Path) -> dict[str, Any]:
+def failed(error: Exception) -> dict[str, Any]:
+    """Return the status and feedback of a job that an exception stopped."""
+    if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+        told = f"in training it asked for more memory than its process may have: {error}"
+        return {"status": str(Status.OOM), "feedback": one_line(told)}
+    told = str(error) if isinstance(error, DenseGymError) else f"{type(error).__name__}: {error}"
+    return {"status": str(Status.RUNTIME_ERROR), "feedback": one_line(told)}
+
+
+def _train(job: Job, folder: Path, beat: Callable[[], None]) -> dict[str, Any]:
     reward = {"model": "authored/file", "path": PROGRAM}
     # Training episodes end where those behind F do, which is also what authors are told.
     ends = [f"env.{key}={toml_value(value)}" for key, value in evaluation_kwargs(job.task).items()]
@@ -94,12 +117,14 @@ def _train(job: Job, folder: Path) -> dict[str, Any]:
     seed_everything(job.seed)
     learner = build_learner(config)
     try:
-        return _learn(job, config, learner, folder)
+        return _learn(job, config, learner, folder, beat)
     finally:
         learner.close()
 
 
-def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dict[str, Any]:
+def _learn(
+    job: Job, config: TrainConfig, learner: Learner, folder: Path, beat: Callable[[], None]
+) -> dict[str, Any]:
     model = learner.model
     model.set_logger(configure(None, []))
     saved, log = folder / "checkpoint.pt", folder / "series.json"
@@ -110,8 +135,12 @@ def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dic
         series = json.loads(log.read_text(encoding="utf-8"))["points"]
     for target in _targets(job, model.num_timesteps, bool(series)):
         if target > model.num_timesteps:
-            model.learn(target - model.num_timesteps, reset_num_timesteps=model.num_timesteps == 0)
-        series.append(_point(job, config, learner))
+            model.learn(
+                target - model.num_timesteps,
+                callback=Beat(beat),
+                reset_num_timesteps=model.num_timesteps == 0,
+            )
+        series.append(_point(job, config, learner, beat))
         # Books first: a checkpoint without its series would leave a hole in it.
         write_json(log, {"points": series})
         end_episodes(learner)
@@ -125,7 +154,7 @@ def _learn(job: Job, config: TrainConfig, learner: Learner, folder: Path) -> dic
             "and logarithms"
         )
         return {"status": str(Status.UNSTABLE), "feedback": told}
-    seen = _play(job, config, learner, job.eval_episodes, job.eval_seed)
+    seen = _play(job, config, learner, beat, job.eval_episodes, job.eval_seed)
     fitness = [item.fitness for item in seen]
     result = {
         "F_mean": float(np.mean(fitness)),
@@ -147,9 +176,11 @@ def _targets(job: Job, done: int, begun: bool) -> list[int]:
     return [*ahead, job.until] if done < job.until else ahead
 
 
-def _point(job: Job, config: TrainConfig, learner: Learner) -> dict[str, Any]:
+def _point(
+    job: Job, config: TrainConfig, learner: Learner, beat: Callable[[], None]
+) -> dict[str, Any]:
     """Return the terms of a few evaluation episodes: mean per step, sum per episode."""
-    seen = _play(job, config, learner, POINT_EPISODES, _POINT_SEED)
+    seen = _play(job, config, learner, beat, POINT_EPISODES, _POINT_SEED)
     inspection = inspect_source(job.source, known=feature_names(task_card(job.task)))
     bank = Bank(
         task=job.task, gamma=float(getattr(learner.model, "gamma", 0.99)), trajectories=seen
@@ -182,12 +213,17 @@ def _component(points: Sequence[Mapping[str, Any]], term: str) -> dict[str, Any]
 
 
 def _play(
-    job: Job, config: TrainConfig, learner: Learner, episodes: int, seed: int
+    job: Job,
+    config: TrainConfig,
+    learner: Learner,
+    beat: Callable[[], None],
+    episodes: int,
+    seed: int,
 ) -> tuple[Trajectory, ...]:
     # The policy has seen the world as the preset makes it, such as with other observations.
     return tuple(
         play(
-            learner.policy(),
+            Beating(learner.policy(), beat),
             job.task,
             episodes=episodes,
             seed=seed,

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol
 
-from densegym.agents.authoring.candidates import carry_out, finished
-from densegym.agents.training.processes import (
-    end_with_parent,
-    one_thread,
-    stop_workers,
-    worker_context,
-    worker_ids,
-)
+from densegym.agents.authoring.candidates import carry_out, failed, finished
+from densegym.agents.authoring.crew import Carry, Crew
+from densegym.agents.authoring.watch import Limits, cause, guarded, stalled
 from densegym.errors import DenseGymError, require, unknown
 from densegym.reward_models.authored.search.evaluation import Job, Outcome
-from densegym.reward_models.sandbox.status import Status
 
 ENGINES = ("process", "ray")
 _ATTEMPTS = 2  # a worker that dies twice on a job is the job's fault
@@ -63,6 +56,9 @@ class PooledEvaluator:
         engine: ``"process"`` or ``"ray"``.
         workers: jobs side by side.
         address: of a Ray cluster; None starts one here.
+        stall_s: seconds without a step after which a job's process is ended; None is ten minutes.
+        memory_bytes: what a job may ask for; None is this machine's memory over the workers.
+        carry: carries out a job; ``candidates.carry_out``, but for tests.
 
     Raises:
         UnknownNameError: no such engine.
@@ -70,11 +66,27 @@ class PooledEvaluator:
     """
 
     def __init__(
-        self, root: Path, *, engine: str = "process", workers: int = 2, address: str | None = None
+        self,
+        root: Path,
+        *,
+        engine: str = "process",
+        workers: int = 2,
+        address: str | None = None,
+        stall_s: float | None = None,
+        memory_bytes: int | None = None,
+        carry: Callable[..., dict[str, Any]] = carry_out,
     ) -> None:
         check_engine(engine, workers)
         self._root = root
-        self._pool: _Pool = _Ray(workers, address) if engine == "ray" else _Processes(workers)
+        limits = Limits.shared(workers, stall_s=stall_s)
+        if memory_bytes is not None:
+            limits = limits._replace(memory_bytes=memory_bytes)
+        job = functools.partial(attend, limits=limits, carry=carry)
+        self._pool: _Pool = (
+            _Ray(workers, job, limits, address)
+            if engine == "ray"
+            else _Processes(workers, job, limits)
+        )
 
     def __enter__(self) -> PooledEvaluator:
         return self
@@ -106,51 +118,34 @@ class PooledEvaluator:
 
 
 class _Processes:
-    """A pool of clean processes with the heavy imports done; a pool that breaks is made anew."""
+    """A crew of clean processes with the heavy imports done; one that dies is replaced."""
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._executor = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
-        context = worker_context("densegym.agents.authoring.candidates")
-        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin)
+    def __init__(self, workers: int, attend: Carry, limits: Limits) -> None:
+        self._limits = limits
+        self._crew = Crew(
+            workers, attend, preload="densegym.agents.authoring.candidates", died=self._died
+        )
 
     def run(self, jobs: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
-        left = dict.fromkeys(range(len(jobs)), 0)
-        while left:
-            with one_thread():
-                futures = {self._executor.submit(carry_out, jobs[i]): i for i in left}
-            try:
-                for future in as_completed(futures):
-                    outcome = future.result()
-                    del left[futures[future]]
-                    yield futures[future], outcome
-            except BrokenProcessPool:
-                self._executor.shutdown(wait=False)
-                self._executor = self._start()
-                left = {index: tries + 1 for index, tries in left.items()}
-                for index in [i for i, tries in left.items() if tries >= _ATTEMPTS]:
-                    del left[index]
-                    yield index, _killed("its worker process")
+        yield from self._crew.run(jobs)
 
     def workers(self) -> list[int]:
-        return worker_ids(self._executor)
+        return self._crew.workers()
 
     def close(self) -> None:
-        stop_workers(self._executor)
+        self._crew.close()
 
-
-def _begin() -> None:
-    """Start a worker: Ctrl-C is for the parent, which stops its workers itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
+    def _died(self, job: dict[str, Any], code: int, deaths: int) -> dict[str, Any] | None:
+        folder = Path(job["folder"])
+        if deaths < _ATTEMPTS and not stalled(folder):
+            return None
+        return _ended(folder, code, self._limits)
 
 
 class _Ray:
     """Ray tasks: its scheduler, its retries. Checkpoints need a folder all machines see."""
 
-    def __init__(self, workers: int, address: str | None) -> None:
+    def __init__(self, workers: int, attend: Carry, limits: Limits, address: str | None) -> None:
         self._ray: Any = require("ray", extra="ray")
         if not self._ray.is_initialized():
             try:
@@ -165,7 +160,8 @@ class _Ray:
                     f"no Ray cluster answers at {address}: {error}. Start one with `ray start "
                     "--head`, or leave --address out to use this machine."
                 ) from error
-        self._task = self._ray.remote(num_cpus=1, max_retries=_ATTEMPTS)(carry_out)
+        self._limits = limits
+        self._task = self._ray.remote(num_cpus=1, max_retries=_ATTEMPTS - 1)(attend)
 
     def run(self, jobs: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
         waiting = {self._task.remote(job): index for index, job in enumerate(jobs)}
@@ -174,8 +170,10 @@ class _Ray:
             index = waiting.pop(reference)
             try:
                 outcome = self._ray.get(reference)
+            except self._ray.exceptions.OutOfMemoryError:
+                outcome = _ended(Path(jobs[index]["folder"]), -signal.SIGKILL, self._limits)
             except self._ray.exceptions.WorkerCrashedError:
-                outcome = _killed("its Ray worker")
+                outcome = _ended(Path(jobs[index]["folder"]), 1, self._limits)
             yield index, outcome
 
     def workers(self) -> list[int]:
@@ -185,6 +183,28 @@ class _Ray:
         self._ray.shutdown()
 
 
-def _killed(what: str) -> dict[str, Any]:
-    told = f"{what} was killed {_ATTEMPTS} times, perhaps for want of memory"
-    return Outcome(status=str(Status.RUNTIME_ERROR), feedback=told).as_dict()
+def attend(
+    job: dict[str, Any], *, limits: Limits, carry: Callable[..., dict[str, Any]] = carry_out
+) -> dict[str, Any]:
+    """Carry out a job under guard; what a hang was the cause of is not tried again.
+
+    Args:
+        job: ``evaluation.Job.as_dict()`` with its folder.
+        limits: what it may take.
+        carry: carries it out; takes the job and ``beat``.
+    """
+    folder = Path(job["folder"])
+    if stalled(folder):
+        return _ended(folder, 1, limits)
+    with guarded(folder, limits) as beat:
+        try:
+            return carry(job, beat=beat)
+        except (OSError, ImportError):  # a full disk is no candidate's fault
+            raise
+        except Exception as error:
+            return Outcome(**failed(error)).as_dict()
+
+
+def _ended(folder: Path, code: int, limits: Limits) -> dict[str, Any]:
+    status, feedback = cause(folder, code, limits)
+    return Outcome(status=str(status), feedback=feedback).as_dict()

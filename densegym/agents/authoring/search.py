@@ -108,6 +108,7 @@ def language_model(
     record: Path | None = None,
     max_tokens: int | None = None,
     budget: tuple[float | None, int | None, int | None] = (None, None, None),
+    prices: Path | None = None,
     parallel: int = 4,
 ) -> LLMConfig | None:
     """Return how a search reaches its language model, or None where nothing was named.
@@ -123,7 +124,8 @@ def language_model(
         mailbox: folder for prompts and replies instead of an endpoint.
         record: folder of a recorded search whose replies are replayed.
         max_tokens: longest reply.
-        budget: most USD, tokens and calls.
+        budget: most USD, tokens and calls, over all calls of one search.
+        prices: a price table of the user's.
         parallel: replies asked for at a time.
     """
     if record is not None:
@@ -151,6 +153,7 @@ def language_model(
         budget_usd=budget[0],
         budget_tokens=budget[1],
         budget_calls=budget[2],
+        prices=prices,
         max_tokens=max_tokens,
         n_parallel=parallel,
     )

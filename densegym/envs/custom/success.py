@@ -15,7 +15,7 @@ from gymnasium.utils import RecordConstructorArgs
 from densegym.errors import DenseGymError
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.features import blank_steps, feature_names, reader
-from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.allowlist import inspect_words
 from densegym.reward_models.sandbox.namespace import load_entry
 from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import Feature, Steps, TaskCard
@@ -56,7 +56,7 @@ def compile_rule(text: str, card: TaskCard) -> Rule:
     whole = replace(card, features=(*card.features, *clock))
     names = _names(text, whole)
     source = f"def potential({', '.join(names)}):\n    return 1.0 * ({text})\n"
-    found = inspect_source(source, known=feature_names(whole))
+    found = inspect_words(source, known=feature_names(whole))
     if found.status is not Status.OK:
         raise DenseGymError(_refusal(text, found.feedback))
     entry, readers = load_entry(found), [reader(whole, name) for name in names]

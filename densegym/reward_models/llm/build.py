@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.llm.budget import Budget, Budgeted, check_price, load_prices
+from densegym.reward_models.llm.budget import (
+    Budget,
+    Budgeted,
+    check_price,
+    load_prices,
+    spent_before,
+)
 from densegym.reward_models.llm.endpoint import EndpointClient
 from densegym.reward_models.llm.mailbox import MailboxClient
 from densegym.reward_models.llm.structured import Structured
@@ -31,7 +37,7 @@ class LLMConfig:
         budget_usd: stop before spending more.
         budget_tokens: stop before using more.
         budget_calls: stop before asking more often.
-        prices: a price table of the user's.
+        prices: a price table of yours, in USD per million tokens.
         n_parallel: calls at a time.
         timeout_s: of a call to an endpoint.
         max_tokens: longest reply.
@@ -75,9 +81,12 @@ def build_plain_client(config: LLMConfig) -> Client:
             raise DenseGymError("a replay needs the file of recorded replies")
         return Transcript(config.transcript, "replay")
     budget = Budget(usd=config.budget_usd, tokens=config.budget_tokens, calls=config.budget_calls)
-    live = Budgeted(_live(config), budget, load_prices(config.prices))
+    prices = load_prices(config.prices)
     if config.transcript is None:
-        return live
+        return Budgeted(_live(config), budget, prices)
+    # One budget for a search, however often it is continued.
+    before = spent_before(config.transcript, prices)
+    live = Budgeted(_live(config), budget, prices, before=before)
     return Transcript(config.transcript, config.mode, live)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from densegym.errors import require
+from densegym.reward_models.llm.answers import gathered, text_of, why_no_text
+from densegym.reward_models.llm.budget import tokens_of, tokens_of_text
 from densegym.reward_models.llm.transcript import request_key
 from densegym.reward_models.llm.types import (
     FatalLLMError,
@@ -61,6 +64,8 @@ class EndpointClient:
             api_key=key or "none", base_url=base_url, timeout=timeout_s, max_retries=max_retries
         )
         self._refused: dict[str, set[str]] = {}
+        self._streams: set[str] = set()  # models that answer by streams alone
+        self._timeout_s = timeout_s
         self._format: dict[str, int] = {}  # index into _FORMATS
 
     def close(self) -> None:
@@ -77,7 +82,7 @@ class EndpointClient:
         started = time.monotonic()
         for _ in range(len(_DROPPABLE) + len(_FORMATS)):
             try:
-                said = self._client.chat.completions.create(**self._arguments(request))
+                said = self._said(request, started + self._timeout_s)
                 return self._reply(request, said, time.monotonic() - started)
             except self._sdk.BadRequestError as error:
                 if not self._learn(request.model, str(error)):
@@ -87,6 +92,20 @@ class EndpointClient:
             except self._sdk.APIError as error:
                 raise self._explain(error, request.model) from None
         raise LLMError(f"{self._where} refuses every form of the request for {request.model}")
+
+    def _said(self, request: Request, deadline: float) -> Any:
+        """Ask once, by a stream where the endpoint knows no other way."""
+        create, arguments = self._client.chat.completions.create, self._arguments(request)
+        if request.model not in self._streams:
+            return create(**arguments)
+        with create(**arguments, stream=True) as stream:
+            return gathered(self._until(deadline, stream))
+
+    def _until(self, deadline: float, stream: Any) -> Iterator[Any]:
+        for chunk in stream:
+            if time.monotonic() > deadline:  # the SDK's own limit is between two chunks
+                raise Late(f"{self._where} took too long")
+            yield chunk
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         refused = self._refused.setdefault(request.model, set())
@@ -107,6 +126,9 @@ class EndpointClient:
     def _learn(self, model: str, told: str) -> bool:
         """Note a parameter that the endpoint refuses by name; return whether there was one."""
         refused = self._refused[model]
+        if "stream" in told and model not in self._streams:
+            self._streams.add(model)
+            return True
         level = self._format.get(model, 0)
         if any(word in told for word in ("response_format", *_FORMATS[:2])):
             self._format[model] = level + 1
@@ -118,15 +140,24 @@ class EndpointClient:
         return bool(named)
 
     def _reply(self, request: Request, said: Any, seconds: float) -> Reply:
-        choices = getattr(said, "choices", None)
-        if not choices or not getattr(choices[0].message, "content", None):
-            raise LLMError(f"{self._where} sent a reply without text")
+        choices: Any = getattr(said, "choices", None)
+        text = text_of(choices[0]) if choices else ""
         usage = getattr(said, "usage", None)
+        sent = getattr(usage, "prompt_tokens", 0) or 0
+        back = getattr(usage, "completion_tokens", 0) or 0
+        estimated = not sent + back
+        if estimated:  # llama.cpp and others tell nothing, yet somebody may pay for it
+            sent, back = tokens_of(request), tokens_of_text(text)
+        if not text:
+            error = LLMError(f"{self._where} {why_no_text(said)}")
+            error.tokens_in, error.tokens_out = sent, back
+            raise error
         return Reply(
-            text=choices[0].message.content,
+            text=text,
             finish=choices[0].finish_reason or "stop",
-            tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
-            tokens_out=getattr(usage, "completion_tokens", 0) or 0,
+            tokens_in=sent,
+            tokens_out=back,
+            estimated=estimated,
             latency_s=seconds,
             model=getattr(said, "model", None) or request.model,
             key=request_key(request),
@@ -135,6 +166,8 @@ class EndpointClient:
 
     def _explain(self, error: Any, model: str) -> LLMError:
         sdk = self._sdk
+        if "insufficient_quota" in str(getattr(error, "code", "") or error):
+            return FatalLLMError(f"the account behind {self._key_env} has no quota left")
         if isinstance(error, sdk.AuthenticationError | sdk.PermissionDeniedError):
             return FatalLLMError(f"{self._where} refuses the key in {self._key_env}")
         if isinstance(error, sdk.NotFoundError):

@@ -22,21 +22,33 @@ def sample(
         parallel: calls at a time.
 
     Raises:
-        FatalLLMError: every further call would fail the same way. The replies before it are lost
-            to the caller, but not to a client that records them.
+        FatalLLMError: every further call would fail the same way, and so did the first. Replies
+            before such a failure are returned, as they are paid for; those after it are not, or
+            a repeated call would have them in other places.
     """
     requests = [dataclasses.replace(request, sample=request.sample + i) for i in range(n)]
     if parallel == 1 or n == 1:
-        return [_one(client, item) for item in requests]
-    with ThreadPoolExecutor(min(parallel, max(n, 1))) as pool:
-        return list(pool.map(lambda item: _one(client, item), requests))
+        said = []
+        for item in requests:
+            said.append(_one(client, item))
+            if isinstance(said[-1], FatalLLMError):
+                break
+    else:
+        with ThreadPoolExecutor(min(parallel, max(n, 1))) as pool:
+            said = list(pool.map(lambda item: _one(client, item), requests))
+    end = next((i for i, item in enumerate(said) if isinstance(item, FatalLLMError)), None)
+    if end is None:
+        return said
+    fatal = said[end]
+    assert isinstance(fatal, FatalLLMError)
+    if not any(isinstance(item, Reply) for item in said[:end]):
+        raise fatal
+    return said[:end] + [fatal] * (n - end)
 
 
 def _one(client: Client, request: Request) -> Reply | LLMError:
     try:
         reply = client.complete(request)
-    except FatalLLMError:
-        raise
     except LLMError as error:
         return error
     if reply.finish == "length":

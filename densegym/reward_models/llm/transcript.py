@@ -125,22 +125,34 @@ def first_request(path: Path) -> dict[str, Any]:
 
 
 def spent(path: Path) -> dict[str, Any]:
-    """Return calls, tokens and USD behind a file of recorded replies; USD None if unknown."""
+    """Return calls, tokens and USD behind a file of recorded replies; USD None if unknown.
+
+    Unusable replies count. ``calls_estimated`` is there where a server told no tokens.
+    """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    replies = [stored["reply"] for stored in map(json.loads, lines) if "reply" in stored]
-    prices = [reply["usd"] for reply in replies]
+    stored = [json.loads(line) for line in lines]
+    paid = [line.get("reply") or line["paid"] for line in stored if {"reply", "paid"} & {*line}]
+    prices = [reply["usd"] for reply in paid]
+    estimated = sum(1 for reply in paid if reply.get("estimated"))
+    told = {"calls_estimated": estimated} if estimated else {}
     return {
         "calls": len(lines),
-        "tokens_in": sum(reply["tokens_in"] for reply in replies),
-        "tokens_out": sum(reply["tokens_out"] for reply in replies),
+        "tokens_in": sum(reply["tokens_in"] for reply in paid),
+        "tokens_out": sum(reply["tokens_out"] for reply in paid),
         "usd": None if None in prices else float(sum(prices)),
+        **told,
     }
 
 
 def _plain(said: Reply | LLMError) -> dict[str, Any]:
     if isinstance(said, LLMError):
-        return {"error": str(said)}
+        if not said.tokens_in + said.tokens_out:
+            return {"error": str(said)}
+        paid = {"tokens_in": said.tokens_in, "tokens_out": said.tokens_out, "usd": said.usd}
+        return {"error": str(said), "paid": paid}
     values = dataclasses.asdict(said)
+    if not said.estimated:
+        del values["estimated"]
     if not said.alternatives:
         del values["alternatives"]
     return {"reply": {name: value for name, value in values.items() if name not in _UNRECORDED}}

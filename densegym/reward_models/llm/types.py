@@ -10,7 +10,17 @@ from densegym.errors import DenseGymError
 
 
 class LLMError(DenseGymError):
-    """A language model could not be asked, or gave no usable reply."""
+    """A language model could not be asked, or gave no usable reply.
+
+    Attributes:
+        tokens_in: of the prompt, where an unusable reply is paid for all the same.
+        tokens_out: of such a reply.
+        usd: its price, or None where it is unknown.
+    """
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = 0.0
 
 
 class FatalLLMError(LLMError):
@@ -90,6 +100,7 @@ class Reply:
         model: which model answered.
         key: hash of the request, under which it is recorded.
         alternatives: per position, the log-probabilities of likely tokens, if they were asked for.
+        estimated: whether the tokens are estimated from the text, as the server told none.
     """
 
     text: str
@@ -102,6 +113,7 @@ class Reply:
     model: str = ""
     key: str = ""
     alternatives: tuple[Mapping[str, float], ...] = ()
+    estimated: bool = False
 
 
 class Client(Protocol):

@@ -19,6 +19,7 @@ class Inspection:
             program keeps one.
         memory: M, or 0 for a program without memory.
         nodes: syntax nodes of the cleaned program.
+        work: syntax nodes that one call evaluates, at most ``vocabulary.MAX_WORK``.
         ast_hash: sha256 of the cleaned program, so comments, docstrings, annotations and layout
             do not count; "" where the text does not parse.
         code: the cleaned program, which is what runs: no imports, docstrings or annotations.
@@ -31,6 +32,7 @@ class Inspection:
     parameters: tuple[str, ...] = ()
     memory: int = 0
     nodes: int = 0
+    work: int = 0
     ast_hash: str = ""
     code: str = field(default="", repr=False)
     lines: tuple[int, ...] = field(default=(), repr=False)

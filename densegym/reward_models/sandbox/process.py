@@ -91,6 +91,11 @@ class Worker:
         """``ast+process`` or ``ast+process+ns``, and the limits that could not be set, if any."""
         return self._isolation
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds of the process so far; 0 where none runs."""
+        return self._channel.cpu_s() if self._channel is not None else 0.0
+
     def close(self) -> None:
         """Kill the process; a later load starts a new one."""
         self._program = None
@@ -108,13 +113,19 @@ class Worker:
         self._load(self._running(), inspection)
         self._program = inspection
 
-    def call(self, features: Mapping[str, Any], memory: Float | None = None) -> Outcome:
-        """Score N rows.
+    def call(
+        self, features: Mapping[str, Any], memory: Float | None = None, *, steps: int = 1
+    ) -> Outcome:
+        """Score N rows, or the rows of several steps one batch after the other.
 
         Args:
-            features: at least the program's parameters, N rows each; bool stays bool, anything
-                else is sent as float64.
+            features: at least the program's parameters, steps * N rows each, step by step; bool
+                stays bool, anything else is sent as float64.
             memory: (N, M) what the program kept at the step before; zeros by default.
+            steps: how many batches the rows are; memory goes from each to the next.
+
+        Returns:
+            What it says of all rows; ``memory`` has a row for each of them.
 
         Raises:
             SandboxError: the program failed, hung, took too much memory, or returned something
@@ -125,12 +136,12 @@ class Worker:
         if program is None:
             raise RewardError("no program is loaded; call load(inspection) first")
         channel = self._running()
-        rows, arrays = _arguments(program, features, memory)
-        layout = [(array.dtype.char, array.shape[1:]) for array in arrays]
-        request = encode(Tag.CALL, {"rows": rows, "arrays": layout}, arrays)
+        rows, arrays = _arguments(program, features, memory, steps)
+        layout = [(array.dtype.char, array.shape) for array in arrays]
+        request = encode(Tag.CALL, {"rows": rows, "steps": steps, "arrays": layout}, arrays)
         with self._watched(self._timeout_s) as deadline:
             frame = _ask(channel, request, deadline)
-            return _read_outcome(channel, frame, program, rows, deadline)
+            return _read_outcome(channel, frame, program, rows * steps, deadline)
 
     def _running(self) -> Channel:
         """Return a live channel that holds the loaded program, if there is one."""
@@ -158,7 +169,7 @@ class Worker:
         return channel
 
     def _load(self, channel: Channel, program: Inspection) -> None:
-        fields = ("kind", "memory", "code", "lines")
+        fields = ("kind", "parameters", "memory", "code", "lines")
         request = encode(Tag.LOAD, {field: getattr(program, field) for field in fields})
         with self._watched(self._timeout_s) as deadline:
             frame = _ask(channel, request, deadline)
@@ -200,23 +211,26 @@ class Worker:
 
 
 def _arguments(
-    program: Inspection, features: Mapping[str, Any], memory: Float | None
+    program: Inspection, features: Mapping[str, Any], memory: Float | None, steps: int
 ) -> tuple[int, list[Any]]:
-    """Return N and the program's arguments as contiguous arrays, in its order."""
+    """Return the rows of a batch and the program's arguments as arrays, in its order."""
     names = [name for name in program.parameters if name != "memory"]
     missing = [name for name in names if name not in features]
     if missing:
         raise RewardError(f"the program reads {', '.join(missing)}; given: {', '.join(features)}")
     given = {name: _array(features[name]) for name in names}
-    rows = len(given[names[0]])
+    total = len(given[names[0]])
+    uneven = [name for name, array in given.items() if len(array) != total]
+    if uneven:
+        raise RewardError(f"{', '.join(uneven)} and {names[0]} differ in their number of rows")
+    rows, rest = divmod(total, steps)
+    if rest:
+        raise RewardError(f"{total} rows are no {steps} steps of equal batches")
     if program.memory:
         given["memory"] = np.zeros((rows, program.memory)) if memory is None else _array(memory)
         if given["memory"].shape != (rows, program.memory):
             shape = given["memory"].shape
             raise RewardError(f"memory has shape {shape}; expected {(rows, program.memory)}")
-    uneven = [name for name, array in given.items() if len(array) != rows]
-    if uneven:
-        raise RewardError(f"{', '.join(uneven)} and {names[0]} differ in their number of rows")
     return rows, [given[name] for name in program.parameters]
 
 

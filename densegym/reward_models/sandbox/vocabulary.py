@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import Final
 
 
@@ -22,6 +23,9 @@ MAX_DEPTH: Final = 100  # the deepest nesting that `ast` and the compiler take w
 MAX_NUMBER: Final = 1e9
 MAX_EXPONENT: Final = 8
 MAX_RANGE: Final = 4096
+MAX_INDEX: Final = 2048  # below the rows of the largest batch that every program is tried on
+MAX_WORK: Final = 8000  # syntax nodes that one call evaluates
+MAX_INTEGER: Final = 2**53
 MAX_MEMORY: Final = 64
 MAX_TERMS: Final = 64
 MAX_TERM_CHARACTERS: Final = 64
@@ -63,7 +67,22 @@ NUMPY: Final = _by_arity(
     }
 )
 """Most positional arguments of every NumPy function: ``out`` and ``dtype`` come after them."""
+PARAMETRISED: Final = _words(
+    "sum mean min max amin amax prod std var any all argmin argmax cumsum cumprod count_nonzero "
+    "nansum nanmean nanmin nanmax stack concatenate expand_dims squeeze transpose sort round "
+    "around linalg.norm"
+)
+"""Functions whose second positional argument says how, not with what, so it is written out."""
+PLAIN_KEYWORDS: Final = _words("axis keepdims ddof ord decimals ndigits strict equal_nan")
+"""Keywords that say how, for the same."""
 NUMPY_CONSTANTS: Final = frozenset({"pi", "e", "inf", "nan", "newaxis"})
+CONSTANT_VALUES: Final = {
+    "pi": math.pi,
+    "e": math.e,
+    "inf": math.inf,
+    "nan": math.nan,
+    "newaxis": None,
+}
 DTYPES: Final = frozenset({"float64", "float32", "int64", "int32", "bool_"})
 
 METHODS: Final = _by_arity(

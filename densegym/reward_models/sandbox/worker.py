@@ -28,7 +28,7 @@ from densegym.reward_models.sandbox.frames import (
 from densegym.reward_models.sandbox.inspection import Inspection
 from densegym.reward_models.sandbox.jail import confine, renew_cpu_time
 from densegym.reward_models.sandbox.namespace import author_line, load_entry
-from densegym.reward_models.sandbox.results import BadShapeError, check_result
+from densegym.reward_models.sandbox.results import BadShapeError, Result, check_result
 from densegym.reward_models.sandbox.status import Status
 
 _STDIN, _STDOUT = 0, 1
@@ -78,7 +78,7 @@ class _Server:
         try:
             if tag is Tag.LOAD:
                 return self._load(text)
-            return self._call(text["rows"], text["arrays"], body)
+            return self._call(text["rows"], text["steps"], text["arrays"], body)
         except MemoryError as error:
             return _failure(Status.OOM, _told(error))
         except BadShapeError as error:
@@ -90,6 +90,7 @@ class _Server:
         self._program = Inspection(
             status=Status.OK,
             kind=text["kind"],
+            parameters=tuple(text["parameters"]),
             memory=text["memory"],
             code=text["code"],
             lines=tuple(text["lines"]),
@@ -98,17 +99,46 @@ class _Server:
         return encode(Tag.RESULT, [])
 
     def _call(
-        self, rows: int, layout: Sequence[tuple[str, Sequence[int]]], body: memoryview
+        self, rows: int, steps: int, layout: Sequence[tuple[str, Sequence[int]]], body: memoryview
     ) -> list[memoryview]:
+        arrays, offset = [], 0
+        for dtype, shape in layout:
+            array: np.ndarray = np.ndarray(shape, dtype, buffer=body, offset=offset)
+            arrays.append(array)
+            offset += padded_size(array.nbytes)
+        if steps == 1:
+            result = self._score(arrays, rows)
+            return encode(Tag.RESULT, result.terms, result.columns)
+        return self._course(arrays, rows, steps)
+
+    def _score(self, arguments: Sequence[Any], rows: int) -> Result:
         assert self._entry is not None
         assert self._program is not None
-        arguments, offset = [], 0
-        for dtype, tail in layout:
-            array: np.ndarray = np.ndarray((rows, *tail), dtype, buffer=body, offset=offset)
-            arguments.append(array)
-            offset += padded_size(array.nbytes)
-        result = check_result(self._entry(*arguments), self._program, rows)
-        return encode(Tag.RESULT, result.terms, result.columns)
+        return check_result(self._entry(*arguments), self._program, rows)
+
+    def _course(self, arrays: list[Any], rows: int, steps: int) -> list[memoryview]:
+        """Score ``steps`` batches of ``rows`` rows, which share the memory of their lanes."""
+        assert self._program is not None
+        slot = self._program.parameters.index("memory") if self._program.memory else None
+        batches = [
+            array if i == slot else array.reshape(steps, rows, *array.shape[1:])
+            for i, array in enumerate(arrays)
+        ]
+        terms, columns = None, list[Any]()
+        for t in range(steps):
+            given = [array if i == slot else array[t] for i, array in enumerate(batches)]
+            result = self._score(given, rows)
+            if terms is None:
+                terms = result.terms
+                columns = [np.empty((steps, *column.shape)) for column in result.columns]
+            if result.terms != terms:
+                raise BadShapeError("its terms are others at a later step; always name the same")
+            for kept, column in zip(columns, result.columns, strict=True):
+                kept[t] = column
+            if slot is not None:
+                batches[slot] = result.columns[-1]
+                batches[slot].flags.writeable = False
+        return encode(Tag.RESULT, terms, columns)
 
 
 def _told(error: BaseException) -> str:

@@ -25,11 +25,12 @@ from densegym.reward_models.llm.transcript import Transcript, request_key, spent
 from densegym.reward_models.llm.types import (
     BudgetExceeded,
     FatalLLMError,
+    Late,
     LLMError,
     Reply,
     Request,
 )
-from tests.chat_server import ChatServer, completion, in_turn, slowly
+from tests.chat_server import ChatServer, Stream, completion, in_turn, slowly
 
 KEY = "sk-secret-of-the-test"
 ASK = Request(messages=({"role": "user", "content": "write"},), model="m", max_tokens=50)
@@ -95,6 +96,84 @@ def test_every_failure_has_its_words_and_none_holds_the_key(server, client, answ
         client.complete(ASK)
     assert KEY not in str(caught.value)
     assert KEY not in repr(client)
+
+
+def said(finish="stop", **message):
+    body = completion(None, finish)
+    body["choices"][0]["message"].update(message)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (said("length"), "raise --max-tokens"),
+        (said("content_filter"), "content filter"),
+        (said("tool_calls", tool_calls=[]), "called a tool"),
+        (said(refusal="I cannot help"), "declined: I cannot help"),
+        (said(reasoning_content="hmm"), "sent reasoning"),
+        ({"error": {"message": "upstream overloaded"}}, "inside its reply: upstream overloaded"),
+    ],
+)
+def test_why_there_is_no_text_is_told_by_name(server, client, answer, told):
+    server.answer = in_turn([answer])
+    with pytest.raises(LLMError, match=told):
+        client.complete(ASK)
+
+
+def test_an_empty_account_is_no_passing_trouble(server, client):
+    body = {"error": {"message": "exceeded", "code": "insufficient_quota", "type": "x"}}
+    server.answer = in_turn([(429, body)])
+    with pytest.raises(FatalLLMError, match="no quota left"):
+        client.complete(ASK)
+
+
+def test_parts_of_a_text_are_joined(server, client):
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]
+    server.answer = in_turn([said(content=[*parts, {"type": "text", "text": "b"}])])
+    assert client.complete(ASK).text == "ab"
+
+
+def chunks(*texts, pause_s=0.0, usage=True):
+    def line(**more):
+        return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m-1", **more}
+
+    sent = [
+        line(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+        for text in texts
+    ]
+    sent.append(line(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+    if usage:
+        told = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        sent.append(line(choices=[], usage=told))
+    return Stream(sent, pause_s)
+
+
+@pytest.mark.parametrize("usage", [True, False])
+def test_a_server_that_only_streams_is_asked_for_a_stream(server, client, usage):
+    def answer(request):
+        if not request.get("stream"):
+            return 400, "this model needs stream=true"
+        return chunks("hel", "lo", usage=usage)
+
+    server.answer = answer
+    for _ in range(2):
+        reply = client.complete(ASK)
+        assert (reply.text, reply.finish, reply.estimated) == ("hello", "stop", not usage)
+    assert [bool(asked.get("stream")) for asked in server.seen] == [False, True, True]
+
+
+def test_a_stream_that_drips_ends_at_the_total_deadline(server, client):
+    def answer(request):
+        if not request.get("stream"):
+            return 400, "this model needs stream=true"
+        return chunks(*"drip" * 20, pause_s=0.1)
+
+    server.answer = answer
+    started = time.monotonic()
+    with pytest.raises(Late, match="took too long"):
+        client.complete(ASK)
+    assert time.monotonic() - started < 4.0
 
 
 def test_a_server_that_is_down_is_named(monkeypatch):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import time
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from densegym.reward_models.sandbox import vocabulary
-from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.allowlist import inspect_source, inspect_words
 from densegym.reward_models.sandbox.namespace import author_line, load_entry
 from densegym.reward_models.sandbox.status import Status
 from tests.reward_models.sandbox.corpus import body
@@ -153,7 +156,7 @@ def test_tracebacks_count_the_authors_lines():
     source = "import math\n\n\n# text\n" + body(
         "'''text'''", "y: int", "x = (1 +", "  2)", "z = x / (x - 3)", "return x"
     )
-    entry = load_entry(inspect_source(source, known=KNOWN))
+    entry = load_entry(inspect_words(source, known=KNOWN))
     with pytest.raises(ZeroDivisionError) as caught:
         entry(1.0, 2.0)
     assert author_line(caught.value) == 10
@@ -230,3 +233,31 @@ def test_it_takes_milliseconds():
         inspect_source(source, known=known)
         times.append(time.process_time() - started)
     assert min(times) < 0.010
+
+
+def test_no_allowed_function_makes_a_python_number_of_arrays():
+    """Stand-ins count on it: a Python integer would grow without bound, an array does not."""
+    there = load_entry(inspect_source("def potential(height):\n    return height", known=KNOWN))
+    numpy = there.__globals__["np"]
+    values = (1.5, 4, np.float64(2.0), np.int64(3), np.array([1.0, 2.0]), np.eye(2), [True, False])
+    for name in vocabulary.NUMPY:
+        function = numpy.linalg.norm if name == "linalg.norm" else getattr(numpy, name)
+        given = [items for k in (1, 2, 3) for items in itertools.product(values, repeat=k)]
+        made = [result for items in given if (result := _tried(function, *items)) is not None]
+        assert made, name
+        if name != "where":  # with one argument it is refused
+            assert all(isinstance(result, np.ndarray | np.generic) for result in made), name
+            assert all(result.dtype != object for result in made), name
+    for name in set(vocabulary.METHODS) - {"astype"}:
+        for value, items in itertools.product(values[2:6], ((), (1,), (-1,), (0, 1))):
+            made = _tried(getattr(value, name, None), *items)
+            assert made is None or isinstance(made, np.ndarray | np.generic), name
+
+
+def _tried(function, *arguments):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(*arguments)
+        except Exception:
+            return None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.allowlist import inspect_words
 from densegym.reward_models.sandbox.process import SandboxError, Worker
 from densegym.reward_models.sandbox.status import Status
 from tests.reward_models.sandbox.corpus import CASES, MARK, Case, body
@@ -24,7 +24,7 @@ FEATURES = {
     "terminated": np.zeros(8, dtype=bool),
 }
 PLACES = (Path.cwd(), Path.home(), Path("/tmp"), Path("/"))
-SOUND = inspect_source("def potential(height):\n    return height", known=KNOWN)
+SOUND = inspect_words("def potential(height):\n    return height", known=KNOWN)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def room(tmp_path_factory):
 
 
 def verdict(source: object, worker: Worker) -> tuple[Status, str]:
-    inspection = inspect_source(source, known=KNOWN)
+    inspection = inspect_words(source, known=KNOWN)
     if inspection.status is not Status.OK:
         return inspection.status, inspection.feedback
     try:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from densegym.errors import RewardError
 from densegym.reward_models.sandbox import vocabulary
-from densegym.reward_models.sandbox.allowlist import Inspection, inspect_source
+from densegym.reward_models.sandbox.allowlist import Inspection, inspect_words
 from densegym.reward_models.sandbox.namespace import load_entry
 from densegym.reward_models.sandbox.process import SandboxError, Worker
 from densegym.reward_models.sandbox.status import Status
@@ -68,7 +68,7 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def checked(source: str, known) -> Inspection:
-    inspection = inspect_source(source, known=known)
+    inspection = inspect_words(source, known=known)
     assert inspection.status is Status.OK, inspection.feedback
     return inspection
 
@@ -122,7 +122,7 @@ ARGUMENTS = (
 
 
 def try_here(source: str, features) -> tuple[Inspection, np.ndarray] | None:
-    inspection = inspect_source(source, known=["height", "position"])
+    inspection = inspect_words(source, known=["height", "position"])
     if inspection.status is not Status.OK:
         return None
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -206,7 +206,7 @@ def test_what_a_caller_gets_wrong(worker):
     with pytest.raises(RewardError, match="differ in their number of rows"):
         worker.call({"height": np.zeros(2), "position": np.zeros((3, 3))})
     with pytest.raises(SandboxError, match="static_reject: line 1"):
-        worker.load(inspect_source("import os", known=[]))
+        worker.load(inspect_words("import os", known=[]))
 
 
 def test_errors_survive_pickling():
@@ -418,10 +418,10 @@ def test_a_worker_of_a_thread_that_ended_is_replaced():
 OWNER = """
 import sys
 import numpy as np
-from densegym.reward_models.sandbox.allowlist import inspect_source
+from densegym.reward_models.sandbox.allowlist import inspect_words
 from densegym.reward_models.sandbox.process import Worker
 worker = Worker(timeout_s=60.0)
-worker.load(inspect_source(sys.argv[1], known=["height"]))
+worker.load(inspect_words(sys.argv[1], known=["height"]))
 print(worker._channel.pid, flush=True)
 worker.call({"height": np.ones(2)})
 print("answered", flush=True)

@@ -25,7 +25,13 @@ from typing import Any
 import numpy as np
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored.programs.runner import LIMIT, LocalRunner, Scored, settle
+from densegym.reward_models.authored.programs.runner import (
+    LIMIT,
+    LocalRunner,
+    Scored,
+    VettedRunner,
+    settle,
+)
 from densegym.reward_models.batch import all_true
 from densegym.reward_models.features import as_steps, blank_steps, feature_names, reader
 from densegym.reward_models.model import Event, Potential, RewardModel
@@ -140,7 +146,7 @@ class _Program:
 
     traits: Traits
 
-    def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
+    def __init__(self, header: Header, runner: LocalRunner | VettedRunner, task: TaskCard) -> None:
         self.name = header.name
         self.header = header
         self.traits = Traits(ends_at_success=header.stops_at_success)
@@ -177,7 +183,7 @@ class ProgramReward(_Program, RewardModel):
     Rows whose total is not finite are abstentions, for which the engine's fallback pays.
     """
 
-    def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
+    def __init__(self, header: Header, runner: LocalRunner | VettedRunner, task: TaskCard) -> None:
         super().__init__(header, runner, task)
         self._memory: Float = np.zeros((0, runner.memory))
         terms = tuple(self._run(blank_steps(task, rows=2)).parts)
@@ -219,7 +225,7 @@ class ProgramReward(_Program, RewardModel):
 class ProgramPotential(_Program, Potential):
     """Values states with a program's ``potential``; pays through ``shaping.Shaped``."""
 
-    def __init__(self, header: Header, runner: LocalRunner, task: TaskCard) -> None:
+    def __init__(self, header: Header, runner: LocalRunner | VettedRunner, task: TaskCard) -> None:
         super().__init__(header, runner, task)
         self._run(blank_steps(task, rows=2))
 
@@ -230,11 +236,19 @@ class ProgramPotential(_Program, Potential):
         return Values(phi, valid)
 
 
-def build_program(header: Header, task: TaskCard) -> ProgramReward | ProgramPotential:
-    """Load a program, to run in this process, for a task whose card has the features it reads.
+def build_program(
+    header: Header, task: TaskCard, *, isolated: bool | None = None
+) -> ProgramReward | ProgramPotential:
+    """Load a program for a task whose card has the features it reads.
 
     The allow-list keeps out what a reward has no use for; a program by a stranger must pass
     ``verify`` too, which runs it in a worker under limits.
+
+    Args:
+        header: of the program.
+        task: the task.
+        isolated: run it in a worker process; False does so beyond the batch sizes that ``verify``
+            tries, and None never does, for programs that somebody has read.
 
     Raises:
         RewardError: the allow-list refuses the program, it defines ``factors``, or it fails on a
@@ -248,7 +262,9 @@ def build_program(header: Header, task: TaskCard) -> ProgramReward | ProgramPote
             f"{header.name} defines factors, which pay nothing by themselves: credit/lare learns "
             "a reward from them. A reward program defines compute_reward or potential."
         )
-    runner = LocalRunner(inspection, header.name)
+    runner: LocalRunner | VettedRunner = LocalRunner(inspection, header.name)
+    if isolated is not None:
+        runner = VettedRunner(inspection, header.name, isolated=isolated)
     if inspection.kind == "potential":
         return ProgramPotential(header, runner, task)
     return ProgramReward(header, runner, task)

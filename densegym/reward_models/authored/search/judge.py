@@ -13,6 +13,7 @@ from densegym.reward_models.authored.screening.loops import find_loops
 from densegym.reward_models.authored.screening.scoring import score_bank
 from densegym.reward_models.authored.screening.screens import screen
 from densegym.reward_models.authored.search.context import Judgement
+from densegym.reward_models.authored.verification.deployment import EPISODE
 from densegym.reward_models.authored.verification.verify import Verdict, verify
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
@@ -21,7 +22,7 @@ from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import TaskCard
 
 SAMPLES = 2048  # rows of the bank that the dynamic check looks at
-_CLOCKS = ("ms", "us_per_transition")  # they differ between runs, and a ledger must not
+_CLOCKS = ("ms", "us_per_transition", "step_ms")  # they differ between runs, and a ledger must not
 
 
 class ProgramJudge:
@@ -35,6 +36,7 @@ class ProgramJudge:
     def __init__(self, card: TaskCard, bank: Bank) -> None:
         self._card, self._bank = card, bank
         self._samples, self._loops = bank_samples(bank), find_loops(bank)
+        self._episode = max(bank.lengths(), default=EPISODE)
         self._worker = Worker()
 
     def __enter__(self) -> ProgramJudge:
@@ -45,7 +47,13 @@ class ProgramJudge:
 
     def __call__(self, source: str) -> Judgement:
         """Judge one program."""
-        verdict = verify(source, self._card, samples=self._samples, worker=self._worker)
+        verdict = verify(
+            source,
+            self._card,
+            samples=self._samples,
+            episode=self._episode,
+            worker=self._worker,
+        )
         if verdict.status is not Status.OK or verdict.kind == "factors":
             return _judgement(verdict)
         inspection = inspect_source(source, known=feature_names(self._card))

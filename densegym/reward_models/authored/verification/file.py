@@ -22,9 +22,11 @@ from densegym.reward_models.types import TaskCard
 
 
 def build_file(
-    *, task: TaskCard, path: str = "", sign_constrained: bool = False
+    *, task: TaskCard, path: str = "", sign_constrained: bool = False, isolated: bool = False
 ) -> ProgramReward | ProgramPotential | SignConstrained:
     """Verify a program file in a worker process, then load it into this one.
+
+    Batches larger than those that it was tried on go to a worker process of their own.
 
     The file may carry a provenance header, whose ``stops_at_success`` counts. The model is called
     ``authored/file:<stem>@<hash of the code>``, so that two versions of a file are never one.
@@ -34,6 +36,7 @@ def build_file(
         path: of the file.
         sign_constrained: pay only the signs of its terms ``dense`` and ``sparse``; see
             ``SignConstrained``.
+        isolated: run it in a worker process all the time.
 
     Raises:
         RewardError: the file cannot be read, or the program does not pass; quotes the status and
@@ -48,7 +51,7 @@ def build_file(
         header = dataclasses.replace(read_header(source, path), name=name)
     else:
         header = plain_header(source, task.id, name)
-    model = build_program(header, task)
+    model = build_program(header, task, isolated=isolated)
     if not sign_constrained:
         return model
     if isinstance(model, ProgramPotential):

@@ -22,6 +22,11 @@ from densegym.reward_models.authored.verification.behaviour import (
     measure,
     warn,
 )
+from densegym.reward_models.authored.verification.deployment import (
+    EPISODE,
+    try_episode,
+    try_lanes,
+)
 from densegym.reward_models.authored.verification.trial import Trial, make_trial
 from densegym.reward_models.features import feature_names
 from densegym.reward_models.sandbox.allowlist import inspect_source
@@ -29,7 +34,7 @@ from densegym.reward_models.sandbox.process import SandboxError, Worker
 from densegym.reward_models.sandbox.status import Status
 from densegym.reward_models.types import TaskCard
 
-_EPISODE = 32  # rows in a row that a program with memory sees as one episode
+_STRETCH = 32  # rows in a row that a program with memory sees as one episode when it is measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,8 @@ class Verdict:
         parameters: the features it reads.
         static: nodes, and ms of the static check.
         dynamic: as ``behaviour.measure``, and warnings, ms of the dynamic check, and
-            us_per_transition in the worker; empty where it did not run to the end.
+            us_per_transition in the worker, and step_ms by batch size; empty where it did not
+            run to the end.
     """
 
     status: Status
@@ -69,6 +75,7 @@ def verify(
     card: TaskCard,
     *,
     samples: Mapping[str, Any] | None = None,
+    episode: int = EPISODE,
     runner_timeout_s: float = 2.0,
     worker: Worker | None = None,
 ) -> Verdict:
@@ -81,6 +88,7 @@ def verify(
         source: the program's text.
         card: the task whose features it may read.
         samples: (rows, *shape) features of real steps, by name.
+        episode: steps that a program with memory must stand.
         runner_timeout_s: wall seconds a call may take, where no worker is given.
         worker: a worker to use and leave running; one worker serves one caller at a time.
 
@@ -106,7 +114,7 @@ def verify(
     with Worker(timeout_s=runner_timeout_s) if worker is None else nullcontext(worker) as hired:
         started = time.perf_counter()
         try:
-            dynamic, fault = _behave(WorkerRunner(inspection, hired), trial)
+            dynamic, fault = _behave(WorkerRunner(inspection, hired), trial, source, episode)
         except SandboxError as error:
             dynamic, fault = {}, Fault(error.status, error.feedback)
         if dynamic:
@@ -120,8 +128,10 @@ def verify(
         )
 
 
-def _behave(runner: WorkerRunner, trial: Trial) -> tuple[dict[str, Any], Fault | None]:
-    lengths = [min(_EPISODE, len(trial) - start) for start in range(0, len(trial), _EPISODE)]
+def _behave(
+    runner: WorkerRunner, trial: Trial, source: str, episode: int
+) -> tuple[dict[str, Any], Fault | None]:
+    lengths = [min(_STRETCH, len(trial) - start) for start in range(0, len(trial), _STRETCH)]
     scored = unroll(runner, trial.features, lengths)
     started = time.perf_counter()
     runner(trial.features, scored.memory)
@@ -129,7 +139,12 @@ def _behave(runner: WorkerRunner, trial: Trial) -> tuple[dict[str, Any], Fault |
     facts = measure(scored, trial, runner.kind)
     facts |= {"warnings": warn(facts, scored, trial), "us_per_transition": per_row}
     fault = find_fault(scored, trial, runner.kind)
-    return facts, fault or find_inconsistency(runner, trial, scored.memory)
+    fault = fault or find_inconsistency(runner, trial, scored.memory)
+    if fault is None:
+        fault, facts["step_ms"] = try_lanes(runner, trial, scored.memory, source)
+    if fault is None and runner.memory:
+        fault = try_episode(runner, trial, episode)
+    return facts, fault
 
 
 def _since(started: float) -> float:

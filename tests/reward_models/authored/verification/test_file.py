@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from densegym.errors import RewardError
-from densegym.reward_models.authored.programs import shipped
+from densegym.reward_models.authored.programs import runner, shipped
 from densegym.reward_models.authored.verification import file
 from densegym.reward_models.authored.verification.verify import verify
 from densegym.reward_models.registry import find_reward
@@ -149,3 +149,20 @@ def test_signs_of_other_programs_are_refused(tmp_path, text, told):
     asked = {**spec(tmp_path / "mine.py", text), "sign_constrained": True}
     with pytest.raises(RewardError, match=told):
         build_engine(asked, 2, task=CARD)
+
+
+def test_it_runs_here_up_to_the_batches_it_was_tried_on_and_isolated_beyond_or_when_asked(
+    tmp_path,
+):
+    plain = build_reward(spec(tmp_path / "mine.py", SOURCE), task=CARD)
+    apart = build_reward(spec(tmp_path / "mine.py") | {"isolated": True}, task=CARD)
+    engines = [build_engine(spec(tmp_path / "mine.py") | more, 2, task=CARD)
+               for more in ({}, {"isolated": True})]  # fmt: skip
+    obs = np.arange(6.0).reshape(2, 3)
+    assert paid(engines[0], obs).tolist() == paid(engines[1], obs).tolist()
+    assert plain._runner.isolation == "ast"
+    assert apart._runner.isolation.startswith("ast+process")
+    rows = runner.VETTED + 1
+    here = plain._runner.run([np.linspace(0.0, 1.0, rows)], rows)
+    assert plain._runner.isolation.startswith("ast+process")
+    np.testing.assert_array_equal(here.total, np.tanh(np.linspace(0.0, 1.0, rows)))

@@ -49,8 +49,8 @@ def answer(code: str, **more) -> str:
         "1. As a list:\n   ```python\n" + PROGRAM.replace("\n", "\n   ").join(["   ", "\n   ```"]),
         PROGRAM,
         f"\n\n{PROGRAM}\n\n",
-        f"```python\n{OTHER}\n```\n```python\n{PROGRAM}\n```\n```python\n{OTHER}\n```",
-        f"```python\nprint('first')\n```\n```python\n{PROGRAM}\n```\n```python\n{OTHER}\n```",
+        f"```python\n{OTHER}\n```\n```python\n{PROGRAM}\n```\nIt is called\n```python\nf(1)\n```",
+        f"```python\nprint('first')\n```\n```python\n{OTHER}\n```\n```python\n{PROGRAM}\n```",
         f"```python\ndef compute_reward(x:\n{PROGRAM}{PROGRAM}\n```\n```python\n{PROGRAM}\n```",
         f"```python\n{'def unused(x):' + chr(10) + '    return x' + chr(10)}"
         f"{'# long' * 300}\n```\n```python\n{PROGRAM}\n```",
@@ -60,6 +60,33 @@ def answer(code: str, **more) -> str:
 def test_the_whole_program_is_found(text):
     assert extract.read(text).code == PROGRAM
     assert extract.read(text).reason == ""
+
+
+HELPER = "def helper(x):\n    return SCALE * x"
+ENTRY = PROGRAM[PROGRAM.index("def compute_reward") :]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>First I try\n```python\n{OTHER}\n```\nno.</think>\n```python\n{PROGRAM}\n```",
+        f"I try\n```python\n{OTHER}\n```\n</think>\n```python\n{PROGRAM}\n```",
+        f"\ufeff{PROGRAM}",
+        f"```python\n{OTHER}\n```\nBetter:\n```python\n{PROGRAM}\n```",
+        f"```python\n{PROGRAM}\n```\n```python\ndef compute_reward(height):\n    ...\n```",
+        answer(PROGRAM).replace("{", "<think>{}</think>{", 1),
+    ],
+)
+def test_reasoning_is_no_answer_and_the_last_whole_program_counts(text):
+    assert extract.read(text).code == PROGRAM
+
+
+def test_helpers_in_other_blocks_are_put_before_the_program():
+    text = f"```python\nSCALE = 2.0\n```\n```python\n{HELPER}\n```\n```python\n{ENTRY}\n```"
+    found = extract.read(f"{text}\n```python\ndef unused(x):\n    return x\n```").code
+    assert [item for item in found.split("\n") if item] == [
+        item for item in f"SCALE = 2.0\n{HELPER}\n{ENTRY}".split("\n") if item
+    ]
 
 
 def test_a_potential_is_a_reward_program_and_factors_are_not():
