@@ -367,7 +367,9 @@ def played(stage: Stage, kind: str, seed: int, act: Act, first: tuple[Any, dict[
     obs, info = first
     states, pictures, success, actions = [state(obs)], [info["frame"]], [False], []
     longest, left = stage.row.capabilities.demo_steps, foreign.AWAY if kind == LEAVES else AFTER
-    for _ in range(longest if kind == EXPERT else min(FAILED_STEPS, longest)):
+    if kind == POLICY:
+        longest = min(longest, stage.row.max_episode_steps or longest)
+    for _ in range(longest if kind in (EXPERT, POLICY) else min(FAILED_STEPS, longest)):
         action = _action(env.action_space, act(obs))
         obs, _, terminated, _, info = env.step(action)
         states.append(state(obs))

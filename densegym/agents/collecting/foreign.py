@@ -27,7 +27,7 @@ _SUCCEED = {LEAVES: 0.5, SWEEP: 0.5}  # share of episodes that are tried again u
 _TRIES = 16
 _LEAVE = (5, 75)  # steps after which an expert leaves at the latest
 _BEHIND, _ABOVE, _THROUGH = (0.06, 0.14), 0.08, (0.05, 0.3)  # metres around an object
-_GAIN = (3.0, 10.0)
+_PACE = (0.3, 1.0)
 _ASTRAY = 0.6  # of a sweep's direction, in standard deviations
 _NEAR = 0.025  # metres from a point at which the next is made for
 _PATIENCE = 30  # steps after which it is made for anyhow
@@ -39,10 +39,9 @@ _REACHED = 0.4  # share of the planner's aim that is nearness to the object
 
 def kinds_of(world: World) -> tuple[str, ...]:
     """Return the foreign controllers that a world has means for."""
-    if capability(world, "reach") is None or world.capabilities.workspace is None:
+    limits = world.capabilities
+    if limits.reach is None or limits.workspace is None or world.card.places is None:
         return ()
-    if world.card.places is None:
-        return (LEAVES,)
     return TAUGHT if capability(world, "lookahead") is None else (*TAUGHT, PLANNER)
 
 
@@ -111,7 +110,7 @@ def _leaves(world: World, space: Any, rng: np.random.Generator) -> Act:
     """Return an expert that makes for random points after a while, or once it seems finished."""
     expert, left = new_expert(world), int(rng.integers(*_LEAVE))
     low, high = np.array(world.capabilities.workspace)
-    points = [_drive(rng.uniform(low, high), space, rng) for _ in range(6)]
+    points = [_drive(rng.uniform(low, high), world, space, rng) for _ in range(6)]
     rest = iter(points)
     current, spent = next(rest), 0
 
@@ -128,12 +127,13 @@ def _leaves(world: World, space: Any, rng: np.random.Generator) -> Act:
     return act
 
 
-def _drive(point: Float, space: Any, rng: np.random.Generator) -> Act:
+def _drive(point: Float, world: World, space: Any, rng: np.random.Generator) -> Act:
     """Return a hand that goes to a point at its own pace, its other numbers held at random."""
-    gain, others = rng.uniform(*_GAIN), rng.uniform(-1.0, 1.0, space.shape[0] - 3)
+    straight: Act = capability(world, "reach")(point, space)
+    pace, others = rng.uniform(*_PACE), rng.uniform(-1.0, 1.0, space.shape[0] - 3)
 
     def act(obs: Any) -> Any:
-        action = np.concatenate([gain * (point - obs[:3]), others])
+        action = np.concatenate([pace * straight(obs)[:3], others])
         return np.clip(action, space.low, space.high)
 
     return act
@@ -158,7 +158,7 @@ def _sweeps(places: Places, world: World, space: Any, rng: np.random.Generator) 
         above = np.array([0.0, 0.0, rng.uniform(0.0, 2 * _ABOVE)])
         for point in (start + above, start, centre + rng.uniform(*_THROUGH) * way):
             inside = np.clip(point, low, high)
-            path.append((inside, _drive(inside, space, rng)))
+            path.append((inside, _drive(inside, world, space, rng)))
 
     def act(obs: Any) -> Any:
         nonlocal spent
@@ -207,7 +207,8 @@ def _plans(places: Places, world: World, env: gym.Env[Any, Any], rng: np.random.
 
     def act(obs: Any) -> Any:
         if not chosen:
-            plans = [_random_plan(obs, aims, space, rng) for _ in range(_CANDIDATES)]
+            straight = capability(world, "reach")(obs[aims[1]], space)
+            plans = [_random_plan(straight(obs), space, rng) for _ in range(_CANDIDATES)]
             best = max(plans, key=lambda plan: foresee(plan, obs))
             chosen.extend(best[:_HELD])
         return chosen.pop(0)
@@ -215,13 +216,11 @@ def _plans(places: Places, world: World, env: gym.Env[Any, Any], rng: np.random.
     return act
 
 
-def _random_plan(obs: Float, aims: Any, space: Any, rng: np.random.Generator) -> Float:
-    """Return actions (T, A): two random moves, the first sometimes towards the object."""
-    count = space.shape[0]
-    moves = rng.uniform(-1.0, 1.0, (2, count))
+def _random_plan(straight: Float, space: Any, rng: np.random.Generator) -> Float:
+    """Return actions (T, A): two random moves, the first sometimes ``straight`` to the object."""
+    moves = rng.uniform(-1.0, 1.0, (2, space.shape[0]))
     if rng.random() < 1 / 3:
-        hand, thing, _ = (obs[columns] for columns in aims)
-        moves[0, :3] = 10.0 * (thing - hand) + rng.normal(0.0, 0.3, 3)
+        moves[0, :3] = straight[:3] + rng.normal(0.0, 0.3, 3)
     plan = np.repeat(moves, _AHEAD // 2, axis=0)
     clipped: Float = np.clip(plan, space.low, space.high).astype(space.dtype)
     return clipped
