@@ -31,7 +31,7 @@ class Judged:
         phi: (n,) Φ.
         done: (n,) probability that the task is completed.
         success: (n,) whether it was.
-        left: (n,) steps that an expert would need, or None where nobody counted them.
+        left: (n,) steps that an expert would need, NaN where unknown; None where nobody counted.
         order: VOC of the film, for experts alone, or NaN.
         backwards: VOC of the film played backwards, or NaN.
     """
@@ -139,6 +139,7 @@ def _rank(judged: Sequence[Judged]) -> float:
         return float("nan")
     phi = np.concatenate([one.phi for one in counted])
     left = np.concatenate([one.left for one in counted if one.left is not None])
+    phi, left = phi[np.isfinite(left)], left[np.isfinite(left)]
     return 0.0 if np.ptp(phi) == 0 else spearman(phi, -left)
 
 

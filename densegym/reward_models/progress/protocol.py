@@ -170,9 +170,17 @@ def _as_long(demos: Sequence[Demo]) -> list[Demo]:
     longest = max((len(demo.pictures) for demo in demos), default=0)
     still = np.minimum(np.arange(longest)[None], [[len(demo.pictures) - 1] for demo in demos])
     return [
-        demo if demo.done_at is not None else _rows(demo, rows)
+        demo if demo.done_at is not None else _uncounted(_rows(demo, rows), len(demo.pictures))
         for demo, rows in zip(demos, still, strict=True)
     ]
+
+
+def _uncounted(demo: Demo, since: int) -> Demo:
+    """Return an episode whose steps left are not known from a picture on, if they were before."""
+    if demo.left is None:
+        return demo
+    known = np.arange(len(demo.left)) < since
+    return replace(demo, left=np.where(known, demo.left, np.nan))
 
 
 def _rows(demo: Demo, rows: Int) -> Demo:
