@@ -77,7 +77,7 @@ def collect(
     import gymnasium as gym
 
     from densegym.agents.collecting import demos as collecting
-    from densegym.agents.collecting import replays
+    from densegym.agents.collecting import policy_demos, replays
     from densegym.envs.registration import named_spec
     from densegym.reward_models.progress import demos as files
 
@@ -94,7 +94,7 @@ def collect(
     with bank_bar("collecting episodes") as tell:
         if against:
             acts = [policy_of(text, env, algo) for text in against]
-            found = collecting.collect_policies(env, acts, seed=seed, on_episode=tell)
+            found = policy_demos.collect_policies(env, acts, seed=seed, on_episode=tell)
         elif dataset is None:
             found = collecting.collect(
                 env, episodes=episodes, seed=seed, expert=expert, on_episode=tell
@@ -198,6 +198,11 @@ def fit(
         CONSOLE.print(
             f"trained in {fitted.cost['cpu_s']:.0f} CPU s; curve {fitted.curve:g}; "
             f"weights: {fitted.path}"
+        )
+    for control, reached in fitted.void.items():
+        stderr().print(
+            f"{control} reach the bar of {', '.join(reached)}: on these episodes it says nothing",
+            style="yellow",
         )
     if not fitted.passed:
         missed = "; ".join(fitted.evaluation.missed)

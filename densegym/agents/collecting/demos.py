@@ -125,61 +125,15 @@ def collect(
         for kind, held_out, count in wanted:
             stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
             for demo in collect_kind(stage, kind, held_out, count, stream, rejected):
-                demos.append(replace(demo, left=_steps_left(world, row, demo)))
+                demos.append(replace(demo, left=steps_left(world, row, demo)))
                 on_episode(len(demos), total)
         for kind, held_out, count in others:
             for demo in collect_foreign(stage, world, kind, held_out, count, seed):
-                demos.append(replace(demo, left=_steps_left(world, row, demo)))
+                demos.append(replace(demo, left=steps_left(world, row, demo)))
                 on_episode(len(demos), total)
     finally:
         stage.env.close()
     return Collected(demos, rejected, tuple(views))
-
-
-def collect_policies(
-    env_id: str,
-    policies: Sequence[Callable[[World], Act]],
-    *,
-    episodes: int = 16,
-    seed: int = 0,
-    size: int = 64,
-    on_episode: Callable[[int, int], None] = lambda done, wanted: None,
-) -> Collected:
-    """Play policies in placements that are held out; a judge is only ever evaluated on these.
-
-    Every second episode is played with random actions in a share of the steps, so that policies
-    that always succeed fail too.
-
-    Args:
-        env_id: the world.
-        policies: in the form of ``Capabilities.expert``.
-        episodes: of each policy.
-        seed: of placements and noise.
-        size: of pictures, pixels.
-        on_episode: told about collected and wanted episodes.
-
-    Raises:
-        UnknownNameError: no such id; names the closest.
-        DenseGymError: the world cannot be drawn.
-    """
-    row, demos, count = known_world(env_id), list[Demo](), len(policies) * episodes
-    world = make_drawable(row, row.capabilities.demo_steps)
-    stage = stage_of(row, world, row.card.cameras, size)
-    rng = foreign.stream_of(POLICY, True, seed)
-    try:
-        while len(demos) < count:
-            placement = int(rng.integers(2**31))
-            first = stage.env.reset(seed=placement)
-            if not held_out_place(flat(world.observation_space, first[0]), row.card.places):
-                continue
-            policy = policies[len(demos) // episodes]
-            act = foreign.disturbed(policy(row), world.action_space, len(demos) % 2 == 1, rng)
-            demo = replace(played(stage, POLICY, placement, act, first), held_out=True)
-            demos.append(replace(demo, left=_steps_left(world, row, demo)))
-            on_episode(len(demos), count)
-    finally:
-        stage.env.close()
-    return Collected(demos, {POLICY: 0}, row.card.cameras)
 
 
 def with_expert(env_id: str, expert: Callable[[World], Act]) -> World:
@@ -402,7 +356,7 @@ def _action(space: spaces.Space[Any], chosen: Any) -> Any:
     return int(np.asarray(chosen).item())
 
 
-def _steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:
+def steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:
     """Return (T + 1,) steps an expert without noise needs from each state of a replayed episode.
 
     Every tenth state is counted and those between lie on a line. Counting ends where Φ would be 0.

@@ -56,6 +56,12 @@ class Evaluation:
             if not self.measures[name] >= least
         ]
 
+    @property
+    def reached(self) -> list[str]:
+        """Measures that reach their bars."""
+        bars = measures.BARS.items()
+        return [name for name, least in bars if self.measures[name] >= least]
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for a card or a line of JSON; what is unknown is None."""
         told = {

@@ -9,7 +9,7 @@ import pytest
 
 import densegym  # noqa: F401  registers the worlds
 from densegym.agents.collecting import demos as collecting
-from densegym.agents.collecting import foreign
+from densegym.agents.collecting import foreign, policy_demos
 from densegym.agents.collecting.demonstrators import somewhere
 from densegym.agents.training.config import resolve
 from densegym.agents.training.learner import build_learner
@@ -89,7 +89,7 @@ def test_what_is_wanted_of_other_controllers_keeps_untaught_ones_aside() -> None
 
 def test_episodes_of_policies_serve_evaluation_alone() -> None:
     expert = find_world(ID).capabilities.expert
-    found = collecting.collect_policies(ID, [resolve_name(expert)], episodes=2, seed=3)
+    found = policy_demos.collect_policies(ID, [resolve_name(expert)], episodes=2, seed=3)
     assert [demo.kind for demo in found.demos] == [files.POLICY] * 2
     assert all(demo.held_out and demo.left is not None for demo in found.demos)
     assert found.demos[0].done_at is not None  # undisturbed, the expert succeeds

@@ -458,3 +458,6 @@ def test_weights_are_evaluated_again_without_training(trained, tmp_path, monkeyp
     assert checked.curve == 2.0
     assert np.array_equal(again.see(made[0].pictures), judge.see(made[0].pictures))
     assert set(checked.controls) == {"random weights", "frame counter", "constant"}
+    assert "constant" not in checked.void
+    with pytest.raises(DenseGymError, match="fitted for Toy/Square-v0; given Toy/Square-v1"):
+        fitting.check_local(dataclasses.replace(card, id="Toy/Square-v1"), weights=path)

@@ -84,10 +84,6 @@ def blank(seed: int) -> local_judge.LocalJudge:
     return local_judge.LocalJudge(ProgressNetwork(1, SIZE), reference, LOOKS.cameras)
 
 
-def reached(seen: protocol.Evaluation) -> list[str]:
-    return [name for name, least in BARS.items() if seen.measures[name] >= least]
-
-
 def test_a_judge_that_sees_passes(held) -> None:
     seen = protocol.evaluate(sighted, held)
     assert seen.passed, seen.missed
@@ -104,7 +100,7 @@ def test_judges_that_know_nothing_reach_no_bar(counted, seed) -> None:
     held = data(np.random.default_rng(1), count=counted)
     for name, build in fitting.controls(blank(seed), seed).items():
         seen = protocol.evaluate(build, held)
-        assert reached(seen) == [], (name, seed, seen.measures)
+        assert seen.reached == [], (name, seed, seen.measures)
         assert not seen.passed
         assert len(seen.missed) == len(BARS)
 

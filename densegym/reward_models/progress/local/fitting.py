@@ -52,6 +52,11 @@ class Fitted:
         """Whether the model passed its evaluation."""
         return self.evaluation.passed
 
+    @property
+    def void(self) -> dict[str, list[str]]:
+        """Measures that a control reaches, by control: on these episodes they say nothing."""
+        return {name: seen.reached for name, seen in self.controls.items() if seen.reached}
+
     def rows(self) -> dict[str, dict[str, Any]]:
         """Return a table: measures of the model and of the controls."""
         judged = {"progress/local": self.evaluation, **self.controls}
@@ -59,7 +64,12 @@ class Fitted:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        told = {"missed": self.evaluation.missed, "curve": self.curve, "cost": self.cost}
+        told = {
+            "missed": self.evaluation.missed,
+            "void": self.void,
+            "curve": self.curve,
+            "cost": self.cost,
+        }
         return {**self.rows(), **told, "weights": str(self.path)}
 
 
@@ -130,7 +140,7 @@ def check_local(card: TaskCard, *, weights: Path | None = None) -> Fitted:
         weights: file; the user's cache by default.
 
     Raises:
-        DenseGymError: no demonstrations or no weights, says what to type.
+        DenseGymError: no demonstrations or no weights, or those of another task; says what to type.
     """
     path = weights or weights_path(card.id)
     if not path.is_file():
@@ -138,7 +148,13 @@ def check_local(card: TaskCard, *, weights: Path | None = None) -> Fitted:
             f"there are no weights at {path}. Type: densegym fit progress/local --task {card.id}"
         )
     torch.set_num_threads(1)
-    return _evaluated(LocalJudge.load(path), card, files.load_for(card), path)
+    judge = LocalJudge.load(path)
+    if judge.card.get("task") != card.id or "options" not in judge.card:
+        raise DenseGymError(
+            f"{path} was fitted for {judge.card.get('task', 'no task that it names')}; given "
+            f"{card.id}. Type: densegym fit progress/local --task {card.id}"
+        )
+    return _evaluated(judge, card, files.load_for(card), path)
 
 
 def _evaluated(judge: LocalJudge, card: TaskCard, demos: Sequence[Demo], path: Path) -> Fitted:
