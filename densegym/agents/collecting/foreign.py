@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -23,7 +22,7 @@ from densegym.reward_models.types import Float, Places
 
 STEPS = 90  # of an episode
 AWAY = 20  # pictures kept after success where the hand goes elsewhere
-_SUCCEED = {LEAVES: 0.5, SWEEP: 0.5}  # share of episodes that are tried again until they succeed
+_WON = 0.5  # share of episodes that are tried again until they succeed, the others until they fail
 _TRIES = 16
 _LEAVE = (5, 75)  # steps after which an expert leaves at the latest
 _BEHIND, _ABOVE, _THROUGH = (0.06, 0.14), 0.08, (0.05, 0.3)  # metres around an object
@@ -33,7 +32,7 @@ _NEAR = 0.025  # metres from a point at which the next is made for
 _PATIENCE = 30  # steps after which it is made for anyhow
 _CANDIDATES, _AHEAD, _HELD = 12, 10, 5  # plans compared, steps of each, steps of it that are made
 _DISTURBED = 0.9  # share of steps in which a policy acts at random at most
-_MISTAKEN, _OFF = 0.5, 0.15  # share of planners that are; metres
+_MISTAKEN = 0.5  # share of planners that are
 _REACHED = 0.4  # share of the planner's aim that is nearness to the object
 
 
@@ -54,7 +53,7 @@ def wanted(world: World, episodes: int) -> Iterator[tuple[str, bool, int]]:
     """
     for kind in kinds_of(world):
         if kind in TAUGHT:
-            yield kind, False, 2 * episodes
+            yield kind, False, (4 if kind == SWEEP else 2) * episodes
         yield kind, True, max(4, round(episodes * (4 if kind in TAUGHT else 8) / 5))
 
 
@@ -71,26 +70,27 @@ def begin(kind: str, world: World, env: gym.Env[Any, Any], rng: np.random.Genera
 def rehearsed(
     kind: str, world: World, env: gym.Env[Any, Any], seed: int, rng: np.random.Generator
 ) -> Callable[[], Act]:
-    """Return what begins an episode that, in the share wanted of its kind, will succeed.
+    """Return what begins an episode that will succeed, or will fail; either as often.
 
     Tries are played in ``env`` without pictures from the placement of ``seed``; the last counts
-    where none succeeds.
+    where none comes out as wanted. A planner is not tried: it knows whether it is mistaken.
     """
-    must = bool(rng.random() < _SUCCEED.get(kind, 0.0))
-    stream = int(rng.integers(2**31))
-    for _ in range(_TRIES if must else 0):
+    wins, stream = bool(rng.random() < _WON), int(rng.integers(2**31))
+    for _ in range(_TRIES if kind in TAUGHT else 0):
         act = begin(kind, world, env, np.random.default_rng(stream))
-        obs, _ = env.reset(seed=seed)
-        for _ in range(STEPS):
-            obs, _, _, _, info = env.step(act(obs))
-            if info["success_now"] > 0:
-                return partial(_again, kind, world, env, stream)
+        if _succeeds(act, env, seed) == wins:
+            break
         stream = int(rng.integers(2**31))
-    return partial(_again, kind, world, env, stream)
+    return lambda: begin(kind, world, env, np.random.default_rng(stream))
 
 
-def _again(kind: str, world: World, env: gym.Env[Any, Any], stream: int) -> Act:
-    return begin(kind, world, env, np.random.default_rng(stream))
+def _succeeds(act: Act, env: gym.Env[Any, Any], seed: int) -> bool:
+    obs, _ = env.reset(seed=seed)
+    for _ in range(STEPS):
+        obs, _, _, _, info = env.step(act(obs))
+        if info["success_now"] > 0:
+            return True
+    return False
 
 
 def stream_of(kind: str, held_out: bool, seed: int) -> np.random.Generator:
@@ -178,10 +178,10 @@ def _plans(places: Places, world: World, env: gym.Env[Any, Any], rng: np.random.
     """Return a planner that tries random actions ahead and makes the best ones.
 
     Its aim is the state's own: the hand near the object, the object near the goal. Every second
-    one is mistaken about where the goal is, and seldom succeeds.
+    one believes the goal to lie on the object's other side, and seldom succeeds.
     """
     mistaken = bool(rng.random() < _MISTAKEN)
-    off = rng.normal(0.0, _OFF, 3) if mistaken else np.zeros(3)
+    off = np.zeros(3)
     ahead, space = capability(world, "lookahead"), env.action_space
     chosen: list[Any] = []
     aims = [slice(*columns) for columns in (places.gripper, places.object, places.goal)]
@@ -206,6 +206,9 @@ def _plans(places: Places, world: World, env: gym.Env[Any, Any], rng: np.random.
         return 2.0 - 0.01 * steps if succeeds else seen[-1]
 
     def act(obs: Any) -> Any:
+        nonlocal off
+        if mistaken and not off.any():
+            off = 2.0 * (obs[aims[1]] - obs[aims[2]])
         if not chosen:
             straight = capability(world, "reach")(obs[aims[1]], space)
             plans = [_random_plan(straight(obs), space, rng) for _ in range(_CANDIDATES)]
