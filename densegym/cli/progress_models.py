@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from densegym.cli.shared.options import CONSOLE, Json, JsonLine, seed_option, table_console
+from densegym.cli.shared.options import (
+    CONSOLE,
+    Json,
+    JsonLine,
+    seed_option,
+    stderr,
+    table_console,
+)
 from densegym.cli.shared.progress import bank_bar
 from densegym.envs import tasks
 from densegym.errors import DenseGymError, require, unknown
@@ -29,7 +36,7 @@ def collect(
         str,
         typer.Argument(help="A task with a scripted expert, or any with --policy or --dataset."),
     ],
-    episodes: Annotated[int, typer.Option(min=1, help="Expert episodes for training.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Expert episodes for training.")] = 10,
     seed: Annotated[int, seed_option("Seed of placements and noise.")] = 0,
     policy: Annotated[
         str | None,
@@ -43,11 +50,19 @@ def collect(
         str | None,
         typer.Option(help="Play the episodes of this Minari data set again, instead of an expert."),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Collect episodes of this policy alone, which judges are only evaluated on; "
+            "given as --policy is, several times."
+        ),
+    ] = None,
 ) -> None:
-    """Collect expert episodes and four kinds of failure, as Minari datasets on this machine.
+    """Collect expert episodes, four kinds of failure and episodes of other controllers.
 
-    16 more expert episodes and as many failures of each kind are kept for evaluation, on
-    placements that training never sees.
+    They become Minari datasets on this machine. 16 more expert episodes and
+    as many of the others are kept for evaluation, on placements that training
+    never sees; one controller, a planner, acts there alone.
 
     Examples:
       densegym demos collect DenseGym/ButtonPress-v0 --episodes 20
@@ -55,25 +70,32 @@ def collect(
       densegym demos collect CartPole-v1 --policy results/train/CartPole-v1/env/ppo/seed-0
 
       densegym demos collect CartPole-v1 --dataset cartpole/mine-v0
+
+      densegym demos collect DenseGym/FaucetOpen-v0 --against results/train/.../seed-0
     """
     require("minari", extra="demos")
     import gymnasium as gym
 
     from densegym.agents.collecting import demos as collecting
-    from densegym.agents.collecting import replays
+    from densegym.agents.collecting import policy_demos, replays
     from densegym.envs.registration import named_spec
     from densegym.reward_models.progress import demos as files
 
+    if against and (dataset is not None or policy is not None):
+        raise DenseGymError("--against collects nothing else; leave out --policy and --dataset")
     if dataset is not None and policy is not None:
         raise DenseGymError("--dataset plays its own episodes again; leave out --policy")
     world = gym.make(named_spec(env))
+    from densegym.agents.collecting.policies import policy_of
+
     expert = None
     if policy is not None:
-        from densegym.agents.collecting.policies import policy_of
-
         expert = policy_of(policy, env, algo)
     with bank_bar("collecting episodes") as tell:
-        if dataset is None:
+        if against:
+            acts = [policy_of(text, env, algo) for text in against]
+            found = policy_demos.collect_policies(env, acts, seed=seed, on_episode=tell)
+        elif dataset is None:
             found = collecting.collect(
                 env, episodes=episodes, seed=seed, expert=expert, on_episode=tell
             )
@@ -121,6 +143,10 @@ def fit(
     adapt: Annotated[
         Path | None, typer.Option(help="Weights of another task to go on from.")
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(help="Train nothing: evaluate the weights that are there (--out) again."),
+    ] = False,
     leave_one_out: Annotated[
         bool, typer.Option(help="Also train without each kind of failure and report it.")
     ] = False,
@@ -128,12 +154,17 @@ def fit(
 ) -> None:
     """Train a progress model from demonstrations and print the evaluation protocol.
 
+    Exits with 1 where the model does not pass; its weights are kept, and taken
+    by "unchecked": true alone.
+
     Examples:
       densegym fit progress/local --task DenseGym/ButtonPress-v0
 
       densegym fit progress/local --task DenseGym/DrawerOpen-v0 --episodes 1
 
       densegym fit progress/local --task DenseGym/DrawerOpen-v0 --episodes 1 --adapt FILE
+
+      densegym fit progress/local --task DenseGym/FaucetOpen-v0 --check
     """
     if model != "progress/local":
         raise unknown("model that can be fitted", model, ["progress/local"])
@@ -143,32 +174,50 @@ def fit(
     require("torch", extra="agents")
     from densegym.reward_models.progress.local import fitting
 
+    if check and (leave_one_out or any(given is not None for given in (updates, episodes, adapt))):
+        raise DenseGymError("--check trains nothing; leave out what says how to")
     with bank_bar("learning") as tell:
-        fitted = fitting.fit_local(
-            card,
-            updates=updates,
-            seed=seed,
-            out=out,
-            episodes=episodes,
-            adapt=adapt,
-            on_update=tell,
+        fitted = (
+            fitting.check_local(card, weights=out)
+            if check
+            else fitting.fit_local(
+                card,
+                updates=updates,
+                seed=seed,
+                out=out,
+                episodes=episodes,
+                adapt=adapt,
+                on_update=tell,
+            )
         )
         left_out = fitting.leave_one_out(card, updates=updates, seed=seed) if leave_one_out else {}
     if as_json:
         print(json.dumps({**fitted.as_dict(), "left_out": left_out}))
-        return
-    _show(fitted.rows(), left_out)
-    CONSOLE.print(f"trained in {fitted.cost['cpu_s']:.0f} CPU s; weights: {fitted.path}")
+    else:
+        _show(fitted.rows(), left_out)
+        CONSOLE.print(
+            f"trained in {fitted.cost['cpu_s']:.0f} CPU s; curve {fitted.curve:g}; "
+            f"weights: {fitted.path}"
+        )
+    for control, reached in fitted.void.items():
+        stderr().print(
+            f"{control} reach the bar of {', '.join(reached)}: on these episodes it says nothing",
+            style="yellow",
+        )
+    if not fitted.passed:
+        missed = "; ".join(fitted.evaluation.missed)
+        stderr().print(f"the judge did not pass its evaluation: {missed}", style="yellow")
+        raise typer.Exit(1)
 
 
 def _show(rows: dict[str, dict[str, Any]], left_out: dict[str, float]) -> None:
     table = Table("measure", *rows, header_style="bold")
-    for key in next(iter(rows.values())):
-        table.add_row(key, *(_text(row[key]) for row in rows.values()))
+    for key in dict.fromkeys(key for row in rows.values() for key in row):
+        table.add_row(key, *(_text(row.get(key)) for row in rows.values()))
     for kind, value in left_out.items():
-        table.add_row(f"max_phi/{kind} when untrained on it", _text(value))
+        table.add_row(f"gap/{kind} when untrained on it", _text(value))
     table_console(100).print(table)
 
 
 def _text(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -70,13 +70,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         sys.modules.pop(name, None)
 
 
-def densegym(*words: str) -> str:
+def densegym(*words: str, code: int = 0) -> str:
     """Run a command as a process of its own would: knowing nothing that another was told."""
     registry.forget_tasks()
     done = CliRunner().invoke(app, take_worlds(list(words)))
     if isinstance(done.exception, DenseGymError):
         raise done.exception
-    assert done.exit_code == 0, done.output + repr(done.exception)
+    assert done.exit_code == code, done.output + repr(done.exception)
     return done.stdout
 
 
@@ -142,10 +142,14 @@ def test_a_world_of_this_folder_is_demonstrated_fitted_and_trained() -> None:
         *more,
     )
     assert "densegym/own-errand/expert-v0: 28 episodes" in collected
-    fitted = densegym(
-        *["fit", "progress/local", "--task", "Own/Errand-v0", "--updates", "2", "--json"], *more
-    )
-    assert json.loads(fitted)["cost"]["updates"] == 2
+    words = ["fit", "progress/local", "--task", "Own/Errand-v0", "--json", *more]
+    for how in (["--updates", "2"], ["--check"]):
+        fitted = json.loads(densegym(*words, *how, code=1))  # two updates pass no evaluation
+        assert fitted["cost"]["updates"] == 2
+        assert not fitted["progress/local"]["passed"]
+        assert fitted["missed"]
+    told = refused("train", "Own/Errand-v0", "--reward", "progress/local", *more)
+    assert "did not pass its evaluation" in told
 
 
 def test_the_command_that_a_report_shows_repeats_the_run() -> None:

@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from densegym.agents.collecting import foreign
 from densegym.agents.collecting.demonstrators import (
     NEAR_MISS,
     STALL_STEPS,
@@ -26,7 +27,15 @@ from densegym.envs.tasks import known_world
 from densegym.envs.world import Act, World
 from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
-from densegym.reward_models.progress.demos import EXPERT, FAILURES, RANDOM, STALL, Demo
+from densegym.reward_models.progress.demos import (
+    EXPERT,
+    FAILURES,
+    LEAVES,
+    POLICY,
+    RANDOM,
+    STALL,
+    Demo,
+)
 from densegym.reward_models.progress.local.labels import ORIGIN
 from densegym.reward_models.types import Float, Places
 
@@ -35,11 +44,11 @@ AFTER = 6  # pictures kept after the first success
 HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
-COUNTED = 6  # steps between states from which the expert's steps are counted
+COUNTED = 10  # steps between states from which the expert's steps are counted
 STRAYS = (*[WANDER] * 4, "")  # what experts take over from in turn; "" is one of the next
 _OTHERS = (RANDOM, WRONG_TASK, NEAR_MISS)
 # Failures to learn from, per one kept for evaluation.
-SHARE = {**dict.fromkeys(FAILURES, 4), NEAR_MISS: 8}
+SHARE = {**dict.fromkeys(FAILURES, 2), NEAR_MISS: 4}
 _LONGEST = 1000  # steps of a demonstration where a world's clock is its own
 _TRIALS = 5  # episodes in which a policy that a user brings must succeed once
 _ATTEMPTS = 40  # episodes tried per episode wanted
@@ -63,7 +72,7 @@ class Collected:
 def collect(
     env_id: str,
     *,
-    episodes: int = 20,
+    episodes: int = 10,
     seed: int = 0,
     size: int = 64,
     cameras: tuple[str, ...] = (),
@@ -108,15 +117,19 @@ def collect(
     if expert is not None:
         stage = paced(stage, seed)
     wanted = list(_wanted(episodes, stage.cast.failures))
-    total = sum(count for _, _, count in wanted)
+    others = list(foreign.wanted(row, episodes))
+    total = sum(count for _, _, count in wanted + others)
     demos: list[Demo] = []
-    rejected = dict.fromkeys((EXPERT, *stage.cast.failures), 0)
+    rejected = dict.fromkeys((EXPERT, *stage.cast.failures, *foreign.kinds_of(row)), 0)
     try:
         for kind, held_out, count in wanted:
             stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
             for demo in collect_kind(stage, kind, held_out, count, stream, rejected):
-                left = None if held_out else _steps_left(world, row, demo)
-                demos.append(replace(demo, left=left))
+                demos.append(replace(demo, left=steps_left(world, row, demo)))
+                on_episode(len(demos), total)
+        for kind, held_out, count in others:
+            for demo in collect_foreign(stage, world, kind, held_out, count, seed):
+                demos.append(replace(demo, left=steps_left(world, row, demo)))
                 on_episode(len(demos), total)
     finally:
         stage.env.close()
@@ -245,6 +258,31 @@ def collect_kind(
     )
 
 
+def collect_foreign(
+    stage: Stage, world: gym.Env[Any, Any], kind: str, held_out: bool, count: int, seed: int
+) -> Iterator[Demo]:
+    """Yield ``count`` episodes of a controller that is no expert, on one side of the split.
+
+    Args:
+        stage: where they are played.
+        world: the same without pictures, where they are tried first.
+        kind: of ``FOREIGN``.
+        held_out: whether their placements are for evaluation.
+        count: how many.
+        seed: of placements and controllers.
+    """
+    rng, found = foreign.stream_of(kind, held_out, seed), 0
+    while found < count:
+        placement = int(rng.integers(2**31))
+        obs, _ = world.reset(seed=placement)
+        if held_out_place(flat(world.observation_space, obs), stage.row.card.places) != held_out:
+            continue
+        start = foreign.rehearsed(kind, stage.row, world, placement, rng)
+        first = stage.env.reset(seed=placement)
+        yield replace(played(stage, kind, placement, start(), first), held_out=held_out)
+        found += 1
+
+
 def _stray(count: int, kinds: Sequence[str], rng: np.random.Generator) -> str | None:
     """Return what the next expert takes over from, after ``count`` others; None: from nothing."""
     other = str(rng.choice([kind for kind in _OTHERS if kind in kinds]))
@@ -282,8 +320,10 @@ def played(stage: Stage, kind: str, seed: int, act: Act, first: tuple[Any, dict[
     env, state = stage.env, partial(flat, stage.env.observation_space)
     obs, info = first
     states, pictures, success, actions = [state(obs)], [info["frame"]], [False], []
-    longest, left = stage.row.capabilities.demo_steps, AFTER
-    for _ in range(longest if kind == EXPERT else min(FAILED_STEPS, longest)):
+    longest, left = stage.row.capabilities.demo_steps, foreign.AWAY if kind == LEAVES else AFTER
+    if kind == POLICY:
+        longest = min(longest, stage.row.max_episode_steps or longest)
+    for _ in range(longest if kind in (EXPERT, POLICY) else min(FAILED_STEPS, longest)):
         action = _action(env.action_space, act(obs))
         obs, _, terminated, _, info = env.step(action)
         states.append(state(obs))
@@ -291,7 +331,7 @@ def played(stage: Stage, kind: str, seed: int, act: Act, first: tuple[Any, dict[
         pictures.append(info["frame"])
         success.append(info["success_now"] > 0)
         left -= info["is_success"] > 0
-        if terminated or left <= 0 or (kind != EXPERT and success[-1]):
+        if terminated or left <= 0 or (kind in FAILURES and success[-1]):
             break
     return Demo(
         kind=kind,
@@ -316,14 +356,14 @@ def _action(space: spaces.Space[Any], chosen: Any) -> Any:
     return int(np.asarray(chosen).item())
 
 
-def _steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:
+def steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:
     """Return (T + 1,) steps an expert without noise needs from each state of a replayed episode.
 
-    Every sixth state is counted and those between lie on a line. Counting ends where Φ would be 0.
+    Every tenth state is counted and those between lie on a line. Counting ends where Φ would be 0.
     None where the world cannot be looked ahead in.
     """
     count = capability(row, "lookahead")
-    if count is None:
+    if count is None or row.capabilities.expert is None:
         return None
     obs, _ = world.reset(seed=demo.seed)
     last, longest = len(demo.success) - 1, row.capabilities.demo_steps

@@ -47,7 +47,11 @@ _LIMIT = 200  # steps of an expert
 _MOVED = 0.01  # metres; points on the way to which the object was moved more are left out
 _ARRIVED = 0.2  # metres from the object
 _TRIES = 1000  # seeds that are looked at for a placement
-_JUDGES = ("progress/local", "progress/oracle")
+# A survey measures; what does not pass its evaluation may be surveyed too.
+_JUDGES: Mapping[str, Any] = {
+    "progress/local": {"model": "progress/local", "unchecked": True},
+    "progress/oracle": "progress/oracle",
+}
 _TRUTH = "an expert's steps"
 
 
@@ -118,7 +122,9 @@ def run(request: Request, monitor: Monitor) -> Landscapes:
 
 
 def _compare(card: TaskCard, seeds: Sequence[int], monitor: Monitor) -> dict[str, dict[str, float]]:
-    judges: dict[str, Any] = {judge: build_reward(judge, task=card) for judge in _JUDGES}
+    judges: dict[str, Any] = {
+        judge: build_reward(spec, task=card) for judge, spec in _JUDGES.items()
+    }
     found: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
         what = f"{card.id}, placement {seed}"

@@ -21,11 +21,17 @@ from densegym.reward_models.types import Bool, Float, Frames, Places, TaskCard
 
 EXPERT, RANDOM, STALL = "expert", "random", "stall"
 FAILURES = (RANDOM, STALL, "wrong-task", "near-miss")
-KINDS = (EXPERT, *FAILURES)
+LEAVES, SWEEP, PLANNER, POLICY = "leaves", "sweep", "planner", "policy"
+TAUGHT = (LEAVES, SWEEP)
+UNTAUGHT = (PLANNER, POLICY)
+"""Controllers other than the expert, which succeed or fail: those that a judge learns from, and
+those that only ever serve its evaluation."""
+FOREIGN = (*TAUGHT, *UNTAUGHT)
+KINDS = (EXPERT, *FAILURES, *FOREIGN)
 _METAWORLD = Places()
 _ALWAYS = (EXPERT, RANDOM, STALL)  # the others need other tasks, or places in the observation
 HARVEST = "harvest"
-"""Failed episodes of a policy that is being trained."""
+"""Failures, and ends of successes, of a policy that is being trained."""
 HELD_OUT, EXPERT_FROM, SUCCESS, SEED = "held_out", "expert_from", "success", "seed"
 LEFT = "left"
 

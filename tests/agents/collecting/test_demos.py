@@ -9,6 +9,7 @@ import pytest
 
 import densegym  # noqa: F401  registers the worlds
 from densegym.agents.collecting import demos as collecting
+from densegym.agents.collecting import foreign, policy_demos
 from densegym.agents.collecting.demonstrators import somewhere
 from densegym.agents.training.config import resolve
 from densegym.agents.training.learner import build_learner
@@ -18,11 +19,14 @@ from densegym.envs.registration import bare_spec
 from densegym.envs.robot.experts import reach
 from densegym.envs.tasks import find_world
 from densegym.errors import DenseGymError, UnknownNameError
+from densegym.plugins import resolve as resolve_name
 from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress.local import fit, local_judge
 from tests.small import SMALL
 
 ID = "DenseGym/ButtonPress-v0"
+FOREIGN = (("leaves", False, 3), ("leaves", True, 2), ("sweep", False, 3), ("planner", True, 2))
+WANTED = foreign.wanted
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +36,12 @@ def collected():
         patch.setattr(collecting, "FAILED_STEPS", 55)
         patch.setattr(collecting, "STRAYS", (collecting.WANDER, ""))
         patch.setattr(collecting, "SHARE", {**dict.fromkeys(files.FAILURES, 1), "near-miss": 2})
+        patch.setattr(foreign, "wanted", lambda world, episodes: FOREIGN)
         yield collecting.collect(ID, episodes=2, seed=1)
 
 
 def test_every_kind_is_there_with_its_outcome(collected) -> None:
-    for kind in files.KINDS:
+    for kind in (files.EXPERT, *files.FAILURES):
         found = [demo for demo in collected.demos if demo.kind == kind]
         # 2 experts, 4 recoveries, 2 held out; of failures 4 or 8, and 4 held out
         assert len(found) == {files.EXPERT: 8, "near-miss": 12}.get(kind, 8)
@@ -51,17 +56,44 @@ def test_every_kind_is_there_with_its_outcome(collected) -> None:
 
 def test_steps_left_are_counted_where_a_model_learns(collected) -> None:
     for demo in collected.demos:
-        assert (demo.left is None) == demo.held_out
-        if demo.held_out:
-            continue
         assert demo.left.shape == demo.success.shape
-        assert demo.left.min() >= (0 if demo.kind == files.EXPERT else 1)
+        assert demo.left.min() >= (1 if demo.kind in files.FAILURES else 0)
         assert demo.left[0] < 90
         assert demo.left.max() <= np.ceil(demo.left[0] / 0.6)
     undisturbed = [d for d in collected.demos if d.kind == files.EXPERT and not d.held_out]
     for demo in (demo for demo in undisturbed if not demo.expert_from):
         assert np.all(demo.left[demo.success] == 0)
         assert np.corrcoef(demo.left[: demo.done_at], -np.arange(demo.done_at))[0, 1] > 0.98
+
+
+def test_other_controllers_succeed_and_fail_where_they_should(collected) -> None:
+    for kind, held_out, count in FOREIGN:
+        found = [d for d in collected.demos if (d.kind, d.held_out) == (kind, held_out)]
+        assert len(found) == count
+        for demo in found:
+            assert np.all(demo.left[demo.success] == 0)
+            assert np.all(demo.left[~demo.success] > 0)
+    assert foreign.kinds_of(find_world(ID)) == (*files.TAUGHT, files.PLANNER)
+    others = [demo for demo in collected.demos if demo.kind in files.FOREIGN]
+    assert not any(demo.kind in files.UNTAUGHT and not demo.held_out for demo in others)
+    assert 0 < sum(demo.done_at is not None for demo in others) < len(others)
+
+
+def test_what_is_wanted_of_other_controllers_keeps_untaught_ones_aside() -> None:
+    for episodes in (2, 10, 40):
+        shares = list(WANTED(find_world(ID), episodes))
+        assert {kind for kind, held, _ in shares if not held} == set(files.TAUGHT)
+        assert {kind for kind, held, _ in shares if held} == {*files.TAUGHT, files.PLANNER}
+        assert all(count >= 4 for _, held, count in shares if held)
+
+
+def test_episodes_of_policies_serve_evaluation_alone() -> None:
+    expert = find_world(ID).capabilities.expert
+    found = policy_demos.collect_policies(ID, [resolve_name(expert)], episodes=2, seed=3)
+    assert [demo.kind for demo in found.demos] == [files.POLICY] * 2
+    assert all(demo.held_out and demo.left is not None for demo in found.demos)
+    assert found.demos[0].done_at is not None  # undisturbed, the expert succeeds
+    assert not fit.kept_back(found.demos * 20)
 
 
 def test_hands_wander_all_over_the_room_and_often_to_its_walls() -> None:
@@ -116,7 +148,7 @@ def test_minari_gives_back_every_pixel(collected, tmp_path, monkeypatch) -> None
     with pytest.raises(DenseGymError, match="densegym demos collect"):
         files.load(ID)
     world = gym.make(bare_spec(ID))
-    for kind in files.KINDS:
+    for kind in collected.rejected:
         kept = [demo for demo in collected.demos if demo.kind == kind]
         for _ in range(2):  # the second time replaces the first
             name = files.save(kept, ID, kind, env=world, cameras=collected.cameras)
@@ -139,7 +171,7 @@ def test_a_run_harvests_and_deferred_scoring_learns_the_same(
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setenv("DENSEGYM_CACHE", str(tmp_path / "cache"))
     world = gym.make(bare_spec(ID))
-    for kind in files.KINDS:
+    for kind in collected.rejected:
         kept = [demo for demo in collected.demos if demo.kind == kind]
         files.save(kept, ID, kind, env=world, cameras=collected.cameras)
     world.close()
@@ -151,6 +183,7 @@ def test_a_run_harvests_and_deferred_scoring_learns_the_same(
     judged = {}
     for deferred in (False, True):
         reward = {"model": "progress/local", "harvest": harvest, "deferred": deferred}
+        reward["unchecked"] = True  # ten updates pass no evaluation
         settings = [*SMALL, "episode_steps=16", "normalize_reward=false"]
         config = resolve(ID, reward=reward, steps=256, overrides=settings)
         with pytest.warns(RuntimeWarning, match="false progress: progress/local rises"):

@@ -149,7 +149,29 @@ def test_successes_and_too_few_failures_are_not_harvested(fitted, tmp_path) -> N
         else:
             model.value(event._replace(info=[{"is_success": 1.0}, {}]))
     assert len(model._films.latest) == 3
+    assert len(model._films.won) == 3
     assert "harvests" not in model.metrics()
+
+
+def test_ends_of_successes_are_learnt_as_done(fitted, tmp_path, monkeypatch) -> None:
+    model, shown = potential(fitted, tmp_path), []
+    whole = fit.train
+    monkeypatch.setattr(
+        fit, "train", lambda demos, **said: (shown.extend(demos), whole(demos, **said))[1]
+    )
+    for event in episodes(8):
+        if isinstance(event, Starts):
+            model.value(event)
+        else:
+            model.value(event._replace(info=[{"is_success": 1.0, "success_now": 1.0}, {}]))
+    won = [demo for demo in shown if demo.kind == "harvest" and demo.success.any()]
+    assert len(won) == 4
+    assert all(demo.success.tolist() == [False, True] for demo in won)
+    lost = [demo for demo in shown if demo.kind == "harvest" and not demo.success.any()]
+    assert len(lost) == 3
+    again = potential(fitted, tmp_path)
+    again.load_state_dict(model.state_dict())
+    assert len(again._positives) == 4
 
 
 def test_bad_settings_are_refused(tmp_path, fitted, monkeypatch) -> None:
@@ -163,7 +185,9 @@ def test_bad_settings_are_refused(tmp_path, fitted, monkeypatch) -> None:
     fitted[1].save(path)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "none"))
     with pytest.raises(DenseGymError, match="densegym demos collect Toy/Square-v0"):
-        local_judge.build(task=TaskCard(id="Toy/Square-v0"), weights=str(path), harvest={})
+        local_judge.build(
+            task=TaskCard(id="Toy/Square-v0"), weights=str(path), unchecked=True, harvest={}
+        )
 
 
 def test_the_shapes_of_what_is_kept(fitted, tmp_path) -> None:

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from densegym.errors import DenseGymError, RewardError
+from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress import protocol
 from densegym.reward_models.progress.demos import FAILURES, Demo
-from densegym.reward_models.progress.local import fit, fitting, labels, local_judge
+from densegym.reward_models.progress.local import cards, curve, fit, fitting, labels, local_judge
 from densegym.reward_models.progress.local.network import BINS, ProgressNetwork, two_hot
 from densegym.reward_models.progress.oracle import OraclePotential
 from densegym.reward_models.progress.potential import ProgressPotential
@@ -63,15 +64,16 @@ def test_a_minute_of_training_orders_films_and_the_frame_counter_fails(trained) 
     made, judge, cost = trained
     assert cost["updates"] == 60
     seen = protocol.evaluate(lambda: build(judge), made)
-    assert seen.voc > 0.95
-    assert seen.voc_reversed < -0.9
+    assert seen.measures["order"] > 0.9
+    assert seen.measures["auc_phi"] == 1.0
     assert max(seen.max_phi.values()) < 0.45  # where they started
-    counter = protocol.FrameCounter(judge.pictures)
-    control = protocol.evaluate(lambda: build(counter, fusion="incremental", cap=False), made)
-    assert control.voc == pytest.approx(1.0)
+    counter = fitting.controls(judge, 0)["frame counter"]
+    demo = next(demo for demo in made if demo.held_out)
+    assert protocol.judge_episode(counter(), demo).order == pytest.approx(1.0)
+    control = protocol.evaluate(counter, made)
     assert not control.passed
-    assert control.voc_reversed > 0.9
-    assert min(control.max_phi.values()) > 0.5
+    assert control.measures["order"] < -0.9
+    assert min(control.max_phi.values()) > 0.3
 
 
 def test_weights_survive_the_disk(trained, tmp_path) -> None:
@@ -84,8 +86,9 @@ def test_weights_survive_the_disk(trained, tmp_path) -> None:
     images = made[0].pictures
     assert np.array_equal(judge.see(images), again.see(images))
     task = TaskCard(id="Toy/Square-v0")
-    assert local_judge.build(task=task, weights=str(path)).judge.name == "local"
-    options = {"weights": str(path), "every": 3, "curve": 1.0, "smooth": 0.5, "fusion": "min"}
+    taken = {"weights": str(path), "unchecked": True}
+    assert local_judge.build(task=task, **taken).judge.name == "local"
+    options = {**taken, "every": 3, "curve": 1.0, "smooth": 0.5, "fusion": "min"}
     given = build_reward({"model": "progress/local", "cap": False, **options}, task=task).potential
     assert (given.cap, given.curve, given.smooth, given.fusion) == (False, 1.0, 0.5, "min")
     assert given.pictures == Pictures(("front",), SIZE, every=3)
@@ -105,15 +108,27 @@ def test_bad_weights_and_pictures_are_named(trained, tmp_path, monkeypatch) -> N
         local_judge.LocalJudge.load(other)
     reference = torch.zeros(1, 1, SIZE, SIZE, 3, dtype=torch.uint8)
     odd = {"reference": reference, "network.layers.0.weight": torch.zeros(1)}
-    save_file(odd, str(other), {"format": local_judge.FORMAT, "card": '{"cameras": []}'})
+    told = {"format": local_judge.FORMAT, "card": '{"cameras": []}'}
+    save_file(odd, str(other), {**told, "checksum": cards.checksum(odd, told["card"])})
     with pytest.raises(DenseGymError, match="another network"):
         local_judge.LocalJudge.load(other)
-    save_file({"reference": reference}, str(other), {"format": local_judge.FORMAT})
+    bare = {"reference": reference}
+    told["card"] = "{}"
+    save_file(bare, str(other), {**told, "checksum": cards.checksum(bare, "{}")})
     with pytest.raises(DenseGymError, match="lacks its cameras"):
         local_judge.LocalJudge.load(other)
     judge.save(other)
-    other.write_bytes(other.read_bytes()[:-1000])
+    whole = other.read_bytes()
+    other.write_bytes(whole[:-1000])
     with pytest.raises(DenseGymError, match="no readable safetensors"):
+        local_judge.LocalJudge.load(other)
+    flipped = bytearray(whole)
+    flipped[-1000] ^= 1  # one bit of a weight
+    other.write_bytes(bytes(flipped))
+    with pytest.raises(DenseGymError, match="its checksum is that of other weights"):
+        local_judge.LocalJudge.load(other)
+    other.write_bytes(whole.replace(b"toy", b"boy"))  # the card's task
+    with pytest.raises(DenseGymError, match="or another card"):
         local_judge.LocalJudge.load(other)
     poisoned = copy.deepcopy(judge)
     with torch.no_grad():
@@ -307,11 +322,11 @@ def test_one_demonstration_and_its_parts_are_enough_to_go_on_from_other_weights(
     out = tmp_path / "one.safetensors"
     fitted = fitting.fit_local(card, episodes=1, adapt=other, updates=40, out=out)
     assert [demo.kind for demo in seen] == ["expert", "random", "random"]
-    assert fitted.evaluation.voc > 0.9
+    assert fitted.evaluation.measures["order"] > 0.9
     kept = local_judge.LocalJudge.load(out).card
     assert kept["adapted"] == "other.safetensors"
     fitted_with = {"updates": 40, "rate": fit.RATE, **fitting.FEW}
-    paid_with = {"fusion": fitting.FUSION, "every": fitting.EVERY, "curve": fitting.CURVE}
+    paid_with = {"fusion": fitting.FUSION, "every": fitting.EVERY, "curve": fitted.curve}
     assert kept["options"] == {**fitted_with, **paid_with}
     with pytest.raises(DenseGymError, match="1 to 6 expert episodes to learn from; given 7"):
         fitting.fit_local(card, episodes=7, out=out)
@@ -338,3 +353,111 @@ def test_parts_of_an_expert_keep_its_progress_and_never_succeed() -> None:
 def test_one_expert_is_too_few() -> None:
     with pytest.raises(DenseGymError, match="two expert episodes; given 0"):
         fit.train([Demo("random", picture(np.zeros(4)), np.zeros(4, dtype=bool))])
+
+
+def test_what_is_paid_by_must_have_passed_on_this_task_here(trained, tmp_path) -> None:
+    _, judge, _ = trained
+    path, task = tmp_path / "toy.safetensors", TaskCard(id="Toy/Square-v0", cameras=("front",))
+    good = {
+        "task": task.id,
+        "versions": cards.versions(),
+        "metrics": {"passed": True},
+        "options": {"curve": 2.5},
+    }
+    refused = [
+        ({"task": "Toy/Square-v1"}, task, "fitted for Toy/Square-v1; given Toy/Square-v0"),
+        ({"task": None}, task, "no task that it names"),
+        ({}, dataclasses.replace(task, cameras=("side",)), "cameras front, and .* has side now"),
+        ({"versions": {"mujoco": "1.0"}}, task, r"pictures of mujoco 1.0 \(here"),
+        ({"metrics": {}}, task, "never evaluated"),
+        (
+            {"metrics": {"passed": False}, "missed": ["rank 0.10, at least 0.8 wanted"]},
+            task,
+            "0.10",
+        ),
+    ]
+    for told, given, message in refused:
+        judge.card = {**good, **told}
+        judge.save(path)
+        with pytest.raises(RewardError, match=message) as refusal:
+            local_judge.build(task=given, weights=str(path))
+        assert f"densegym fit progress/local --task {given.id}" in str(refusal.value)
+        assert '"unchecked": true' in str(refusal.value)
+        local_judge.build(task=given, weights=str(path), unchecked=True)
+    judge.card = good
+    judge.save(path)
+    assert local_judge.build(task=task, weights=str(path)).curve == 2.5
+    assert local_judge.build(task=task, weights=str(path), curve=1.0).curve == 1.0
+
+
+def test_the_curve_follows_from_the_error_at_the_start(trained) -> None:
+    made, judge, _ = trained
+
+    class Off(type(judge)):
+        def hop(self, before, after, start, goal, text):
+            told = super().hop(before, after, start, goal, text)
+            return told._replace(value=told.value * 0.0 + error)
+
+    chosen, wrong, error = [], Off(judge.network, judge.reference, ("front",)), 0.0
+    for size in (0.0, 0.05, 0.6):
+        error = size
+        told = curve.choose_curve(lambda: build(wrong, fusion="forward", cap=False), made)
+        chosen += [told]
+    # A judge that never leaves the start makes no error on failures that stay there.
+    assert chosen == sorted(chosen)
+    assert chosen[-1] == 10.0
+    assert curve.slope(0.0, 0.4) == 1.0
+    assert curve.slope(1e-9, 0.4) == pytest.approx(1.0)
+    straight, bent = build(judge), build(judge, curve=5.0)
+    rise = bent.bend(np.array([0.4001])) - bent.bend(np.array([0.4]))
+    assert rise[0] / 1e-4 == pytest.approx(curve.slope(5.0, 0.4), rel=1e-3)
+    assert straight.bend(np.array([0.3]))[0] == 0.3
+
+
+def test_controllers_that_only_serve_evaluation_are_never_learnt_from(trained) -> None:
+    made, _, _ = trained
+    poison = [
+        dataclasses.replace(made[0], kind=kind, pictures=made[0].pictures[::-1].copy())
+        for kind in files.UNTAUGHT
+    ]
+    one, _ = fit.train(made, updates=3)
+    other, _ = fit.train([*poison, *made], updates=3)
+    for mine, its in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert not fit.kept_back(poison * 40)
+    many = [dataclasses.replace(demo, held_out=False) for demo in made[:1] * 40]
+    assert len(fit.kept_back(many)) == 5
+
+
+def test_other_controllers_teach_their_successes_and_failures() -> None:
+    way, rng = np.linspace(0, 1, 20), np.random.default_rng(0)
+    left = 30.0 * (1.0 - way)
+    won = Demo("sweep", film(way, rng), way >= 1.0, left=left)
+    lost = dataclasses.replace(won, success=way > 1.0)
+    harvested = Demo("harvest", film(np.array([0.0, 1.0]), rng), np.array([False, True]))
+    for demo, top in ((won, 1.0), (lost, 1.0), (harvested, 1.0)):
+        told = labels.label(demo)
+        assert told.foreign
+        assert not told.expert
+        assert (told.phi[0], told.phi[-1]) == (pytest.approx(labels.ORIGIN), top)
+    assert labels.label(harvested).done.tolist() == [0.0, 1.0]
+    assert not labels.label(Demo("harvest", film(way, rng), way > 1.0)).foreign
+
+
+def test_weights_are_evaluated_again_without_training(trained, tmp_path, monkeypatch) -> None:
+    made, judge, _ = trained
+    path, card = tmp_path / "toy.safetensors", TaskCard(id="Toy/Square-v0", cameras=("front",))
+    monkeypatch.setattr(fitting.files, "load", lambda env_id, **_: made)
+    with pytest.raises(DenseGymError, match="densegym fit progress/local --task Toy/Square-v0"):
+        fitting.check_local(card, weights=path)
+    judge.card = {"task": card.id, "seed": 0, "options": {"curve": 2.0}, "cost": {"cpu_s": 1.0}}
+    judge.save(path)
+    checked = fitting.check_local(card, weights=path)
+    again = local_judge.LocalJudge.load(path)
+    assert again.card["metrics"]["order"] == checked.evaluation.measures["order"]
+    assert checked.curve == 2.0
+    assert np.array_equal(again.see(made[0].pictures), judge.see(made[0].pictures))
+    assert set(checked.controls) == {"random weights", "frame counter", "constant"}
+    assert "constant" not in checked.void
+    with pytest.raises(DenseGymError, match="fitted for Toy/Square-v0; given Toy/Square-v1"):
+        fitting.check_local(dataclasses.replace(card, id="Toy/Square-v1"), weights=path)

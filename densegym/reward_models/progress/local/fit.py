@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from densegym.errors import DenseGymError
-from densegym.reward_models.progress.demos import EXPERT, Demo
+from densegym.reward_models.progress.demos import EXPERT, UNTAUGHT, Demo
 from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.local.allocator import keep_memory
 from densegym.reward_models.progress.local.labels import Episode, label, parts
@@ -20,17 +21,19 @@ from densegym.reward_models.progress.local.network import WIDTH, ProgressNetwork
 from densegym.reward_models.progress.potential import DONE
 from densegym.reward_models.types import Float, Frames, Int
 
-UPDATES = 1000
-_EXPERTS = 5  # episodes an update
+UPDATES = 900
+_EXPERTS, _FOREIGN = 4, 3  # episodes an update
 _ANYWHERE, _CLOSE, _EDGE = 4, 3, 3  # pictures of each, besides its first and its last
 _NEAR, _BEFORE = 8, 6  # radius of the close ones; steps before success at which the edge begins
-_FAILED, _FAILED_FRAMES = 4, 6
-_GOALS = 2  # last pictures of other experts an update compares with
+_FAILED, _FAILED_FRAMES = 3, 6
+_GOALS = 2  # pictures of success in other episodes that an update compares with
+_KEPT = 8  # one training episode of so many is only calibrated on
 RATE, _DECAY = 2e-3, 1e-4
 _RISE = 0.05  # share of the updates in which the rate rises
 _BRIGHTNESS, _OFFSET = 0.15, 8.0
 _CHUNK = 256  # pictures encoded at once
 _THINNED = 6  # one of so many pictures calibrates; all would take a tenth of the time
+_FIRST = 3  # pictures of a success that calibrate
 REFERENCES = 3
 
 
@@ -47,12 +50,15 @@ def train(
 ) -> tuple[ProgressNetwork, dict[str, float]]:
     """Train a network on demonstrations that are not held out.
 
-    Every pair of an episode's pictures is judged, and every picture against the last ones of other
-    experts, where the hop is Φ − 1. Codes must also tell where the hand is, which a robot knows
-    anyhow: otherwise the few pixels of the hand are what is learnt last.
+    Every pair of an episode's pictures is judged, and every picture against pictures of success in
+    other episodes, where the hop is Φ − 1. One episode of eight is not learnt from: the done head's
+    threshold is the one that is best on these (see ``kept_back``). Codes must also tell where the
+    hand is, which a robot knows anyhow: otherwise the few pixels of the hand are what is learnt
+    last.
 
     Args:
-        demos: at least two experts, or one with ``pieces``; failures as many as there are.
+        demos: at least two experts, or one with ``pieces``; failures and episodes of other
+            controllers as many as there are. Kinds that only serve evaluation are left alone.
         seed: of weights, batches and augmentation.
         updates: gradient steps.
         rate: highest learning rate.
@@ -70,10 +76,14 @@ def train(
     """
     started = time.process_time()
     keep_memory()
-    episodes = [label(demo) for demo in demos if not demo.held_out]
-    _standardise(episodes)
+    taught = [demo for demo in demos if not demo.held_out and demo.kind not in UNTAUGHT]
+    aside = {id(demo) for demo in kept_back(taught)}
+    labelled = [(label(demo), id(demo) in aside) for demo in taught]
+    _standardise([episode for episode, _ in labelled])
+    episodes = [episode for episode, kept in labelled if not kept]
     experts = [episode for episode in episodes if episode.expert]
-    failed = [episode for episode in episodes if not episode.expert]
+    foreign = [episode for episode in episodes if episode.foreign]
+    failed = [episode for episode in episodes if not episode.expert and not episode.foreign]
     if len(experts) < (1 if pieces else 2):
         raise DenseGymError(f"a progress model needs two expert episodes; given {len(experts)}")
     rng = np.random.default_rng(seed)
@@ -87,11 +97,43 @@ def train(
                 f"the demonstrations have {views} views of {size} pixels, and the weights to go on "
                 f"from look at {network.views} of {network.size}"
             )
-        loss = _descend(network, experts, failed, rng, updates, rate, shift, on_update)
+        shown = _Shown(experts, foreign, failed)
+        loss = _descend(network, shown, rng, updates, rate, shift, on_update)
     network.eval()
-    _calibrate(network, episodes)
+    _calibrate(network, [episode for episode, kept in labelled if kept] or episodes)
     cost = {"updates": float(updates), "cpu_s": time.process_time() - started, "loss": loss}
     return network, cost
+
+
+class _Shown(NamedTuple):
+    """Episodes to learn from, by who acts in them."""
+
+    experts: Sequence[Episode]
+    foreign: Sequence[Episode]
+    failed: Sequence[Episode]
+
+    def draw(self, rng: np.random.Generator) -> tuple[list[Episode], list[Episode]]:
+        """Return the episodes of one update, and those whose success they are compared with."""
+        order = [self.experts[i] for i in rng.permutation(len(self.experts))]
+        others, chosen = order[_EXPERTS : _EXPERTS + _GOALS], order[:_EXPERTS]
+        if not others:  # with few experts their goals serve one another
+            others = [chosen[-1]]
+        for group, count in ((self.foreign, _FOREIGN), (self.failed, _FAILED)):
+            chosen += [group[i] for i in rng.permutation(len(group))[:count]]
+        won = [episode for episode in self.foreign if episode.done.any()]
+        if won:  # what done looks like with the hand elsewhere
+            others[-1] = won[int(rng.integers(len(won)))]
+        return chosen, others
+
+
+def kept_back(demos: Sequence[Demo]) -> list[Demo]:
+    """Return the demonstrations in training that are only calibrated on: one of eight.
+
+    None where so few experts are left that all are needed.
+    """
+    taught = [demo for demo in demos if not demo.held_out and demo.kind not in UNTAUGHT]
+    experts = sum(demo.kind == EXPERT for demo in taught)
+    return taught[_KEPT - 1 :: _KEPT] if experts >= 2 * _KEPT else []
 
 
 def _standardise(episodes: Sequence[Episode]) -> None:
@@ -105,19 +147,34 @@ def _standardise(episodes: Sequence[Episode]) -> None:
 
 
 def _calibrate(network: ProgressNetwork, episodes: Sequence[Episode]) -> None:
-    """Move the done head's bias so that the best threshold on these episodes is ``DONE``."""
-    pictures = np.concatenate([episode.pictures[::_THINNED] for episode in episodes])
-    truth = np.concatenate([episode.done[::_THINNED] for episode in episodes]) > 0
+    """Move the done head's bias so that the best threshold on these episodes is ``DONE``.
+
+    The best one finds the largest share of successes less the share of other pictures that it
+    takes for such. Only the first pictures of a success count, which are the last that a policy in
+    training shows.
+    """
+    rows = [_telling(episode) for episode in episodes]
+    pairs = list(zip(episodes, rows, strict=True))
+    pictures = np.concatenate([episode.pictures[some] for episode, some in pairs])
+    truth = np.concatenate([episode.done[some] for episode, some in pairs]) > 0
+    if truth.all() or not truth.any():
+        return
     with torch.inference_mode():
         chunks = torch.split(torch.from_numpy(pictures), _CHUNK)
         logits = torch.cat([network.done_logit(network.encode(chunk)) for chunk in chunks]).numpy()
     order = np.argsort(-logits)
-    hits = np.cumsum(truth[order])
-    score = 2 * hits / (np.arange(1, len(order) + 1) + truth.sum())  # F1 of the k surest pictures
-    best = int(np.argmax(score))
+    hits, wrong = np.cumsum(truth[order]), np.cumsum(~truth[order])
+    best = int(np.argmax(hits / truth.sum() - wrong / (~truth).sum()))  # the k surest pictures
     following = logits[order[min(best + 1, len(order) - 1)]]
     threshold = float(logits[order[best]] + following) / 2
     network.shift_done(float(np.log(DONE / (1 - DONE))) - threshold)
+
+
+def _telling(episode: Episode) -> Int:
+    """Return rows of pictures without success, thinned, and the first ones of a success."""
+    without = np.flatnonzero(episode.done == 0)[::_THINNED]
+    done = np.flatnonzero(episode.done)
+    return np.concatenate([without, done[done < done[0] + _FIRST] if len(done) else done])
 
 
 def references(demos: Sequence[Demo]) -> Frames:
@@ -128,8 +185,7 @@ def references(demos: Sequence[Demo]) -> Frames:
 
 def _descend(
     network: ProgressNetwork,
-    experts: Sequence[Episode],
-    failed: Sequence[Episode],
+    shown: _Shown,
     rng: np.random.Generator,
     updates: int,
     rate: float,
@@ -148,7 +204,7 @@ def _descend(
     loss = torch.zeros(())
     for update in range(updates):
         optimiser.zero_grad(set_to_none=True)
-        loss = _loss(network, hand_head, experts, failed, rng, shift)
+        loss = _loss(network, hand_head, shown, rng, shift)
         loss.backward()  # type: ignore[no-untyped-call]  # torch hides it
         optimiser.step()
         schedule.step()
@@ -159,24 +215,19 @@ def _descend(
 def _loss(
     network: ProgressNetwork,
     hand_head: nn.Module,
-    experts: Sequence[Episode],
-    failed: Sequence[Episode],
+    shown: _Shown,
     rng: np.random.Generator,
     shift: int,
 ) -> Tensor:
-    chosen = [experts[i] for i in rng.permutation(len(experts))[: _EXPERTS + _GOALS]]
-    others, chosen = chosen[_EXPERTS:], chosen[:_EXPERTS]
-    if not others:  # with few experts their goals serve one another
-        others = [chosen[-1]]
-    chosen += [failed[i] for i in rng.permutation(len(failed))[:_FAILED]]
-    goals = [(episode, np.array([np.argmax(episode.done)])) for episode in others]
-    shown = [(episode, _pick(episode, rng)) for episode in chosen]
+    chosen, others = shown.draw(rng)
+    goals = [(episode, rng.choice(np.flatnonzero(episode.done), 1)) for episode in others]
+    picked = [(episode, _pick(episode, rng)) for episode in chosen]
     pictures, done, hand = (
-        np.concatenate([getattr(episode, what)[rows] for episode, rows in goals + shown])
+        np.concatenate([getattr(episode, what)[rows] for episode, rows in goals + picked])
         for what in ("pictures", "done", "hand")
     )
     codes = network.encode(_augment(pictures, rng, shift))
-    pairs = _pairs(shown, len(goals))
+    pairs = _pairs(picked, len(goals))
     before, after, start = (codes[torch.from_numpy(index)] for index in pairs[:3])
     logits = network.hop_logits(before, after, start)
     target = two_hot(torch.from_numpy(pairs[3]).float())
@@ -193,11 +244,13 @@ def _loss(
 def _pick(episode: Episode, rng: np.random.Generator) -> Int:
     """Return rows of one episode, its first always first."""
     known = np.arange(len(episode.pictures))
-    if not episode.expert:
+    if not episode.expert and not episode.foreign:
         return np.concatenate([[0], rng.choice(known, _FAILED_FRAMES)])
     centre = rng.choice(known)
     near = known[np.abs(known - centre) <= _NEAR]
-    edge = known[known >= int(np.argmax(episode.done)) - _BEFORE]
+    edge = known
+    if episode.done.any():
+        edge = known[known >= int(np.argmax(episode.done)) - _BEFORE]
     ends = np.array([0, known[-1]])
     drawn = rng.choice(known, _ANYWHERE), rng.choice(near, _CLOSE), rng.choice(edge, _EDGE)
     return np.concatenate([ends, *drawn])

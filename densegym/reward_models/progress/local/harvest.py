@@ -1,9 +1,10 @@
-"""Teaches a judge, while a policy trains, the failures that the policy itself comes up with.
+"""Teaches a judge, while a policy trains, the failures and successes that the policy comes up with.
 
-A failure unlike any in training is taken for success, and a policy in training finds new ones.
-So every so many steps the pictures of its last failed episodes join the negatives, the judge goes
-on learning from all of them for a few seconds, and whatever episodes begin after that are judged
-by the result. Which episodes failed is what the world's success rule says.
+A failure unlike any in training is taken for success, a success unlike any for a failure, and a
+policy in training finds both. So every so many steps the pictures of its last failed episodes join
+the negatives, first and last pictures of its last successes the pictures of what done looks like,
+the judge goes on learning from all of them for a few seconds, and whatever episodes begin after
+that are judged by the result. Which episodes failed is what the world's success rule says.
 """
 
 from __future__ import annotations
@@ -70,11 +71,17 @@ class Harvest:
         return cls(**given)
 
 
-class FailedFilms:
-    """Collects the pictures of episodes and keeps those of the latest that failed."""
+class Films:
+    """Collects the pictures of episodes; keeps the latest failures, and ends of successes.
+
+    Attributes:
+        latest: films of failures.
+        won: first and last picture of successes.
+    """
 
     def __init__(self, episodes: int) -> None:
         self.latest: deque[Frames] = deque(maxlen=episodes)
+        self.won: deque[Frames] = deque(maxlen=episodes)
         self._open: dict[int, list[Frames]] = {}
 
     def begin(self, slot: Int, frame: Frames) -> None:
@@ -83,15 +90,20 @@ class FailedFilms:
             self._open[lane] = [frame[row].copy()]
 
     def note(self, steps: Steps, due: Int) -> None:
-        """Add the pictures that are due; keep films that end without success, thinned out."""
+        """Add the pictures that are due; keep films that end, those without success thinned out."""
         ended = steps.terminated | steps.truncated
         for row in due.tolist():
             film = self._open[int(steps.slot[row])]
             assert steps.frame is not None
             film.append(steps.frame[row].copy())
-            if ended[row] and not steps.info[row].get("is_success", 0.0):
+            if not ended[row]:
+                continue
+            info = steps.info[row]
+            if not info.get("is_success", 0.0):
                 shown = np.linspace(0, len(film) - 1, min(len(film), _PICTURES)).round()
                 self.latest.append(np.stack([film[i] for i in shown.astype(int)]))
+            elif info.get("success_now", 1.0):  # a success that was undone shows nothing
+                self.won.append(np.stack([film[0], film[-1]]))
 
 
 class HarvestingPotential(ProgressPotential):
@@ -122,8 +134,9 @@ class HarvestingPotential(ProgressPotential):
     ) -> None:
         super().__init__(judge, **options)
         self.harvest, self._load, self._seed = harvest, demos, seed
-        self._films = FailedFilms(harvest.episodes)
+        self._films = Films(harvest.episodes)
         self._negatives: deque[Demo] = deque(maxlen=_HARVESTS * harvest.episodes)
+        self._positives: deque[Demo] = deque(maxlen=_HARVESTS * harvest.episodes)
         self._steps, self._told = 0, dict[str, float]()
         self._demos: list[Demo] | None = None
 
@@ -153,12 +166,16 @@ class HarvestingPotential(ProgressPotential):
         self._films.latest.clear()
         watched = [demo for demo in fresh if demo.held_out]
         self._negatives += [demo for demo in fresh if not demo.held_out]
+        self._positives += map(_succeeded, self._films.won)
+        self._films.won.clear()
         if self._demos is None:
             self._demos = list(self._load())
         count = self._told.get("harvests", 0.0)
         seed = np.random.SeedSequence([self._seed, int(count)]).generate_state(1)
         fitted = self.judge.refit(
-            [*self._demos, *self._negatives], updates=self.harvest.updates, seed=int(seed[0])
+            [*self._demos, *self._negatives, *self._positives],
+            updates=self.harvest.updates,
+            seed=int(seed[0]),
         )
         kept = self._knows_experts(fitted)
         self._told = {
@@ -203,25 +220,34 @@ class HarvestingPotential(ProgressPotential):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the judge's weights, the failures it learns from, and the counts."""
+        """Return the judge's weights, the episodes it learns from, and the counts."""
         return {
             **super().state_dict(),
             "steps": self._steps,
             "told": dict(self._told),
             "latest": [film.copy() for film in self._films.latest],
+            "won": [film.copy() for film in self._films.won],
             "negatives": [demo.pictures.copy() for demo in self._negatives],
+            "positives": [demo.pictures.copy() for demo in self._positives],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
         super().load_state_dict(state)
         self._steps, self._told = int(state["steps"]), dict(state["told"])
-        self._films.latest.clear()
-        self._films.latest.extend(np.array(film) for film in state["latest"])
+        for films, name in ((self._films.latest, "latest"), (self._films.won, "won")):
+            films.clear()
+            films.extend(np.array(film) for film in state.get(name, []))
         self._negatives.clear()
         self._negatives.extend(_failed(np.array(film), 0) for film in state["negatives"])
+        self._positives.clear()
+        self._positives.extend(_succeeded(np.array(film)) for film in state.get("positives", []))
 
 
 def _failed(film: Frames, index: int) -> Demo:
     watched = index % _WATCHED == _WATCHED - 1
     return Demo(HARVEST, film, np.zeros(len(film), dtype=np.bool_), held_out=watched)
+
+
+def _succeeded(film: Frames) -> Demo:
+    return Demo(HARVEST, film, np.arange(len(film)) == len(film) - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from densegym.reward_models.progress.demos import EXPERT, Demo
+from densegym.reward_models.progress.demos import EXPERT, FOREIGN, HARVEST, Demo
 from densegym.reward_models.types import Float, Frames
 
 ORIGIN = 0.4
@@ -24,6 +24,7 @@ class Episode:
         done: (T + 1,) 1 where the success rule held.
         hand: (T + 1, 3) metres, NaN where unknown.
         expert: whether an expert acted, at least in the end.
+        foreign: whether another controller acted that may have succeeded.
     """
 
     pictures: Frames
@@ -31,22 +32,25 @@ class Episode:
     done: Float
     hand: Float
     expert: bool
+    foreign: bool = False
 
 
 def label(demo: Demo) -> Episode:
     """Return an episode with Φ = 1 − (1 − ``ORIGIN``) · (steps left) / (steps left at its start).
 
     Steps left are those that an expert would need from each state, where they were counted; an
-    uncounted expert's are those that it took, and an uncounted failure stands still at the start.
+    uncounted expert's are those that it took, and whoever else was not counted stands still at the
+    start until the success rule holds.
     """
     count = len(demo.pictures)
     expert = demo.kind == EXPERT and demo.done_at is not None
+    left: Float
     if demo.left is not None:
         left = demo.left
     elif expert:
         left = np.maximum((demo.done_at or 0) - np.arange(count), 0)
     else:
-        left = np.ones(count)
+        left = np.where(demo.success, 0.0, 1.0)
     phi = np.clip(1.0 - (1.0 - ORIGIN) * left / max(left[0], 1.0), 0.0, 1.0)
     hand = np.full((count, 3), np.nan)
     if demo.state is not None and demo.places is not None:
@@ -57,6 +61,7 @@ def label(demo: Demo) -> Episode:
         done=demo.success.astype(np.float64),
         hand=hand,
         expert=expert,
+        foreign=demo.kind in FOREIGN or (demo.kind == HARVEST and bool(demo.success.any())),
     )
 
 

@@ -16,6 +16,7 @@ from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.demos import Demo
 from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, check_images
+from densegym.reward_models.progress.local.cards import check_card, checksum
 from densegym.reward_models.progress.local.harvest import Harvest, HarvestingPotential
 from densegym.reward_models.progress.local.labels import ORIGIN
 from densegym.reward_models.progress.potential import ProgressPotential
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from densegym.reward_models.progress.local.network import ProgressNetwork
 
-FORMAT = "densegym/progress-local-v2"
-EVERY, CURVE = 5, 7.0
+FORMAT = "densegym/progress-local-v3"
+EVERY = 5
 FUSION: Fusion = "mean"
 _BLOCK = 16  # rows of every matrix product of the heads
 _CHUNK = 256  # pictures encoded at once
@@ -131,10 +132,11 @@ class LocalJudge(BaseJudge):
 
         tensors = {f"network.{k}": v.contiguous() for k, v in self.network.state_dict().items()}
         tensors["reference"] = from_numpy(np.ascontiguousarray(self.reference))
-        card = {**self.card, "cameras": list(self.pictures.cameras)}
+        card = json.dumps({**self.card, "cameras": list(self.pictures.cameras)})
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        save_file(tensors, str(partial), {"format": FORMAT, "card": json.dumps(card)})
+        told = {"format": FORMAT, "card": card, "checksum": checksum(tensors, card)}
+        save_file(tensors, str(partial), told)
         partial.replace(path)
 
     @classmethod
@@ -142,7 +144,8 @@ class LocalJudge(BaseJudge):
         """Read what ``save`` wrote.
 
         Raises:
-            DenseGymError: no such file, a damaged one, or one of another architecture.
+            DenseGymError: no such file, a damaged one whose checksum is another, or one of another
+                architecture.
         """
         require("safetensors", extra="vision")
         require("torch", extra="agents")
@@ -158,7 +161,13 @@ class LocalJudge(BaseJudge):
             raise DenseGymError(f"{path} is no readable safetensors file: {error}") from error
         if told.get("format") != FORMAT or "reference" not in tensors:
             raise DenseGymError(
-                f"{path} holds {told.get('format', 'another kind of model')}, expected {FORMAT}"
+                f"{path} holds {told.get('format', 'another kind of model')}, expected {FORMAT}; "
+                "fit it again: densegym fit progress/local --task ID"
+            )
+        if told.get("checksum") != checksum(tensors, told.get("card", "")):
+            raise DenseGymError(
+                f"{path} is damaged: its checksum is that of other weights or another card. "
+                "Copy it again, or fit it again: densegym fit progress/local --task ID"
             )
         reference, card = tensors.pop("reference").numpy(), json.loads(told.get("card", "{}"))
         if reference.ndim != 5 or reference.dtype != np.uint8 or "cameras" not in card:
@@ -199,11 +208,12 @@ def build(
     weights: str = "",
     fusion: Fusion = FUSION,
     every: int = EVERY,
-    curve: float = CURVE,
+    curve: float | None = None,
     cap: bool = True,
     smooth: float = 0.0,
     interpolate: bool = False,
     harvest: Mapping[str, Any] | None = None,
+    unchecked: bool = False,
 ) -> ProgressPotential:
     """Build ``progress/local``.
 
@@ -212,15 +222,17 @@ def build(
         weights: a file; by default the one that ``densegym fit progress/local`` wrote.
         fusion: how hops become Φ.
         every: steps between pictures.
-        curve: of Φ; see ``ProgressPotential``.
+        curve: of Φ, see ``ProgressPotential``; by default the one that was chosen for the weights.
         cap: hold Φ below 0.9 until the done head is sure.
         smooth: share of the old Φ kept at every picture.
         interpolate: Φ goes straight from one picture to the next; where training judges rollouts.
         harvest: learn failures of the policy in training; settings as in ``Harvest``.
+        unchecked: take weights that did not pass their evaluation, or were fitted for another
+            task, other cameras or other versions of the simulator.
         seed: of harvests.
 
     Raises:
-        RewardError: no weights; says what to type.
+        RewardError: no weights, or such as ``unchecked`` takes; says what to type.
         DenseGymError: a harvest without the task's demonstrations; says what to type.
     """
     path = Path(weights) if weights else weights_path(task.id)
@@ -231,6 +243,10 @@ def build(
             f"then: densegym fit progress/local --task {task.id}"
         )
     judge = LocalJudge.load(path)
+    if not unchecked:
+        check_card(judge.card, task, path)
+    if curve is None:
+        curve = float(judge.card.get("options", {}).get("curve", 0.0))
     options: dict[str, Any] = {
         "name": "progress/local",
         "fusion": fusion,
