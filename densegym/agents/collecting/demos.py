@@ -26,12 +26,19 @@ from densegym.envs.tasks import known_world
 from densegym.envs.world import Act, World
 from densegym.envs.wrappers.frames import FrameInInfo
 from densegym.errors import DenseGymError
-from densegym.reward_models.progress.demos import EXPERT, FAILURES, RANDOM, STALL, Demo
+from densegym.reward_models.progress.demos import (
+    AFTER,
+    EXPERT,
+    FAILURES,
+    RANDOM,
+    STALL,
+    Demo,
+    held,
+)
 from densegym.reward_models.progress.local.labels import ORIGIN
 from densegym.reward_models.types import Float, Places
 
 FAILED_STEPS = 90  # of a failed episode
-AFTER = 6  # pictures kept after the first success
 HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
@@ -146,9 +153,17 @@ class Stage(NamedTuple):
     cast: Demonstrators
 
 
-def stage_of(row: World, world: gym.Env[Any, Any], views: tuple[str, ...], size: int) -> Stage:
+def stage_of(
+    row: World,
+    world: gym.Env[Any, Any],
+    views: tuple[str, ...],
+    size: int,
+    *,
+    pretty: bool = False,
+) -> Stage:
     """Return where demonstrations of a drawable world are played."""
-    env = FrameInInfo(world, cameras=views, size=size, hidden=row.card.hidden)
+    hidden = row.card.hidden
+    env = FrameInInfo(world, cameras=views, size=size, pretty=pretty, hidden=hidden)
     return Stage(env, row, Demonstrators(row, world.action_space))
 
 
@@ -293,7 +308,7 @@ def played(stage: Stage, kind: str, seed: int, act: Act, first: tuple[Any, dict[
         left -= info["is_success"] > 0
         if terminated or left <= 0 or (kind != EXPERT and success[-1]):
             break
-    return Demo(
+    demo = Demo(
         kind=kind,
         pictures=np.stack(pictures),
         success=np.array(success),
@@ -302,6 +317,7 @@ def played(stage: Stage, kind: str, seed: int, act: Act, first: tuple[Any, dict[
         seed=seed,
         places=stage.row.card.places,
     )
+    return held(demo) if kind == EXPERT else demo
 
 
 def flat(space: spaces.Space[Any], obs: Any) -> Any:

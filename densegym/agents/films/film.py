@@ -254,7 +254,7 @@ def _header(footage: Footage, t: int, width: int) -> Frames:
     if t > 0 and footage.abstained[t - 1]:
         said.append("abstains")
     draw.text((8, 24), "   ".join(said), fill=INK, font=_font())
-    if t > 0 and footage.success[:t].any():
+    if t > 0 and footage.success is not None and footage.success[:t].any():
         draw.text((width - 8, 24), "success", fill=GOOD, font=_font(), anchor="ra")
     return np.asarray(image)
 

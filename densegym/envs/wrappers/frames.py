@@ -10,7 +10,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from densegym.errors import RewardError, require
+from densegym.errors import RewardError
+from densegym.reward_models.progress.films import square
 from densegym.reward_models.types import Frames, Pictures, TaskCard
 
 
@@ -41,7 +42,7 @@ class Camera:
             drawn: Frames = self._draw(self._request, hidden=self._hidden)
             return drawn
         picture: Any = self._env.render()
-        return _resized(np.asarray(picture, dtype=np.uint8), self._request.size)[None]
+        return square(np.asarray(picture, dtype=np.uint8), self._request.size)[None]
 
     def _check_rendering(self) -> None:
         kind = type(self._env.unwrapped).__name__
@@ -147,11 +148,3 @@ def shows_frames(env: gym.Env[Any, Any]) -> bool:
             return True
         env = env.env
     return False
-
-
-def _resized(picture: Frames, size: int) -> Frames:
-    if picture.shape[:2] == (size, size):
-        return picture
-    cv2 = require("cv2", extra="vision")
-    resized: Frames = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    return resized

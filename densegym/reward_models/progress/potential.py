@@ -142,6 +142,7 @@ class ProgressPotential(Potential):
             same; who did it is told more exactly. Step by step the next picture is unknown, and Φ
             is held.
         cameras: instead of the judge's own.
+        task: the sentence that judges are told, instead of the task card's.
 
     Raises:
         UnknownNameError: no such fusion.
@@ -164,6 +165,7 @@ class ProgressPotential(Potential):
         smooth: float = 0.0,
         interpolate: bool = False,
         cameras: Sequence[str] = (),
+        task: str = "",
     ) -> None:
         if fusion not in VIEWS:
             raise unknown("fusion", str(fusion), VIEWS)
@@ -179,7 +181,7 @@ class ProgressPotential(Potential):
             )
         self.name, self.judge, self.fusion = name, judge, fusion
         self.curve, self.cap, self.smooth = float(curve), cap, float(smooth)
-        self.interpolate = interpolate
+        self.interpolate, self.sentence = interpolate, task
         own = judge.pictures
         self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
         # What lies between two pictures is known only where a whole rollout is judged at once.
@@ -201,6 +203,8 @@ class ProgressPotential(Potential):
     def _open(self, starts: Starts) -> None:
         seen = self.judge.see(self._frames(starts.frame))
         texts = starts.task or [""] * len(starts.slot)
+        if self.sentence:
+            texts = [self.sentence] * len(starts.slot)
         for row, slot in enumerate(starts.slot.tolist()):
             self._lanes[slot] = _Lane(self.judge, seen[row], seen[row], texts[row])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ class LocalJudge(BaseJudge):
         network: the trained network.
         reference: (G, V, H, W, 3) pictures of the finished task.
         cameras: of the pictures.
-        card: what the weights were trained on.
+        card: what the weights were trained on; with ``"pretty"`` pictures are drawn as in films.
     """
 
     name = "local"
@@ -57,7 +58,8 @@ class LocalJudge(BaseJudge):
     ) -> None:
         require("torch", extra="agents")
         self.network, self.reference, self.card = network.eval(), reference, dict(card or {})
-        self.pictures = Pictures(tuple(cameras), network.size)
+        pretty = bool(self.card.get("pretty", False))
+        self.pictures = Pictures(tuple(cameras), network.size, pretty=pretty)
         self.goal: Seen | None = self.see(reference)
 
     def see(self, images: Frames) -> Seen:
@@ -131,9 +133,10 @@ class LocalJudge(BaseJudge):
 
         tensors = {f"network.{k}": v.contiguous() for k, v in self.network.state_dict().items()}
         tensors["reference"] = from_numpy(np.ascontiguousarray(self.reference))
-        card = {**self.card, "cameras": list(self.pictures.cameras)}
+        look = {"cameras": list(self.pictures.cameras), "pretty": self.pictures.pretty}
+        card = {**self.card, **look}
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")  # two fits may save at once
         save_file(tensors, str(partial), {"format": FORMAT, "card": json.dumps(card)})
         partial.replace(path)
 
