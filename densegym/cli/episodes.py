@@ -42,14 +42,18 @@ def play(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; the run's own media by default.")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option(help="Write films of the pictures alone, too, for densegym score.")
+    ] = False,
     as_json: JsonLine = False,
 ) -> None:
     """Play a trained run and film it, with what its reward saw drawn below.
 
     Writes a film (mp4) and a strip of pictures (png) of every episode.
-    Drawn are the potential, hops and abstentions of a progress reward and
-    how sure it is that the task is done, or what other rewards paid, and
-    the true success. densegym report shows those in the run's own folder.
+    Beside the scene are the pictures that a judge saw. Drawn are the
+    potential, hops and abstentions of a progress reward and how sure it is
+    that the task is done, or what other rewards paid, and the true success.
+    densegym report shows those in the run's own folder.
 
     Examples:
       densegym play results/train/DenseGym.ButtonPress-v0/progress.local/ppo/seed-0
@@ -64,7 +68,9 @@ def play(
     from densegym.agents.films.play import play as carry_out
 
     with step_bar() as tell:
-        played = carry_out(run, seeds=chosen, reward=spec, drawn=drawn, out=out, tell=tell)
+        played = carry_out(
+            run, seeds=chosen, reward=spec, drawn=drawn, out=out, plain=plain, tell=tell
+        )
     if as_json:
         told = [
             {

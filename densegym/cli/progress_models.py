@@ -12,7 +12,7 @@ from rich.table import Table
 from densegym.cli.shared.options import CONSOLE, Json, JsonLine, seed_option, table_console
 from densegym.cli.shared.progress import bank_bar, counting
 from densegym.envs import tasks
-from densegym.errors import DenseGymError, require, unknown
+from densegym.errors import DenseGymError, Interrupted, require, unknown
 
 _DEMOS = typer.Typer(no_args_is_help=True, help="Demonstrations for progress models.")
 
@@ -39,11 +39,12 @@ def collect(
         ),
     ] = None,
     algo: Annotated[str, typer.Option(help="Learner of an SB3 model file.")] = "ppo",
+    lanes: Annotated[int, typer.Option(min=1, help="Processes that collect side by side.")] = 1,
 ) -> None:
     """Collect expert episodes and four kinds of failure, as Minari datasets on this machine.
 
     16 more expert episodes and as many failures of each kind are kept for evaluation, on
-    placements that training never sees.
+    placements that training never sees. Ctrl-C loses nothing: the same command goes on.
 
     Examples:
       densegym demos collect DenseGym/ButtonPress-v0 --episodes 20
@@ -56,18 +57,35 @@ def collect(
     import gymnasium as gym
 
     from densegym.agents.collecting import demos as collecting
+    from densegym.agents.collecting.journal import journal_of
+    from densegym.agents.collecting.policies import Brought, policy_of
+    from densegym.agents.training.guards import stoppable
     from densegym.envs.registration import named_spec
     from densegym.reward_models.progress.demos import Look
 
     world = gym.make(named_spec(env))
-    acts = None
     if expert is not None:
-        from densegym.agents.collecting.policies import policy_of
-
-        acts = policy_of(expert, env, algo)
-    with bank_bar("collecting episodes") as tell:
-        found = collecting.collect(env, episodes=episodes, seed=seed, expert=acts, on_episode=tell)
+        policy_of(expert, env, algo)  # refused here rather than in every lane
+    journal = journal_of(env, episodes=episodes, seed=seed, expert=expert, algo=algo)
+    if journal.count():
+        CONSOLE.print(f"going on with {journal.count()} episodes from before")
+    try:
+        with stoppable(), bank_bar("collecting episodes") as tell:
+            found = collecting.collect(
+                env,
+                episodes=episodes,
+                seed=seed,
+                expert=None if expert is None else Brought(expert, env, algo),
+                journal=journal,
+                lanes=lanes,
+                on_episode=tell,
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped with {journal.count()} episodes, which are kept; the same command goes on"
+        ) from None
     _keep(found, env, Look(found.cameras), world)
+    journal.clear()
     world.close()
 
 

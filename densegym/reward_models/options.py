@@ -183,7 +183,7 @@ def _checked(
     takes = _read(factory)
     names = [option.name for option in takes.options]
     for option in options:
-        if option not in names and (option in _CONTEXT or not takes.open):
+        if option in _CONTEXT or (option not in names and not takes.open):
             raise _unknown(name, option, [*names, *also])
     for item in takes.options:
         if item.name in options and not fits(options[item.name], item.hint):

@@ -87,6 +87,11 @@ def import_demos(
         DenseGymError: unreadable, of different shapes, or too few attempts.
     """
     row = known_world(env_id)
+    if row.card.cameras and not options.camera:
+        raise DenseGymError(
+            f"{env_id} has several cameras; say which of them shows what the films show, such as "
+            f"--camera {(*row.card.portrait, *row.card.cameras)[0]}"
+        )
     read = list[Attempt]()
     for source in sources:
         for attempt in attempts(

@@ -9,6 +9,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,24 @@ def _from_file(path: Path) -> Callable[[World], Act]:
             "returns such a function for every new episode"
         )
     return _Given(act)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a user named as an expert, found again in every process; arguments of ``policy_of``."""
+
+    text: str
+    env_id: str
+    algo: str = "ppo"
+
+    def __call__(self, world: World) -> Act:
+        """Return the expert at the beginning of an episode."""
+        return _found(self)(world)
+
+
+@lru_cache(maxsize=8)
+def _found(brought: Brought) -> Callable[[World], Act]:
+    return policy_of(brought.text, brought.env_id, brought.algo)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ class Footage:
         phi: (T + 1,) potential of every state, or None where the reward has none.
         hop: (T,) what a judge of pictures said of each step, NaN where none was shown to it.
         done: (T,) probability that the task is completed as a judge says, or None.
+        seen: T + 1 pictures (V, S, S, 3) that a judge was shown, the latest at every state, or
+            empty.
         at: (T + 1,) numbers of the pictures where they are no steps, or None.
     """
 
@@ -36,6 +38,7 @@ class Footage:
     phi: Float | None = None
     hop: Float | None = None
     done: Float | None = None
+    seen: Sequence[Frames] = ()
     at: Int | None = None
 
     @property

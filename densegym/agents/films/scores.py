@@ -17,11 +17,11 @@ from densegym.reward_models.model import walk
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.scoring import Curve, read_for, score_film
 from densegym.reward_models.shaping import Paying
-from densegym.reward_models.spec import RewardSpec, build_engine, label
+from densegym.reward_models.spec import RewardSpec, build_engine, in_words
 from densegym.reward_models.types import TaskCard
 
 _BARS = "▁▂▃▄▅▆▇█"
-_SILENT = "×"
+_SILENT = "x"
 _FILM = TaskCard(id="film")
 
 
@@ -44,7 +44,7 @@ class Scored:
         return {"films": list(self.films), "reward": self.name, **self.curve.as_dict()}
 
     def line(self) -> str:
-        """Return Φ as a line of bars, one per judged picture, × where the judge was silent."""
+        """Return Φ as a line of bars, one per judged picture, x where the judge was silent."""
         heights = np.clip(self.curve.phi * len(_BARS), 0, len(_BARS) - 1).astype(int)
         pairs = zip(heights.tolist(), self.curve.valid.tolist(), strict=True)
         return "".join(_BARS[height] if spoke else _SILENT for height, spoke in pairs)
@@ -110,7 +110,7 @@ def score(
         curve = score_film(potential, pictures, at, text, whole=whole, on_picture=on_picture)
     finally:
         potential.close()
-    return Scored(films, label(reward, task=card), curve)
+    return Scored(films, in_words(reward, task=card), curve)
 
 
 def _potential(reward: RewardSpec, card: TaskCard, sentence: str, seed: int) -> ProgressPotential:
@@ -121,7 +121,7 @@ def _potential(reward: RewardSpec, card: TaskCard, sentence: str, seed: int) -> 
         raise RewardError(
             f"films are scored by one progress reward, such as progress/local; given {reward!r}"
         )
-    spoken = {"task": sentence} if sentence and stated["model"] != "progress/local" else {}
+    spoken = {"sentence": sentence} if sentence and stated["model"] != "progress/local" else {}
     # Pictures that nobody is to judge were left out when the film was read.
     engine = build_engine({**stated, **spoken, "every": 1}, 1, task=card, seed=seed)
     paying = next(one for one in walk(engine.reward) if isinstance(one, Paying))

@@ -31,7 +31,7 @@ class Fusing:
             second question per picture.
         smooth: share of the old potential kept.
         interpolate: the potential goes straight from one picture to the next.
-        task: what is to be done, in a sentence, instead of the task card's.
+        sentence: what is to be done, instead of the sentence of the task card.
     """
 
     fusion: Fusion | None = None
@@ -41,7 +41,7 @@ class Fusing:
     cap: bool = False
     smooth: float = 0.0
     interpolate: bool = False
-    task: str = ""
+    sentence: str = ""
 
 
 def builder(
@@ -63,10 +63,10 @@ def builder(
         *, task: TaskCard, seed: int, access: Access, options: O, fusing: Fusing
     ) -> ProgressPotential:
         access.check(f"progress/{name}")
-        if not (fusing.task or task.goal).strip():
+        if not (fusing.sentence or task.goal).strip():
             raise RewardError(
                 f'"progress/{name}" is told the task in a sentence, and {task.id or "this task"} '
-                'has none. Give the reward one: "task": "Open the drawer."'
+                'has none. Give the reward one: "sentence": "Open the drawer."'
             )
         made = judge(access, options, seed)
         return potential(name, made, fusing, made.fusion)
