@@ -267,7 +267,7 @@ def _pages(footage: Footage) -> Iterator[Frames]:
         page = np.concatenate([_header(footage, t, width), picture, below])
         if footage.seen:
             page = np.concatenate([page, _beside(footage.seen[t], *page.shape[:2])], axis=1)
-        yield np.ascontiguousarray(page[: len(page) // 2 * 2, : width // 2 * 2])
+        yield np.ascontiguousarray(page[: len(page) // 2 * 2, : page.shape[1] // 2 * 2])
 
 
 def _beside(views: Frames, height: int, width: int) -> Frames:

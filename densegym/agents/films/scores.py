@@ -14,8 +14,10 @@ from densegym.agents.films.footage import Footage
 from densegym.envs.tasks import task_card
 from densegym.errors import RewardError
 from densegym.reward_models.model import walk
+from densegym.reward_models.options import options_of
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.scoring import Curve, read_for, score_film
+from densegym.reward_models.registry import find_reward
 from densegym.reward_models.shaping import Paying
 from densegym.reward_models.spec import RewardSpec, build_engine, in_words
 from densegym.reward_models.types import TaskCard
@@ -121,10 +123,12 @@ def _potential(reward: RewardSpec, card: TaskCard, sentence: str, seed: int) -> 
         raise RewardError(
             f"films are scored by one progress reward, such as progress/local; given {reward!r}"
         )
-    spoken = {"sentence": sentence} if sentence and stated["model"] != "progress/local" else {}
+    known = [option.name for option in options_of(find_reward(str(stated["model"])))]
+    if "every" not in known:
+        raise RewardError(f'"{stated["model"]}" reads states, and a film shows none')
+    spoken = {"sentence": sentence} if sentence and "sentence" in known else {}
     # Pictures that nobody is to judge were left out when the film was read.
     engine = build_engine({**stated, **spoken, "every": 1}, 1, task=card, seed=seed)
     paying = next(one for one in walk(engine.reward) if isinstance(one, Paying))
-    if not isinstance(paying.potential, ProgressPotential):
-        raise RewardError(f'"{stated["model"]}" reads states, and a film shows none')
+    assert isinstance(paying.potential, ProgressPotential)
     return paying.potential
