@@ -187,14 +187,14 @@ def test_refused_requests_say_why_and_are_not_asked_again(server):
 
 def test_all_questions_about_a_picture_share_one_deadline(server):
     """Three views, a question whether it is done, and second tries: one deadline, not eight."""
-    server.answer = slowly(0.3, "hm")
+    server.answer = slowly(0.4, "hm")
     made = build(
         grm.build,
         "progress/judge",
         {
             "base_url": server.url,
             "served": "m",
-            "deadline_s": 0.5,
+            "deadline_s": 0.6,
             "cap": True,
             "fusion": "incremental",
         },
@@ -202,10 +202,9 @@ def test_all_questions_about_a_picture_share_one_deadline(server):
     )
     slot = np.zeros(1, dtype=np.int64)
     made.value(Starts(slot, None, [{}], SHOWN[:1], [TEXT[0]]))
-    began = time.monotonic()
     asked = made.ask(slot, SHOWN[1:2])
     answers = made.answer(asked * 4)
-    assert time.monotonic() - began < 0.9
+    assert len(server.seen) <= 2  # the second try was late, and there was no time for the rest
     assert not answers.heard["step"].any()
     assert np.isnan(answers.done).all()
 
