@@ -13,15 +13,15 @@ import numpy as np
 
 from densegym.reward_models.types import Bool, Float
 
-_TRUSTED = 9  # states of a stretch whose middle may stand for all of it
-_OFF = 1.5  # steps by which a line between two counts may miss the count between them
+_TRUSTED = 17  # states of a stretch whose middle may stand for all of it
+_OFF = 2.5  # steps by which a line between two counts may miss the count between them
 
 
-def steps_left(times: Sequence[int], success: Bool, count: Callable[[int], int]) -> Float:
+def count_sparsely(times: Sequence[int], success: Bool, count: Callable[[int], int]) -> Float:
     """Return (T + 1,) steps that are left, 0 where the task is done.
 
     Counted are the first and the last state, and between two counts the middle one, until a line
-    misses the middle by no more than 1.5 steps; what lies between lies on a line.
+    misses the middle by no more than 2.5 steps; what lies between lies on a line.
 
     Args:
         times: of states that may be counted, in order, the first 0 and the last T.

@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from densegym.agents.collecting.counting import steps_left
+from densegym.agents.collecting.counting import count_sparsely
 from densegym.agents.collecting.demonstrators import (
     NEAR_MISS,
     STALL_STEPS,
@@ -418,7 +418,7 @@ def _steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | Non
             limit = min(longest, math.ceil(found / (1.0 - ORIGIN)))
         return found
 
-    return steps_left(list(kept), demo.success, count)
+    return count_sparsely(list(kept), demo.success, count)
 
 
 def _of_kind(demo: Demo) -> bool:

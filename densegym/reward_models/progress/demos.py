@@ -28,7 +28,6 @@ from densegym.reward_models.types import Bool, Float, Frames, Places, TaskCard
 EXPERT, RANDOM, STALL = "expert", "random", "stall"
 FAILURES = (RANDOM, STALL, "wrong-task", "near-miss")
 KINDS = (EXPERT, *FAILURES)
-_METAWORLD = Places()
 _ALWAYS = (EXPERT, RANDOM, STALL)  # the others need other tasks, or places in the observation
 HARVEST = "harvest"
 """Failed episodes of a policy that is being trained."""
@@ -55,7 +54,8 @@ class Demo:
         seed: of the placement.
         left: (T + 1,) steps that an expert would need from each state, or None where nobody
             counted them.
-        places: where gripper, object and goal are in ``state``, or None where it tells none.
+        places: where gripper, object and goal are in ``state``, as the task declares; None where it
+            does not.
     """
 
     kind: str
@@ -67,7 +67,7 @@ class Demo:
     held_out: bool = False
     seed: int = -1
     left: Float | None = None
-    places: Places | None = _METAWORLD
+    places: Places | None = None
 
     @property
     def done_at(self) -> int | None:

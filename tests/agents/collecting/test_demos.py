@@ -9,7 +9,7 @@ import pytest
 
 import densegym  # noqa: F401  registers the worlds
 from densegym.agents.collecting import demos as collecting
-from densegym.agents.collecting.counting import steps_left
+from densegym.agents.collecting.counting import count_sparsely
 from densegym.agents.collecting.demonstrators import somewhere
 from densegym.agents.collecting.journal import Journal
 from densegym.agents.training.config import resolve
@@ -220,17 +220,6 @@ def test_a_stopped_collection_goes_on_as_if_it_had_not(monkeypatch, tmp_path) ->
         collecting.collect(ID, episodes=2, seed=3, journal=journal)
 
 
-@pytest.mark.slow
-def test_lanes_collect_the_same(tmp_path, monkeypatch) -> None:
-    alone = collecting.collect("DenseGym/DoorClose-v0", episodes=2, seed=0)
-    journal = Journal(tmp_path / "journal")
-    lanes = collecting.collect(
-        "DenseGym/DoorClose-v0", episodes=2, seed=0, journal=journal, lanes=2
-    )
-    assert files.digest(lanes.demos) == files.digest(alone.demos)
-    assert lanes.rejected == alone.rejected
-
-
 def test_few_counts_stand_for_all() -> None:
     true = np.array([*np.linspace(40, 70, 31), *np.linspace(69, 10, 60)])
     asked = list[int]()
@@ -240,13 +229,13 @@ def test_few_counts_stand_for_all() -> None:
         return round(true[t])
 
     times = [*range(0, 91, 6), 90][:16]
-    left = steps_left(times, np.zeros(91, dtype=bool), count)
+    left = count_sparsely(times, np.zeros(91, dtype=bool), count)
     assert np.abs(left - true).max() <= 2.5
     assert len(asked) == len(set(asked)) <= 9
     assert asked[0] == 0
     done = np.zeros(91, dtype=bool)
     done[80:] = True
-    left = steps_left(times, done, lambda t: 80 - t)
+    left = count_sparsely(times, done, lambda t: 80 - t)
     assert left.tolist() == [*range(80, 0, -1), *[0] * 11]
 
 
