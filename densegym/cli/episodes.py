@@ -1,6 +1,6 @@
-"""The verbs on episodes: ``play`` a trained policy, ``relabel`` what was stored.
+"""The verbs on episodes: ``play`` a policy, ``score`` a film, ``relabel`` what was stored.
 
-Both say what a reward sees, or would have paid.
+All say what a reward sees, or would have paid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from densegym.agents.studies.study import parse_seeds
 from densegym.cli.shared.options import CONSOLE, Drawn, JsonLine, Reward, seed_option
-from densegym.cli.shared.progress import episode_bar, step_bar
+from densegym.cli.shared.progress import bank_bar, episode_bar, step_bar
 from densegym.envs import tasks
 from densegym.errors import require
 from densegym.reward_models import episodes as files
@@ -28,6 +28,7 @@ _LANES = 16
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command()(play)
+    app.command()(score)
     app.command()(relabel)
 
 
@@ -41,14 +42,18 @@ def play(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; the run's own media by default.")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option(help="Write films of the pictures alone, too, for densegym score.")
+    ] = False,
     as_json: JsonLine = False,
 ) -> None:
     """Play a trained run and film it, with what its reward saw drawn below.
 
     Writes a film (mp4) and a strip of pictures (png) of every episode.
-    Drawn are the potential, hops and abstentions of a progress reward and
-    how sure it is that the task is done, or what other rewards paid, and
-    the true success. densegym report shows those in the run's own folder.
+    Beside the scene are the pictures that a judge saw. Drawn are the
+    potential, hops and abstentions of a progress reward and how sure it is
+    that the task is done, or what other rewards paid, and the true success.
+    densegym report shows those in the run's own folder.
 
     Examples:
       densegym play results/train/DenseGym.ButtonPress-v0/progress.local/ppo/seed-0
@@ -63,7 +68,9 @@ def play(
     from densegym.agents.films.play import play as carry_out
 
     with step_bar() as tell:
-        played = carry_out(run, seeds=chosen, reward=spec, drawn=drawn, out=out, tell=tell)
+        played = carry_out(
+            run, seeds=chosen, reward=spec, drawn=drawn, out=out, plain=plain, tell=tell
+        )
     if as_json:
         told = [
             {
@@ -82,6 +89,69 @@ def play(
         CONSOLE.print(f"seed {episode.seed}: {seen.outcome}, paid {seen.paid.sum():.2f}{phi}")
         for path in episode.files:
             CONSOLE.print(str(path))
+
+
+def score(
+    films: Annotated[
+        list[str],
+        typer.Argument(help="A film or folder of pictures; of several cameras, one for each."),
+    ],
+    reward: Annotated[str, typer.Option(help="A progress reward: a name, or JSON of a dict.")],
+    task: Annotated[str, typer.Option(help="Environment id, whose fitted judge is meant.")] = "",
+    sentence: Annotated[str, typer.Option(help="What is to be done, for judges that read.")] = "",
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Judge every so many-th picture; 60 in all by default."),
+    ] = None,
+    online: Annotated[
+        bool, typer.Option(help="Judge as in training, even what could see the whole film.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Draw pictures and curve into this file (png).")
+    ] = None,
+    seed: Annotated[int, seed_option("Seed of judges that draw numbers.")] = 0,
+    as_json: JsonLine = False,
+) -> None:
+    """Score a film by a progress reward: how far, and whether it is done.
+
+    Nothing is played, so films of any robot will do. GVL is shown all pictures
+    in one question, shuffled, as published; others judge as in training.
+
+    Examples:
+      densegym score attempt.mp4 --reward progress/local --task Toy/Cup-v0 --import my_world
+
+      densegym score top.mp4 behind.mp4 --reward progress/local --task DenseGym/ButtonPress-v0
+
+      densegym score attempt.mp4 --sentence "Open the drawer." --out curve.png --reward
+        '{"model": "progress/gvl", "base_url": "http://127.0.0.1:8000/v1", "served": "MODEL"}'
+    """
+    from densegym.agents.films.scores import score as carry_out
+
+    with bank_bar("judging pictures") as tell:
+        scored = carry_out(
+            films,
+            from_text(reward),
+            task=task,
+            sentence=sentence,
+            every=every,
+            whole=not online,
+            seed=seed,
+            on_picture=tell,
+        )
+    if out is not None:
+        scored.draw(out)
+    told = scored.as_dict()
+    if as_json:
+        print(json.dumps(told))
+        return
+    silent = f", silent at {told['abstained']}" if told["abstained"] else ""
+    done = [value for value in told["done"] if value is not None]
+    sure = f", done {done[-1]:.2f}" if done else ""
+    CONSOLE.print(f"{scored.name}: {len(told['phi'])} pictures{silent}")
+    CONSOLE.print(scored.line())
+    CONSOLE.print(f"Φ {told['last_phi']:.2f} at the end, {told['largest_phi']:.2f} at most{sure}")
+    if out is not None:
+        CONSOLE.print(f"wrote {out}")
 
 
 def relabel(

@@ -17,9 +17,9 @@ from densegym.cli.shared.options import (
     stderr,
     table_console,
 )
-from densegym.cli.shared.progress import bank_bar
+from densegym.cli.shared.progress import bank_bar, counting
 from densegym.envs import tasks
-from densegym.errors import DenseGymError, require, unknown
+from densegym.errors import DenseGymError, Interrupted, require, unknown
 
 _DEMOS = typer.Typer(no_args_is_help=True, help="Demonstrations for progress models.")
 
@@ -34,27 +34,24 @@ def add_to(app: typer.Typer) -> None:
 def collect(
     env: Annotated[
         str,
-        typer.Argument(help="A task with a scripted expert, or any with --policy or --dataset."),
+        typer.Argument(help="A task with a scripted expert, or any with --expert."),
     ],
     episodes: Annotated[int, typer.Option(min=1, help="Expert episodes for training.")] = 10,
     seed: Annotated[int, seed_option("Seed of placements and noise.")] = 0,
-    policy: Annotated[
+    expert: Annotated[
         str | None,
         typer.Option(
-            help="Who acts as the expert: MODULE:FUNCTION from an observation to an action, a "
-            "run's folder, or an SB3 model file (.zip)."
+            help="Who acts as the expert: FILE.py with act(obs), MODULE:FUNCTION, a run's folder, "
+            "or an SB3 model file (.zip)."
         ),
     ] = None,
     algo: Annotated[str, typer.Option(help="Learner of an SB3 model file.")] = "ppo",
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Play the episodes of this Minari data set again, instead of an expert."),
-    ] = None,
+    lanes: Annotated[int, typer.Option(min=1, help="Processes that collect side by side.")] = 1,
     against: Annotated[
         list[str] | None,
         typer.Option(
             help="Collect episodes of this policy alone, which judges are only evaluated on; "
-            "given as --policy is, several times."
+            "given as --expert is, several times."
         ),
     ] = None,
 ) -> None:
@@ -62,14 +59,15 @@ def collect(
 
     They become Minari datasets on this machine. 16 more expert episodes and
     as many of the others are kept for evaluation, on placements that training
-    never sees; one controller, a planner, acts there alone.
+    never sees; one controller, a planner, acts there alone. Ctrl-C loses
+    nothing: the same command goes on.
 
     Examples:
       densegym demos collect DenseGym/ButtonPress-v0 --episodes 20
 
-      densegym demos collect CartPole-v1 --policy results/train/CartPole-v1/env/ppo/seed-0
+      densegym demos collect DenseGym/PointMaze_Open-v0 --expert controller.py
 
-      densegym demos collect CartPole-v1 --dataset cartpole/mine-v0
+      densegym demos collect CartPole-v1 --expert results/train/CartPole-v1/env/ppo/seed-0
 
       densegym demos collect DenseGym/FaucetOpen-v0 --against results/train/.../seed-0
     """
@@ -77,39 +75,131 @@ def collect(
     import gymnasium as gym
 
     from densegym.agents.collecting import demos as collecting
-    from densegym.agents.collecting import policy_demos, replays
+    from densegym.agents.collecting import policy_demos
+    from densegym.agents.collecting.journal import journal_of
+    from densegym.agents.collecting.policies import Brought, policy_of
+    from densegym.agents.training.guards import stoppable
     from densegym.envs.registration import named_spec
+    from densegym.reward_models.progress.demos import Look
+
+    if against and expert is not None:
+        raise DenseGymError("--against collects nothing else; leave out --expert")
+    world = gym.make(named_spec(env))
+    if against:
+        acts = [policy_of(text, env, algo) for text in against]
+        with bank_bar("collecting episodes") as tell:
+            found = policy_demos.collect_policies(env, acts, seed=seed, on_episode=tell)
+        _keep(found, env, Look(found.cameras), world)
+        world.close()
+        return
+    if expert is not None:
+        policy_of(expert, env, algo)  # refused here rather than in every lane
+    journal = journal_of(env, episodes=episodes, seed=seed, expert=expert, algo=algo)
+    if journal.count():
+        CONSOLE.print(f"going on with {journal.count()} episodes from before")
+    try:
+        with stoppable(), bank_bar("collecting episodes") as tell:
+            found = collecting.collect(
+                env,
+                episodes=episodes,
+                seed=seed,
+                expert=None if expert is None else Brought(expert, env, algo),
+                journal=journal,
+                lanes=lanes,
+                on_episode=tell,
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped with {journal.count()} episodes, which are kept; the same command goes on"
+        ) from None
+    _keep(found, env, Look(found.cameras), world)
+    journal.clear()
+    world.close()
+
+
+@_DEMOS.command(name="import")
+def import_(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Films, folders of pictures or of films, LeRobot folders, Minari ids; several."
+        ),
+    ],
+    task: Annotated[str, typer.Option(help="Environment id.")],
+    kind: Annotated[
+        str, typer.Option(help="What they show: expert, or a failure: random, stall, ...")
+    ] = "expert",
+    done: Annotated[
+        int, typer.Option(min=1, help="Last pictures of a success that show the task done.")
+    ] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Keep every so many-th picture.")] = 1,
+    view: Annotated[
+        list[str] | None, typer.Option(help="Pictures of a data set by name, one per camera.")
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="The world's camera that shows the same; its render() by default."),
+    ] = None,
+    size: Annotated[int, typer.Option(min=32, help="Pixels of a judge's pictures.")] = 64,
+    seed: Annotated[int, seed_option("Seed of failures that are made.")] = 0,
+) -> None:
+    """Make demonstrations of films and data sets, for worlds without an expert.
+
+    Attempts that start differently are split into those to learn from and
+    those for evaluation. With successes come two kinds of failure: random
+    actions, which the world plays, and successes that stop half-way.
+
+    Minari data sets without pictures are played again in the world.
+
+    Examples:
+      densegym demos import films/*.mp4 --task DenseGym/PointMaze_Open-v0
+
+      densegym demos import attempts/ --task Toy/Reach-v0 --import my_world --done 5
+
+      densegym demos import failed/*.mp4 --task Toy/Reach-v0 --import my_world --kind stall
+
+      densegym demos import lerobot/pusht --view observation.images.top --task Toy/Push-v0
+
+      densegym demos import cartpole/mine-v0 --task CartPole-v1
+    """
+    require("minari", extra="demos")
+    from densegym.agents.collecting import imports, replays
+    from densegym.agents.collecting import sources as reading
+    from densegym.reward_models.progress.demos import KINDS, Look
+
+    if kind not in KINDS:
+        raise unknown("kind of demonstration", kind, KINDS)
+    if len(sources) == 1 and reading.is_recording_only(sources[0]):
+        with bank_bar("playing episodes") as tell:
+            found = replays.replay(task, sources[0], seed=seed, size=size, on_episode=tell)
+        _keep(found, task, Look(found.cameras), None)
+        return
+    options = imports.Importing(
+        kind=kind,
+        size=size,
+        every=every,
+        done=done,
+        views=tuple(view or ()),
+        camera=tuple(camera or ()),
+        seed=seed,
+    )
+    with counting("attempts read") as count:
+        found, look = imports.import_demos(task, sources, options, on_attempt=count)
+    _keep(found, task, look, None)
+
+
+def _keep(found: Any, env: str, look: Any, world: Any) -> None:
+    """Save demonstrations by kind and say how many there are."""
     from densegym.reward_models.progress import demos as files
 
-    if against and (dataset is not None or policy is not None):
-        raise DenseGymError("--against collects nothing else; leave out --policy and --dataset")
-    if dataset is not None and policy is not None:
-        raise DenseGymError("--dataset plays its own episodes again; leave out --policy")
-    world = gym.make(named_spec(env))
-    from densegym.agents.collecting.policies import policy_of
-
-    expert = None
-    if policy is not None:
-        expert = policy_of(policy, env, algo)
-    with bank_bar("collecting episodes") as tell:
-        if against:
-            acts = [policy_of(text, env, algo) for text in against]
-            found = policy_demos.collect_policies(env, acts, seed=seed, on_episode=tell)
-        elif dataset is None:
-            found = collecting.collect(
-                env, episodes=episodes, seed=seed, expert=expert, on_episode=tell
-            )
-        else:
-            found = replays.replay(env, dataset, seed=seed, on_episode=tell)
     for kind in reversed(found.rejected):  # experts last: without them a set counts as missing
         kept = [demo for demo in found.demos if demo.kind == kind]
-        name = files.save(kept, env, kind, env=world, cameras=found.cameras)
+        name = files.save(kept, env, kind, env=world, cameras=look.cameras, pretty=look.pretty)
         held = sum(demo.held_out for demo in kept)
         CONSOLE.print(
             f"{name}: {len(kept)} episodes, {held} of them for evaluation; "
             f"{found.rejected[kind]} attempts had the wrong outcome"
         )
-    world.close()
 
 
 @_DEMOS.command(name="list")

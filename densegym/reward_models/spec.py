@@ -165,15 +165,40 @@ def label(spec: RewardSpec, *, task: TaskCard) -> str:
     return " + ".join(_label_part(part, task) for part in parse(spec))
 
 
+def in_words(spec: RewardSpec, *, task: TaskCard) -> str:
+    """Return the resolved name for captions, e.g. ``progress/local, deferred, every 8``."""
+    return " + ".join(
+        ", ".join([name, *(_worded(key, value) for key, value in extra.items())])
+        for name, extra in (_named(part, task) for part in parse(spec))
+    )
+
+
+def _worded(key: str, value: Any) -> str:
+    word = key.replace("_", " ")
+    if isinstance(value, bool):
+        return word if value else f"not {word}"
+    if isinstance(value, Mapping):
+        inside = ", ".join(_worded(str(inner), one) for inner, one in value.items())
+        return f"{word} ({inside})"
+    if isinstance(value, list | tuple):
+        return f"{word} {' '.join(str(one) for one in value)}"
+    return f"{word} {value if isinstance(value, str | int | float) else _name_of(value)}"
+
+
 def _label_part(part: Part, task: TaskCard) -> str:
+    name, extra = _named(part, task)
+    return name + (json.dumps(extra, sort_keys=True, default=_name_of) if extra else "")
+
+
+def _named(part: Part, task: TaskCard) -> tuple[str, dict[str, Any]]:
+    """Return the resolved name of a part and what is said beside it."""
     stated: Mapping[str, Any] = {}
     if isinstance(part.model, str):
         entry = _resolve(part, task)
         name, stated = entry.name, entry.stated
     else:
         name = part.model.name
-    extra = {**stated, **part.wrapping, **part.options}
-    return name + (json.dumps(extra, sort_keys=True, default=_name_of) if extra else "")
+    return name, {**stated, **part.wrapping, **part.options}
 
 
 def _name_of(value: Any) -> str:

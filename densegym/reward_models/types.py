@@ -233,6 +233,8 @@ class TaskCard:
         features: what reward programs may read.
         expert: what ``reward="expert"`` is, or None where no trustworthy one exists.
         cameras: what progress judges look through, by name; empty means the world's one picture.
+        portrait: the same for judges that learnt elsewhere, from films that people take; empty
+            means ``cameras``.
         hidden: bodies left out of the pictures of judges, because they only cost time.
         measures: keys of the last ``info`` of an episode that tables show beside the return.
         places: columns of gripper, object and goal, or None where there are none.
@@ -252,6 +254,7 @@ class TaskCard:
     features: tuple[Feature, ...] = ()
     expert: str | None = None
     cameras: tuple[str, ...] = ()
+    portrait: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     places: Places | None = None

@@ -138,7 +138,7 @@ def test_a_world_of_this_folder_is_demonstrated_fitted_and_trained() -> None:
     found = json.loads(densegym(*more, "rewards", "--task", "Own/Errand-v0", "--json"))
     assert "authored/file" in {entry["name"] for entry in found}
     collected = densegym(
-        *["demos", "collect", "Own/Errand-v0", "--policy", "my_worlds:act", "--episodes", "2"],
+        *["demos", "collect", "Own/Errand-v0", "--expert", "my_worlds:act", "--episodes", "2"],
         *more,
     )
     assert "densegym/own-errand/expert-v0: 28 episodes" in collected
@@ -184,13 +184,13 @@ SAID = {
     ("train", POLE, "--algo", "sac"): "Use --algo ppo or a2c or recurrent-ppo or dqn.",
     ("train", POLE, "--reward", "expert"): "no trustworthy hand-written",
     ("train", POLE, "--reward", "authored"): '"path": "my_reward.py"',
-    ("train", POLE, "--reward", "progress/local"): f"demos collect {POLE} --policy MODULE:FUNC",
+    ("train", POLE, "--reward", "progress/local"): f"demos collect {POLE} --expert FILE.py",
     ("train", POLE, "--protocol", "metaworld-500"): 'type protocol="densegym"',
-    ("fit", "progress/local", "--task", POLE): f"demos collect {POLE} --policy MODULE:FUNCTION",
-    ("demos", "collect", POLE, "--policy", "foo"): "a policy is MODULE:FUNCTION",
-    ("demos", "collect", POLE, "--policy", "json:nothing"): "names no policy",
-    ("demos", "collect", POLE, "--policy", "none.zip"): "no readable model",
-    ("demos", "collect", POLE, "--dataset", "a/b-v0"): "minari download a/b-v0",
+    ("fit", "progress/local", "--task", POLE): f"demos collect {POLE} --expert FILE.py",
+    ("demos", "collect", POLE, "--expert", "foo"): "an expert is FILE.py",
+    ("demos", "collect", POLE, "--expert", "json:nothing"): "names no policy",
+    ("demos", "collect", POLE, "--expert", "none.zip"): "no readable model",
+    ("demos", "import", "a/b-v0", "--task", POLE): "minari download a/b-v0",
     ("bench", "landscape", "--envs", POLE): "densegym envs --offers lookahead",
 }
 

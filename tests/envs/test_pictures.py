@@ -8,8 +8,9 @@ import densegym  # noqa: F401  registers the worlds
 from densegym.agents.studies.render_speed import measure
 from densegym.envs.registration import bare_spec
 from densegym.envs.tasks import task_card
-from densegym.envs.wrappers.frames import FrameInInfo
+from densegym.envs.wrappers.frames import FrameInInfo, frame_wrapper
 from densegym.errors import RewardError, UnknownNameError
+from densegym.reward_models.progress.films import square
 from densegym.reward_models.types import Pictures
 from tests.toys import Wander
 
@@ -93,3 +94,22 @@ def test_drawing_is_many_times_faster_than_the_default() -> None:
     figures = measure()
     assert figures["ratio"] >= 10
     assert figures["two_camera_fps"] >= 80
+
+
+@pytest.mark.parametrize("env_id", ["DenseGym/PointMaze_Open-v0", "DenseGym/FetchReach-v0"])
+def test_worlds_without_a_chosen_camera_are_seen_as_they_render(env_id) -> None:
+    env = gym.make(bare_spec(env_id), render_mode="rgb_array")
+    env.reset(seed=0)
+    shown = square(env.render(), 64).astype(int)
+    ours = env.unwrapped.draw(Pictures(pretty=True))[0].astype(int)
+    assert ours.std() > 20
+    assert np.abs(ours - shown).mean() < 0.15 * np.abs(ours[:, ::-1] - shown).mean()
+    env.close()
+
+
+def test_judges_that_learnt_elsewhere_look_from_in_front() -> None:
+    card = task_card(ID)
+    assert frame_wrapper(Pictures(pretty=True), card).keywords["cameras"] == ("corner2",)
+    assert frame_wrapper(Pictures(), card).keywords["cameras"] == card.cameras
+    chosen = Pictures(("topview",), pretty=True)
+    assert frame_wrapper(chosen, card).keywords["cameras"] == ("topview",)

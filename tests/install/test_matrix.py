@@ -59,7 +59,7 @@ CELLS = [
     *(Cell(OWN, ((), USUAL), versions) for versions in ("free", "pinned", "lowest")),
     Cell(OWN, ((), REST), "lowest"),
     *(Cell(OWN, (ALL,), versions) for versions in ("free", "pinned")),
-    *(Cell(OWN, ((), (extra,))) for extra in ("dm-control", "video")),
+    *(Cell(OWN, ((), (extra,))) for extra in ("dm-control", "video", "lerobot")),
     *(
         Cell(minor, orders, versions)
         for minor in OTHERS

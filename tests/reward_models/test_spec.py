@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import densegym
+from densegym.envs.tasks import task_card
 from densegym.errors import RewardError, UnknownNameError
 from densegym.reward_models import spec
 from densegym.reward_models.registry import find_reward, register_reward, reward_entries
@@ -254,3 +255,18 @@ def test_any_json_is_a_reward_or_a_clear_error(form) -> None:
     with contextlib.suppress(RewardError, UnknownNameError):
         engine = spec.build_engine(form, 1, task=CARD)
         assert isinstance(engine.reward, Reward)
+
+
+def test_captions_are_words() -> None:
+    card = task_card("DenseGym/ButtonPress-v0")
+    given = {
+        "model": "progress/gvl",
+        "every": 8,
+        "deferred": True,
+        "cap": False,
+        "cameras": ["corner2"],
+    }
+    said = spec.in_words(given, task=card)
+    assert said == "progress/gvl, deferred, every 8, not cap, cameras corner2"
+    assert spec.in_words(["env", "authored"], task=card).startswith("env + authored/")
+    assert "{" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from densegym.agents.collecting import foreign
+from densegym.agents.collecting.counting import count_sparsely
 from densegym.agents.collecting.demonstrators import (
     NEAR_MISS,
     STALL_STEPS,
@@ -21,6 +23,8 @@ from densegym.agents.collecting.demonstrators import (
     WRONG_TASK,
     Demonstrators,
 )
+from densegym.agents.collecting.journal import Journal, Written
+from densegym.agents.collecting.lanes import fill
 from densegym.envs.experts import capability, new_expert, offering
 from densegym.envs.registration import bare_spec, goes_on
 from densegym.envs.tasks import known_world
@@ -30,11 +34,13 @@ from densegym.errors import DenseGymError
 from densegym.reward_models.progress.demos import (
     EXPERT,
     FAILURES,
+    FOREIGN,
     LEAVES,
     POLICY,
     RANDOM,
     STALL,
     Demo,
+    held,
 )
 from densegym.reward_models.progress.local.labels import ORIGIN
 from densegym.reward_models.types import Float, Places
@@ -44,7 +50,7 @@ AFTER = 6  # pictures kept after the first success
 HELD_OUT = 16  # expert episodes for evaluation, none of them displaced
 _LEFT = 0.5  # share of the object's way that a failure must leave
 _CELL = 0.02  # metres; placements in one cell belong to one side of the split
-COUNTED = 10  # steps between states from which the expert's steps are counted
+COUNTED = 6  # steps between states from which the expert's steps may be counted
 STRAYS = (*[WANDER] * 4, "")  # what experts take over from in turn; "" is one of the next
 _OTHERS = (RANDOM, WRONG_TASK, NEAR_MISS)
 # Failures to learn from, per one kept for evaluation.
@@ -77,6 +83,8 @@ def collect(
     size: int = 64,
     cameras: tuple[str, ...] = (),
     expert: Callable[[World], Act] | None = None,
+    journal: Journal | None = None,
+    lanes: int = 1,
     on_episode: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> Collected:
     """Collect expert episodes for training and evaluation, and failures of four kinds for both.
@@ -102,6 +110,9 @@ def collect(
         cameras: instead of the task card's.
         expert: who acts in place of the world's scripted expert, in the form of
             ``Capabilities.expert``; such a world need offer none.
+        journal: where episodes are written down; what it holds of this very collection is kept.
+        lanes: processes that collect side by side, which need a journal and an expert that can be
+            pickled. What is collected is the same.
         on_episode: told about collected and wanted episodes.
 
     Raises:
@@ -116,24 +127,75 @@ def collect(
     stage = stage_of(row, world, views, size)
     if expert is not None:
         stage = paced(stage, seed)
-    wanted = list(_wanted(episodes, stage.cast.failures))
-    others = list(foreign.wanted(row, episodes))
-    total = sum(count for _, _, count in wanted + others)
+    wanted = list(_wanted(episodes, stage))
+    total = sum(count for _, _, count in wanted)
+    if lanes > 1 and journal is not None:
+        order = env_id, episodes, seed, size, cameras, expert
+        longest = sorted(range(len(wanted)), key=lambda unit: -wanted[unit][2])
+        jobs = [partial(_collect_alone, order, unit, journal) for unit in longest]
+        fill(journal, jobs, lanes, lambda done: on_episode(done, total))
     demos: list[Demo] = []
     rejected = dict.fromkeys((EXPERT, *stage.cast.failures, *foreign.kinds_of(row)), 0)
     try:
-        for kind, held_out, count in wanted:
-            stream = np.random.default_rng([seed, zlib.crc32(kind.encode()), held_out])
-            for demo in collect_kind(stage, kind, held_out, count, stream, rejected):
-                demos.append(replace(demo, left=steps_left(world, row, demo)))
-                on_episode(len(demos), total)
-        for kind, held_out, count in others:
-            for demo in collect_foreign(stage, world, kind, held_out, count, seed):
-                demos.append(replace(demo, left=steps_left(world, row, demo)))
+        for unit in wanted:
+            for demo in _collect_unit(stage, world, unit, seed, journal, rejected):
+                demos.append(demo)
                 on_episode(len(demos), total)
     finally:
         stage.env.close()
     return Collected(demos, rejected, tuple(views))
+
+
+def _collect_unit(
+    stage: Stage,
+    world: gym.Env[Any, Any],
+    unit: tuple[str, bool, int],
+    seed: int,
+    journal: Journal | None,
+    rejected: dict[str, int],
+) -> Iterator[Demo]:
+    """Yield the episodes of one kind on one side: those that are written down, and the rest.
+
+    The stream of random numbers goes on where it was after the last one that is written down.
+    """
+    kind, held_out, count = unit
+    stream = foreign.stream_of(kind, held_out, seed)
+    name = f"{kind}-{'evaluation' if held_out else 'learning'}"
+    done = Written() if journal is None else journal.read(name, count, stage.row.card.places)
+    bad = {kind: done.rejected}
+    if done.random is not None:
+        stream.bit_generator.state = done.random
+    yield from done.demos
+    found = len(done.demos)
+    if kind in FOREIGN:
+        played_on = collect_foreign(stage, world, kind, held_out, count, stream, found=found)
+    else:
+        played_on = collect_kind(stage, kind, held_out, count, stream, bad, found=found)
+    for demo in played_on:
+        whole = replace(demo, left=steps_left(world, stage.row, demo))
+        whole = held(whole) if kind == EXPERT else whole
+        if journal is not None:
+            journal.write(name, found, whole, stream, bad[kind])
+        found += 1
+        yield whole
+    rejected[kind] += bad[kind]
+
+
+def _collect_alone(order: tuple[Any, ...], unit: int, journal: Journal) -> None:
+    """Collect one unit of a collection into its journal, in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
+    env_id, episodes, seed, size, cameras, expert = order
+    row = offering(env_id, "demos") if expert is None else with_expert(env_id, expert)
+    world = make_drawable(row, row.capabilities.demo_steps)
+    stage = stage_of(row, world, cameras or row.card.cameras, size)
+    if expert is not None:
+        stage = paced(stage, seed)
+    wanted = list(_wanted(episodes, stage))[unit]
+    try:
+        for _ in _collect_unit(stage, world, wanted, seed, journal, {wanted[0]: 0}):
+            pass
+    finally:
+        stage.env.close()
 
 
 def with_expert(env_id: str, expert: Callable[[World], Act]) -> World:
@@ -159,9 +221,17 @@ class Stage(NamedTuple):
     cast: Demonstrators
 
 
-def stage_of(row: World, world: gym.Env[Any, Any], views: tuple[str, ...], size: int) -> Stage:
+def stage_of(
+    row: World,
+    world: gym.Env[Any, Any],
+    views: tuple[str, ...],
+    size: int,
+    *,
+    pretty: bool = False,
+) -> Stage:
     """Return where demonstrations of a drawable world are played."""
-    env = FrameInInfo(world, cameras=views, size=size, hidden=row.card.hidden)
+    hidden = row.card.hidden
+    env = FrameInInfo(world, cameras=views, size=size, pretty=pretty, hidden=hidden)
     return Stage(env, row, Demonstrators(row, world.action_space))
 
 
@@ -208,13 +278,15 @@ def make_drawable(row: World, steps: int) -> gym.Env[Any, Any]:
     return gym.make(spec, render_mode="rgb_array", **limits)
 
 
-def _wanted(episodes: int, kinds: Sequence[str]) -> Iterator[tuple[str, bool, int]]:
+def _wanted(episodes: int, stage: Stage) -> Iterator[tuple[str, bool, int]]:
+    """Yield kind, side of the split and number of the episodes to collect."""
     yield EXPERT, False, (1 + len(STRAYS)) * episodes
     yield EXPERT, True, HELD_OUT
     failures = max(4, round(episodes * 2 / 5))
-    for kind in kinds:
+    for kind in stage.cast.failures:
         yield kind, False, failures * SHARE[kind]
         yield kind, True, failures
+    yield from foreign.wanted(stage.row, episodes)
 
 
 def collect_kind(
@@ -224,6 +296,8 @@ def collect_kind(
     count: int,
     rng: np.random.Generator,
     rejected: dict[str, int],
+    *,
+    found: int = 0,
 ) -> Iterator[Demo]:
     """Yield episodes of one kind on one side of the split.
 
@@ -234,11 +308,13 @@ def collect_kind(
         count: how many.
         rng: of placements and noise.
         rejected: episodes by kind whose outcome was not the kind's, which are added.
+        found: how many of them there are already.
 
     Raises:
         DenseGymError: too few come about.
     """
-    found = 0
+    if found >= count:
+        return
     for _ in range(count * _ATTEMPTS):
         stray = None if held_out else _stray(found, stage.cast.failures, rng)
         demo = _attempt(stage, kind, held_out, rng, stray)
@@ -247,8 +323,8 @@ def collect_kind(
         if not _of_kind(demo):
             rejected[kind] += 1
             continue
-        yield demo
         found += 1
+        yield demo
         if found == count:
             return
     raise DenseGymError(
@@ -259,7 +335,14 @@ def collect_kind(
 
 
 def collect_foreign(
-    stage: Stage, world: gym.Env[Any, Any], kind: str, held_out: bool, count: int, seed: int
+    stage: Stage,
+    world: gym.Env[Any, Any],
+    kind: str,
+    held_out: bool,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    found: int = 0,
 ) -> Iterator[Demo]:
     """Yield ``count`` episodes of a controller that is no expert, on one side of the split.
 
@@ -269,9 +352,9 @@ def collect_foreign(
         kind: of ``FOREIGN``.
         held_out: whether their placements are for evaluation.
         count: how many.
-        seed: of placements and controllers.
+        rng: of placements and controllers.
+        found: how many there are already.
     """
-    rng, found = foreign.stream_of(kind, held_out, seed), 0
     while found < count:
         placement = int(rng.integers(2**31))
         obs, _ = world.reset(seed=placement)
@@ -359,26 +442,33 @@ def _action(space: spaces.Space[Any], chosen: Any) -> Any:
 def steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None:
     """Return (T + 1,) steps an expert without noise needs from each state of a replayed episode.
 
-    Every tenth state is counted and those between lie on a line. Counting ends where Φ would be 0.
+    A few of every sixth state are counted, see ``counting``. Counting ends where Φ would be 0.
     None where the world cannot be looked ahead in.
     """
-    count = capability(row, "lookahead")
-    if count is None or row.capabilities.expert is None:
+    ahead = capability(row, "lookahead")
+    inner: Any = world.unwrapped
+    if ahead is None or row.capabilities.expert is None or not hasattr(inner, "get_state"):
         return None
     obs, _ = world.reset(seed=demo.seed)
     last, longest = len(demo.success) - 1, row.capabilities.demo_steps
-    limit = longest
-    counted: dict[int, int] = {}
+    kept: dict[int, Any] = {}
     for t in range(last + 1):
         if t:
             assert demo.action is not None
             obs, *_ = world.step(demo.action[t - 1])
-        if demo.success[t]:
-            counted[t] = 0
-        elif t % COUNTED == 0 or t == last:
-            counted[t] = count(world.unwrapped, new_expert(row), obs, limit)
-            limit = min(longest, math.ceil(counted[0] / (1.0 - ORIGIN)))
-    return np.interp(np.arange(last + 1), list(counted), list(counted.values()))
+        if t % COUNTED == 0 or t == last:
+            kept[t] = inner.get_state(), obs
+    limit = longest
+
+    def count(t: int) -> int:
+        nonlocal limit
+        inner.set_state(kept[t][0])
+        found: int = ahead(inner, new_expert(row), kept[t][1], limit)
+        if t == 0:
+            limit = min(longest, math.ceil(found / (1.0 - ORIGIN)))
+        return found
+
+    return count_sparsely(list(kept), demo.success, count)
 
 
 def _of_kind(demo: Demo) -> bool:

@@ -1,13 +1,15 @@
-"""Policies that users bring by name: a function, a run's folder, or an SB3 model file."""
+"""Policies that users bring by name: a file or function, a run's folder, or an SB3 model file."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from densegym.errors import DenseGymError, require
 from densegym.plugins import resolve
 from densegym.reward_models.batch import add_axis
 
-FORMS = "MODULE:FUNCTION, the folder of a run, or the file of an SB3 model (.zip)"
+FORMS = "FILE.py with act(obs), MODULE:FUNCTION, the folder of a run, or an SB3 model file (.zip)"
+_ACT, _EXPERT = "act", "expert"
 _NEEDED = ("policy_kwargs", "use_sde")
 
 
@@ -30,7 +33,8 @@ def policy_of(text: str, env_id: str, algo: str = "ppo") -> Callable[[World], Ac
     """Return a policy as a scripted expert of a world, in the form of ``Capabilities.expert``.
 
     Args:
-        text: see ``FORMS``; a function goes from one observation to one action.
+        text: see ``FORMS``; a function goes from one observation to one action. A file may have
+            ``expert(world)`` instead, which returns such a function for every new episode.
         env_id: the world that it acts in.
         algo: learner of a model file.
 
@@ -42,9 +46,13 @@ def policy_of(text: str, env_id: str, algo: str = "ppo") -> Callable[[World], Ac
         return _Learned(_run(path, env_id))
     if path.suffix == ".zip":
         return _Learned(_model(path, env_id, algo))
+    if path.suffix == ".py":
+        return _from_file(path)
     module, colon, _ = text.partition(":")
+    if text == "planner":
+        raise DenseGymError(f"no planner plays experts yet; an expert is {FORMS}")
     if not colon:
-        raise DenseGymError(f'a policy is {FORMS}; given "{text}"')
+        raise DenseGymError(f'an expert is {FORMS}; given "{text}"')
     import_module(module)
     try:
         function: Any = resolve(text)
@@ -55,6 +63,47 @@ def policy_of(text: str, env_id: str, algo: str = "ppo") -> Callable[[World], Ac
             f'"{text}" is a function from one observation to one action; found {function!r:.80}'
         )
     return _Given(function)
+
+
+def _from_file(path: Path) -> Callable[[World], Act]:
+    if not path.is_file():
+        raise DenseGymError(f"there is no file {path}; an expert is {FORMS}")
+    spec = importlib.util.spec_from_file_location(f"densegym_expert_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise DenseGymError(f"{path} breaks: {type(error).__name__}: {error}") from error
+    maker, act = getattr(module, _EXPERT, None), getattr(module, _ACT, None)
+    if callable(maker):
+        made: Callable[[World], Act] = maker
+        return made
+    if not callable(act):
+        raise DenseGymError(
+            f"{path} has neither act(obs), which returns an action, nor expert(world), which "
+            "returns such a function for every new episode"
+        )
+    return _Given(act)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a user named as an expert, found again in every process; arguments of ``policy_of``."""
+
+    text: str
+    env_id: str
+    algo: str = "ppo"
+
+    def __call__(self, world: World) -> Act:
+        """Return the expert at the beginning of an episode."""
+        return _found(self)(world)
+
+
+@lru_cache(maxsize=8)
+def _found(brought: Brought) -> Callable[[World], Act]:
+    return policy_of(brought.text, brought.env_id, brought.algo)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from densegym.agents.collecting.demos import (
 )
 from densegym.envs.world import Act, World
 from densegym.errors import DenseGymError, require
-from densegym.reward_models.progress.demos import EXPERT, RANDOM, STALL, Demo
+from densegym.reward_models.progress.demos import EXPERT, RANDOM, STALL, Demo, held
 
 _FEWEST = 4  # failures of a kind, for learning and for evaluation each
 
@@ -128,15 +128,15 @@ def _experts(stage: Stage, tapes: Sequence[Tape], dataset: str) -> Iterator[Demo
                 f"episode {index} of {dataset} comes out otherwise in {stage.row.card.id} from "
                 f"step {step} on: it was recorded in another environment, or with other options"
             )
-        held = held_out_place(demo.state[0], stage.row.card.places)
-        yield replace(demo, held_out=held)
+        side = held_out_place(demo.state[0], stage.row.card.places)
+        yield held(replace(demo, held_out=side))
 
 
 def _check_sides(demos: Sequence[Demo], dataset: str) -> None:
-    held = sum(demo.held_out for demo in demos)
-    if not 0 < held < len(demos):
+    side = sum(demo.held_out for demo in demos)
+    if not 0 < side < len(demos):
         raise DenseGymError(
-            f"{len(demos)} episodes of {dataset} succeed, and {held} of them are placed where "
+            f"{len(demos)} episodes of {dataset} succeed, and {side} of them are placed where "
             "models are evaluated; expected some there and some to learn from. Record more"
         )
 

@@ -57,7 +57,7 @@ def write_strip(footage: Footage, path: Path) -> None:
         frame = footage.frames[round(time)]
         extent = (time - _PICTURE * gap / 2, time + _PICTURE * gap / 2, 0, 1)
         shown.imshow(frame, extent=extent, aspect="auto", interpolation="antialiased")
-        shown.text(time, 1.02, f"step {round(time)}", ha="center", va="bottom", fontsize=9)
+        shown.text(time, 1.02, _moment(footage, round(time)), ha="center", va="bottom", fontsize=9)
         for axis in axes:
             axis.axvline(time, color=_FAINT, linewidth=0.7, zorder=0)
     shown.set(xlim=limits, ylim=(0, 1))
@@ -67,7 +67,8 @@ def write_strip(footage: Footage, path: Path) -> None:
     _draw(axes, footage, size=10)
     title = footage.title
     title = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
-    outcome = f"{footage.outcome}, paid {footage.paid.sum():.2f}"
+    paid = "" if footage.success is None else f", paid {footage.paid.sum():.2f}"
+    outcome = f"{footage.outcome}{paid}"
     look = {"va": "top", "fontsize": 12, "color": INK, "parse_math": False}
     figure.text(place.x0, 1 - 0.13 / total, title, fontweight="bold", **look)
     figure.text(place.x1, 1 - 0.13 / total, outcome, ha="right", **look)
@@ -94,7 +95,8 @@ def _axes(
     right: float = 0.99,
 ) -> list[Any]:
     """Return axes for the curves, the hops if there are any, and the success."""
-    ratios = [5.0, 2.0, 0.45] if footage.hop is not None else [7.0, 0.45]
+    ratios = [5.0, 2.0] if footage.hop is not None else [7.0]
+    ratios += [] if footage.success is None else [0.45]
     grid = figure.add_gridspec(
         len(ratios),
         1,
@@ -138,22 +140,32 @@ def _draw(axes: Sequence[Any], footage: Footage, *, size: int) -> None:
     )
     if footage.hop is not None:
         _draw_hops(axes[1], t, footage.hop, size)
-    axes[-1].imshow(
-        np.where(footage.success[None] > 0, 1.0, 0.0),
-        extent=(0.5, len(t) + 0.5, 0, 1),
-        aspect="auto",
-        cmap=_band(),
-        vmin=0,
-        vmax=1,
-    )
-    axes[-1].set_yticks([])
-    axes[-1].set_ylabel("success", rotation=0, ha="right", va="center", fontsize=size)
-    axes[-1].set_xlabel("step", fontsize=size, labelpad=1)
+    if footage.success is not None:
+        _draw_success(axes[-1], footage.success, size)
+    unit = "step" if footage.at is None else "picture that was judged"
+    axes[-1].set_xlabel(unit, fontsize=size, labelpad=1)
     for axis in axes:
         axis.tick_params(labelsize=size, length=3)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[:-1]:
         axis.tick_params(labelbottom=False)
+
+
+def _draw_success(axis: Any, success: Float, size: int) -> None:
+    axis.imshow(
+        np.where(success[None] > 0, 1.0, 0.0),
+        extent=(0.5, len(success) + 0.5, 0, 1),
+        aspect="auto",
+        cmap=_band(),
+        vmin=0,
+        vmax=1,
+    )
+    axis.set_yticks([])
+    axis.set_ylabel("success", rotation=0, ha="right", va="center", fontsize=size)
+
+
+def _moment(footage: Footage, time: int) -> str:
+    return f"step {time}" if footage.at is None else f"picture {footage.at[time]}"
 
 
 def _draw_hops(axis: Any, t: Any, hop: Float, size: int) -> None:

@@ -19,6 +19,7 @@ from densegym.agents.training.learner import Learner
 from densegym.agents.training.run import EVAL_SEED
 from densegym.envs.protocols import OWN
 from densegym.envs.registration import bare_spec, make
+from densegym.envs.wrappers.frames import find_frames
 from densegym.errors import DenseGymError, require
 from densegym.reward_models.batch import add_axis
 from densegym.reward_models.engine import RewardEngine
@@ -62,15 +63,15 @@ def record(
         DenseGymError: the world draws no pictures.
     """
     _check_drawing(env_id)
-    env: Any = make(env_id, reward=reward, protocol=protocol, render_mode="rgb_array", **kwargs)
+    drawn = {**kwargs, "render_mode": "rgb_array"}  # which a run may have been given, too
+    env: Any = make(env_id, reward=reward, protocol=protocol, **drawn)
     env.engine.show()  # what is known in hindsight is drawn in hindsight
     _share_judges(env.engine, trained)
     most = env.spec.max_episode_steps or 0
     try:
         seen = _Seen(env)
-        obs, _ = env.reset(seed=seed)
+        obs, info = env.reset(seed=seed)
         seen.begin()
-        info: dict[str, Any] = {}
         fresh, ended, t = True, False, 0
         while not ended:
             action = policy(add_axis(obs), np.array([fresh]))[0]
@@ -113,6 +114,7 @@ class _Seen:
         self._rows: list[tuple[float, float, bool]] = []
         self._phi: list[float] = []
         self._judged: list[tuple[float, float]] = []
+        self._taken, self._shown = find_frames(env), list[Frames]()
 
     def begin(self) -> None:
         self._look()
@@ -146,6 +148,9 @@ class _Seen:
         self._frames.append(np.ascontiguousarray(picture[:, :, :3]))
         if self._potential is not None:
             self._phi.append(float(self._potential.latest.phi[0]))
+        if self._taken is not None:
+            due = len(self._taken.shown) > 0
+            self._shown.append(self._taken.shown if due else self._shown[-1])
 
     def footage(self, title: str, last: dict[str, Any]) -> Footage:
         paid, success, abstained = (np.array(column) for column in zip(*self._rows, strict=True))
@@ -161,6 +166,7 @@ class _Seen:
             phi=np.array(self._phi) if self._phi else None,
             hop=judged[:, 0] if hops else None,
             done=judged[:, 1] if judged[:, 1].any() else None,
+            seen=self._shown,
         )
 
 
@@ -223,6 +229,29 @@ def write_film(
     return [film, strip]
 
 
+def write_plain(footage: Footage, folder: Path, stem: str) -> list[Path]:
+    """Write films of the pictures alone, for ``densegym score``: of each view that a judge saw.
+
+    Where no judge looked, the world's own pictures are written. Arguments as in ``write_film``.
+
+    Raises:
+        MissingExtraError: imageio is not installed.
+    """
+    imageio = require("imageio", extra="vision")
+    require("imageio_ffmpeg", extra="vision")
+    folder.mkdir(parents=True, exist_ok=True)
+    seen = footage.seen or [frame[None] for frame in footage.frames]
+    count = len(seen[0])
+    names = ["plain"] if count == 1 else [f"plain-{view + 1}" for view in range(count)]
+    paths = [folder / f"{stem}-{name}.mp4" for name in names]
+    for view, path in enumerate(paths):
+        pictures = [np.ascontiguousarray(shown[view]) for shown in seen]
+        imageio.mimwrite(
+            path, pictures, fps=footage.fps, codec="libx264", quality=10, macro_block_size=2
+        )
+    return paths
+
+
 def _pages(footage: Footage) -> Iterator[Frames]:
     """Yield every picture with a caption above it and the curves up to it below."""
     small = footage.frames[0].shape[1]
@@ -236,7 +265,22 @@ def _pages(footage: Footage) -> Iterator[Frames]:
         below[rows, now + 1 :] = pale[rows, now + 1 :]
         below[rows, now] = 90
         page = np.concatenate([_header(footage, t, width), picture, below])
-        yield np.ascontiguousarray(page[: len(page) // 2 * 2, : width // 2 * 2])
+        if footage.seen:
+            page = np.concatenate([page, _beside(footage.seen[t], *page.shape[:2])], axis=1)
+        yield np.ascontiguousarray(page[: len(page) // 2 * 2, : page.shape[1] // 2 * 2])
+
+
+def _beside(views: Frames, height: int, width: int) -> Frames:
+    """Return a column with the pictures that a judge was shown last, one below the other."""
+    from PIL import Image, ImageDraw
+
+    side = min(width // 2, (height - _HEADER) // len(views))
+    column = Image.new("RGB", (side, height), "white")
+    ImageDraw.Draw(column).text((4, 24), "what the judge sees", fill=INK, font=_font())
+    for index, view in enumerate(views):
+        enlarged = Image.fromarray(view).resize((side, side), Image.Resampling.NEAREST)
+        column.paste(enlarged, (0, _HEADER + index * side))
+    return np.asarray(column)
 
 
 def _header(footage: Footage, t: int, width: int) -> Frames:
@@ -254,7 +298,7 @@ def _header(footage: Footage, t: int, width: int) -> Frames:
     if t > 0 and footage.abstained[t - 1]:
         said.append("abstains")
     draw.text((8, 24), "   ".join(said), fill=INK, font=_font())
-    if t > 0 and footage.success[:t].any():
+    if t > 0 and footage.success is not None and footage.success[:t].any():
         draw.text((width - 8, 24), "success", fill=GOOD, font=_font(), anchor="ra")
     return np.asarray(image)
 

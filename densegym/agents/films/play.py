@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from densegym.agents.films.film import record, write_film
+from densegym.agents.films.film import record, write_film, write_plain
 from densegym.agents.films.footage import Footage
 from densegym.agents.training.config import TrainConfig
 from densegym.agents.training.folders import slug
@@ -15,7 +15,7 @@ from densegym.agents.training.load import load_learner
 from densegym.agents.training.results import load_run
 from densegym.envs.tasks import task_card
 from densegym.errors import ResultsError
-from densegym.reward_models.spec import RewardSpec, label
+from densegym.reward_models.spec import RewardSpec, in_words
 
 Told = Callable[[str, int, int], None]
 """Is given what is done, how far, and of how many."""
@@ -43,6 +43,7 @@ def play(
     reward: RewardSpec = None,
     drawn: bool = False,
     out: Path | None = None,
+    plain: bool = False,
     tell: Told = lambda what, done, total: None,
 ) -> list[Played]:
     """Play an episode per seed and write a film and a strip of each.
@@ -53,6 +54,7 @@ def play(
         reward: what judges them instead of the run's own reward.
         drawn: draw actions instead of taking the likeliest.
         out: where to write; the run's ``media`` by default, which reports show.
+        plain: write films of the pictures alone, too, for ``densegym score``.
         tell: told about the progress of every episode.
 
     Raises:
@@ -77,6 +79,7 @@ def play(
             )
             stem, media = slug(footage.title), out or folder / "media"
             files = write_film(footage, media, stem, partial(tell, f"filming seed {seed}"))
+            files += write_plain(footage, media, stem) if plain else []
             played.append(Played(seed, footage, files))
     finally:
         learner.close()
@@ -86,10 +89,10 @@ def play(
 def _title(config: TrainConfig, reward: RewardSpec, seed: int) -> str:
     card = task_card(config.env)
     shown = f"{config.env.removeprefix('DenseGym/')}  seed {seed}"  # first: long names are cut
-    own = label(config.reward, task=card)
+    own = in_words(config.reward, task=card)
     if reward is None:
         return f"{shown}  {own}"
-    return f"{shown}  {label(reward, task=card)}  (trained on {own})"
+    return f"{shown}  {in_words(reward, task=card)}  (trained on {own})"
 
 
 def _check_finished(folder: Path) -> None:

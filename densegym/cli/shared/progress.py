@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -61,7 +62,14 @@ def episode_bar(total: int, title: str = "evaluating") -> Iterator[Callable[[int
 
 @contextmanager
 def bank_bar(title: str = "collecting trajectories") -> Iterator[Callable[[int, int], None]]:
-    """Show the collection of a trajectory bank or the like; nothing if there is none to do."""
+    """Show the collection of a trajectory bank or the like; nothing if there is none to do.
+
+    A terminal gets a bar; a log gets a line at every tenth.
+    """
+    console = Console(stderr=True, quiet=CONSOLE.quiet)
+    if not console.is_terminal:
+        yield _Tenths(console, title)
+        return
     with _bars(MofNCompleteColumn()) as bars:
         shown: list[Any] = []
 
@@ -98,6 +106,22 @@ def watch_jobs(title: str) -> Iterator[Callable[[Sequence[Any]], None]]:
                 bars.update(shown[state.job.folder], completed=state.done, note=_note(state))
 
         yield tell
+
+
+class _Tenths:
+    """Prints a line whenever another tenth is done."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console, self._title, self._began = console, title, time.monotonic()
+        self._told = -1
+
+    def __call__(self, finished: int, total: int) -> None:
+        tenth = 10 * finished // max(total, 1)
+        if tenth > max(self._told, 0) or (self._told < 0 and finished >= total):
+            seconds = time.monotonic() - self._began
+            line = f"{self._title}: {finished} of {total}, {seconds:.0f} s"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._told = tenth
 
 
 class _Log:

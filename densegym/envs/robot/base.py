@@ -69,7 +69,7 @@ class SparseWorld(Copied, gym.Env[Any, Any]):
         rule = find_protocol(protocol)
         self.held = held
         self._inner = getattr(held, "point_env", held)  # upstream's maze holds its ball
-        self._camera = camera
+        self._view: Any = None
         if camera is not None:
             cameras = [self._inner.model.camera(i).name for i in range(self._inner.model.ncam)]
             if camera not in cameras:
@@ -200,9 +200,16 @@ class SparseWorld(Copied, gym.Env[Any, Any]):
         model, data = self._inner.model, self._inner.data
         return draw(model, data, request, cameras=cameras, hidden=hidden)
 
-    def _own_cameras(self) -> tuple[str, ...]:
-        """Return the camera of ``render``; the model's first where none was chosen."""
-        return (self._camera or self._inner.model.camera(0).name,)
+    def _own_cameras(self) -> tuple[Any, ...]:
+        """Return what ``render`` looks through: a camera of the model, or upstream's free view."""
+        from densegym.envs.robot.pictures import free_view
+
+        model, renderer = self._inner.model, self._inner.mujoco_renderer
+        if renderer.camera_id >= 0:
+            return (model.camera(renderer.camera_id).name,)
+        if self._view is None:  # of the first state that is drawn, as upstream's
+            self._view = free_view(model, self._inner.data, renderer.default_cam_config)
+        return (self._view,)
 
     def close(self) -> None:
         """Close the held env."""

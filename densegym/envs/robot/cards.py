@@ -16,6 +16,7 @@ _ROBOTICS = "Gymnasium-Robotics 1.4, MIT"
 
 # Seen from above and from behind the hand, every Meta-World scene shows where things are.
 _METAWORLD_CAMERAS = ("topview", "behindGripper")
+_METAWORLD_PORTRAIT = ("corner2",)  # the whole arm and table, from in front
 # Nine tenths of the scene's triangles; the fingers stay.
 _SAWYER_ARM = (
     "pedestal",
@@ -62,6 +63,7 @@ def _metaworld() -> Iterator[World]:
             ),
             expert="Meta-World's hand-written reward, version 2, in [0, 10]",
             cameras=_METAWORLD_CAMERAS,
+            portrait=_METAWORLD_PORTRAIT,
             hidden=_SAWYER_ARM,
             places=Places(gripper=(0, 3), object=(4, 7), goal=(36, 39)),
         )

@@ -10,7 +10,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from densegym.errors import RewardError, require
+from densegym.errors import RewardError
+from densegym.reward_models.progress.films import square
 from densegym.reward_models.types import Frames, Pictures, TaskCard
 
 
@@ -41,7 +42,7 @@ class Camera:
             drawn: Frames = self._draw(self._request, hidden=self._hidden)
             return drawn
         picture: Any = self._env.render()
-        return _resized(np.asarray(picture, dtype=np.uint8), self._request.size)[None]
+        return square(np.asarray(picture, dtype=np.uint8), self._request.size)[None]
 
     def _check_rendering(self) -> None:
         kind = type(self._env.unwrapped).__name__
@@ -116,6 +117,11 @@ class FrameInInfo(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             info = {**info, "frame": self._shown}
         return obs, reward, terminated, truncated, info
 
+    @property
+    def shown(self) -> Frames:
+        """The pictures (V, H, W, 3) of the present state, or none (0, ...) where none was due."""
+        return self._shown
+
     def render(self) -> Any:
         """Return the first view of this state's picture if there is one, else the world's."""
         if self.env.render_mode == "rgb_array" and len(self._shown):
@@ -130,9 +136,12 @@ def frame_wrapper(
 
     It can be pickled, so that worker processes can be given it.
     """
+    own: tuple[str, ...] = ()
+    if task is not None:
+        own = (task.portrait if pictures.pretty else ()) or task.cameras
     return partial(
         FrameInInfo,
-        cameras=pictures.cameras or (task.cameras if task is not None else ()),
+        cameras=pictures.cameras or own,
         size=pictures.size,
         every=pictures.every,
         pretty=pictures.pretty,
@@ -142,16 +151,13 @@ def frame_wrapper(
 
 def shows_frames(env: gym.Env[Any, Any]) -> bool:
     """Return whether a world is wrapped in ``FrameInInfo`` already."""
+    return find_frames(env) is not None
+
+
+def find_frames(env: gym.Env[Any, Any]) -> FrameInInfo | None:
+    """Return what takes the pictures of a world that is wrapped, or None."""
     while isinstance(env, gym.Wrapper):
         if isinstance(env, FrameInInfo):
-            return True
+            return env
         env = env.env
-    return False
-
-
-def _resized(picture: Frames, size: int) -> Frames:
-    if picture.shape[:2] == (size, size):
-        return picture
-    cv2 = require("cv2", extra="vision")
-    resized: Frames = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    return resized
+    return None

@@ -15,6 +15,7 @@ from densegym.reward_models.llm.types import (
     FatalLLMError,
     Late,
     LLMError,
+    Refused,
     Reply,
     Request,
     ServerError,
@@ -86,7 +87,7 @@ class EndpointClient:
                 return self._reply(request, said, time.monotonic() - started)
             except self._sdk.BadRequestError as error:
                 if not self._learn(request.model, str(error)):
-                    raise LLMError(f"{self._where} refused the request: {_short(error)}") from None
+                    raise Refused(f"{self._where} refused the request: {_short(error)}") from None
             except ValueError as error:  # the SDK passes on what its JSON decoder says
                 raise LLMError(f"{self._where} sent no readable JSON: {_short(error)}") from None
             except self._sdk.APIError as error:

@@ -27,6 +27,10 @@ class FatalLLMError(LLMError):
     """Every further call would fail the same way: no budget, wrong key, endpoint down."""
 
 
+class Refused(LLMError):
+    """The endpoint calls the request wrong, and would call it so again."""
+
+
 class Unreachable(FatalLLMError):
     """Nobody answers at the endpoint; somebody may later."""
 

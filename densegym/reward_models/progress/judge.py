@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -70,6 +71,9 @@ class Judge(Protocol):
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Return the probability that the task of ``text`` is completed in each picture."""
 
+    def batch(self) -> AbstractContextManager[None]:
+        """Surround the questions about one batch of pictures, which share a deadline."""
+
     def metrics(self) -> dict[str, float]:
         """Return numbers for logs; ``model_calls`` and ``cost_usd`` reach the tables."""
 
@@ -104,6 +108,10 @@ class BaseJudge(ABC):
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Abstain."""
         return abstain(len(image))
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Do nothing: most judges answer at once."""
+        return nullcontext()
 
     def metrics(self) -> dict[str, float]:
         """Return no numbers."""

@@ -142,6 +142,7 @@ class ProgressPotential(Potential):
             same; who did it is told more exactly. Step by step the next picture is unknown, and Φ
             is held.
         cameras: instead of the judge's own.
+        sentence: that judges are told of the task, instead of the task card's.
 
     Raises:
         UnknownNameError: no such fusion.
@@ -164,6 +165,7 @@ class ProgressPotential(Potential):
         smooth: float = 0.0,
         interpolate: bool = False,
         cameras: Sequence[str] = (),
+        sentence: str = "",
     ) -> None:
         if fusion not in VIEWS:
             raise unknown("fusion", str(fusion), VIEWS)
@@ -179,7 +181,7 @@ class ProgressPotential(Potential):
             )
         self.name, self.judge, self.fusion = name, judge, fusion
         self.curve, self.cap, self.smooth = float(curve), cap, float(smooth)
-        self.interpolate = interpolate
+        self.interpolate, self.sentence = interpolate, sentence
         own = judge.pictures
         self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
         # What lies between two pictures is known only where a whole rollout is judged at once.
@@ -201,6 +203,8 @@ class ProgressPotential(Potential):
     def _open(self, starts: Starts) -> None:
         seen = self.judge.see(self._frames(starts.frame))
         texts = starts.task or [""] * len(starts.slot)
+        if self.sentence:
+            texts = [self.sentence] * len(starts.slot)
         for row, slot in enumerate(starts.slot.tolist()):
             self._lanes[slot] = _Lane(self.judge, seen[row], seen[row], texts[row])
 
@@ -281,13 +285,14 @@ class ProgressPotential(Potential):
         )
         for judge, rows in _by_judge([question.judge for question in asked]):
             batch = _Batch(judge, [asked[row] for row in rows])
-            for view in views:
-                verdict = batch.hop(view)
-                answers.hops[view][rows] = np.clip(verdict.value, -1.0, 1.0)
-                answers.heard[view][rows] = verdict.valid
-            if self.cap:
-                sure = judge.done(batch.now, batch.text)
-                answers.done[rows] = np.where(sure.valid, sure.value, np.nan)
+            with judge.batch():
+                for view in views:
+                    verdict = batch.hop(view)
+                    answers.hops[view][rows] = np.clip(verdict.value, -1.0, 1.0)
+                    answers.heard[view][rows] = verdict.valid
+                if self.cap:
+                    sure = judge.done(batch.now, batch.text)
+                    answers.done[rows] = np.where(sure.valid, sure.value, np.nan)
         return answers
 
     def hear(self, slot: Int, answers: Answers) -> Bool:

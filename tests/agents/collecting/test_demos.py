@@ -10,7 +10,9 @@ import pytest
 import densegym  # noqa: F401  registers the worlds
 from densegym.agents.collecting import demos as collecting
 from densegym.agents.collecting import foreign, policy_demos
+from densegym.agents.collecting.counting import count_sparsely
 from densegym.agents.collecting.demonstrators import somewhere
+from densegym.agents.collecting.journal import Journal
 from densegym.agents.training.config import resolve
 from densegym.agents.training.learner import build_learner
 from densegym.agents.training.load import load_learner
@@ -18,7 +20,7 @@ from densegym.agents.training.run import train
 from densegym.envs.registration import bare_spec
 from densegym.envs.robot.experts import reach
 from densegym.envs.tasks import find_world
-from densegym.errors import DenseGymError, UnknownNameError
+from densegym.errors import DenseGymError, ResultsError, UnknownNameError
 from densegym.plugins import resolve as resolve_name
 from densegym.reward_models.progress import demos as files
 from densegym.reward_models.progress.local import fit, local_judge
@@ -215,3 +217,72 @@ def test_tasks_without_an_expert_are_refused() -> None:
         collecting.collect("DenseGym/HopperForward-v0")
     with pytest.raises(DenseGymError, match="at least 2"):
         collecting.collect(ID, episodes=1)
+
+
+def tiny(monkeypatch) -> None:
+    monkeypatch.setattr(collecting, "HELD_OUT", 1)
+    monkeypatch.setattr(collecting, "FAILED_STEPS", 12)
+    monkeypatch.setattr(collecting, "STRAYS", ())
+    monkeypatch.setattr(collecting, "SHARE", dict.fromkeys(files.FAILURES, 1))
+    monkeypatch.setattr(collecting, "_wanted", lambda episodes, kinds: list(WANTED))
+
+
+WANTED = ((files.EXPERT, False, 2), (files.RANDOM, False, 3), (files.STALL, True, 2))
+
+
+def test_a_stopped_collection_goes_on_as_if_it_had_not(monkeypatch, tmp_path) -> None:
+    tiny(monkeypatch)
+    whole = collecting.collect(ID, episodes=2, seed=3)
+    journal = Journal(tmp_path / "journal")
+
+    def stop(done: int, wanted: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collecting.collect(ID, episodes=2, seed=3, journal=journal, on_episode=stop)
+    assert journal.count() == 4
+    kept = {path: path.stat().st_mtime_ns for path in journal.folder.glob("*/*.npz")}
+    again = collecting.collect(ID, episodes=2, seed=3, journal=journal)
+    assert files.digest(again.demos) == files.digest(whole.demos)
+    assert again.rejected == whole.rejected
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    damaged = next(iter(kept))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(ResultsError, match="rm -r"):
+        collecting.collect(ID, episodes=2, seed=3, journal=journal)
+
+
+def test_few_counts_stand_for_all() -> None:
+    true = np.array([*np.linspace(40, 70, 31), *np.linspace(69, 10, 60)])
+    asked = list[int]()
+
+    def count(t: int) -> int:
+        asked.append(t)
+        return round(true[t])
+
+    times = [*range(0, 91, 6), 90][:16]
+    left = count_sparsely(times, np.zeros(91, dtype=bool), count)
+    assert np.abs(left - true).max() <= 2.5
+    assert len(asked) == len(set(asked)) <= 9
+    assert asked[0] == 0
+    done = np.zeros(91, dtype=bool)
+    done[80:] = True
+    left = count_sparsely(times, done, lambda t: 80 - t)
+    assert left.tolist() == [*range(80, 0, -1), *[0] * 11]
+
+
+def test_what_ends_at_success_still_shows_it(collected) -> None:
+    expert = next(demo for demo in collected.demos if demo.kind == files.EXPERT)
+    cut = {name: getattr(expert, name) for name in ("pictures", "success", "state", "left")}
+    stop = expert.done_at + 1
+    short = dataclasses.replace(
+        expert,
+        action=expert.action[: stop - 1],
+        **{name: None if rows is None else rows[:stop] for name, rows in cut.items()},
+    )
+    longer = files.held(short)
+    assert longer.success.sum() == files.AFTER
+    assert len(longer.pictures) == len(longer.action) + 1 == len(longer.state)
+    assert (longer.pictures[expert.done_at :] == expert.pictures[expert.done_at]).all()
+    assert files.held(longer) is longer

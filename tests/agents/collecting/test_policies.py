@@ -19,13 +19,15 @@ import torch
 import densegym
 from densegym.agents.collecting import demos
 from densegym.agents.collecting.demos import collect
-from densegym.agents.collecting.policies import policy_of
+from densegym.agents.collecting.journal import Journal
+from densegym.agents.collecting.policies import Brought, policy_of
 from densegym.agents.collecting.replays import replay
 from densegym.agents.training.config import resolve
 from densegym.agents.training.run import train
 from densegym.envs.custom import registry
 from densegym.envs.tasks import known_world
 from densegym.errors import DenseGymError
+from densegym.reward_models.progress.demos import digest
 from tests.small import SMALL
 
 POLE = "CartPole-v1"
@@ -166,3 +168,24 @@ def test_episodes_that_cannot_be_played_again_are_refused() -> None:
         replay(POLE, _recorded("pole/elsewhere-v0", shift=0.1), size=16)
     with pytest.raises(DenseGymError, match="minari download a/b-v0"):
         replay(POLE, "a/b-v0")
+
+
+@pytest.mark.slow
+def test_lanes_collect_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "balance.py"
+    file.write_text("def act(obs):\n    return int(obs[2] + 0.5 * obs[3] > 0)\n")
+    expert = Brought(str(file), POLE)
+    alone = collect(POLE, episodes=2, expert=expert)
+    journal, told = Journal(tmp_path / "journal"), list[tuple[int, int]]()
+    lanes = collect(
+        POLE,
+        episodes=2,
+        expert=expert,
+        journal=journal,
+        lanes=2,
+        on_episode=lambda *done: told.append(done),
+    )
+    assert digest(lanes.demos) == digest(alone.demos)
+    assert lanes.rejected == alone.rejected
+    assert journal.count() == len(alone.demos)
+    assert told[-1] == (len(alone.demos), len(alone.demos))

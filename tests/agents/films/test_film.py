@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from densegym.agents.bench.report import write_report
 from densegym.agents.collecting.behaviours import Scripted, action_space, random
-from densegym.agents.films.film import _pages, record, write_film
+from densegym.agents.films.film import _pages, record, write_film, write_plain
 from densegym.agents.films.footage import Footage
 from densegym.agents.films.play import play
 from densegym.agents.training.config import resolve
@@ -96,6 +97,9 @@ def test_what_a_judge_said_is_on_the_film(counter) -> None:
     assert seen.phi == pytest.approx(1 - (11 / 12) ** np.array(heard))
     assert seen.done is None
     assert seen.outcome == f"no success in {STEPS} steps"
+    assert [views.shape for views in seen.seen] == [(2, 16, 16, 3)] * (STEPS + 1)
+    assert np.array_equal(seen.seen[2], seen.seen[3])  # a picture every second step
+    assert not np.array_equal(seen.seen[2], seen.seen[12])
     assert told == [(t, STEPS) for t in range(1, STEPS + 1)]
 
 
@@ -129,6 +133,25 @@ def test_films_and_strips_are_whole(phi, tmp_path: Path) -> None:
     assert len(pages) == STEPS + 1 + footage.fps
     assert pages[0].shape == next(_pages(footage)).shape
     assert read_film(files[1]).shape[2] == 1400
+
+
+def test_films_show_what_the_judge_saw_and_plain_ones_nothing_else(tmp_path: Path) -> None:
+    views = [np.full((2, 32, 32, 3), (8 * t, 90, 200), np.uint8) for t in range(STEPS + 1)]
+    alone = made_up(phi=True)
+    footage = dataclasses.replace(alone, seen=views)
+    page, before = (next(_pages(one)) for one in (footage, alone))
+    assert page.shape[1] > before.shape[1]
+    assert np.array_equal(page[:, : before.shape[1]], before)
+    beside = page[100, before.shape[1] + 10]
+    assert beside.tolist() == [0, 90, 200]
+    files = write_plain(footage, tmp_path, "film")
+    assert [path.name for path in files] == ["film-plain-1.mp4", "film-plain-2.mp4"]
+    for path in files:
+        assert (
+            np.abs(read_film(path).astype(int) - np.array([view[0] for view in views])).max() < 12
+        )
+    (path,) = write_plain(alone, tmp_path, "scene")
+    assert read_film(path).shape == (STEPS + 1, *alone.frames[0].shape)
 
 
 def test_curves_to_come_are_pale() -> None:

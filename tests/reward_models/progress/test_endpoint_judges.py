@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -15,7 +16,7 @@ from densegym.reward_models.progress.judge import hop_between
 from densegym.reward_models.progress.judges import grm, gvl, robometer, rynnvalue, vlac
 from densegym.reward_models.registry import find_reward
 from densegym.reward_models.spec import build_reward
-from densegym.reward_models.types import TaskCard
+from densegym.reward_models.types import Starts, TaskCard
 from tests.chat_server import ChatServer, likely, slowly
 
 CARD = TaskCard(id="Toy-v0", goal="open the drawer")
@@ -94,11 +95,42 @@ def test_grm_shows_eight_pictures_in_order(server):
     assert server.seen[0]["max_tokens"] == 16
 
 
-def test_still_pictures_are_not_asked_about(server):
-    verdict = hop(judge_of(server, grm.build), [1, 2], [1, 2])
+def test_equal_pictures_are_not_asked_about(server):
+    judge = judge_of(server, grm.build)
+    verdict = hop(judge, [1, 2], [1, 2])
     assert verdict.value.tolist() == [0, 0]
     assert verdict.valid.all()
     assert not server.seen
+    assert judge.metrics()["questions_same"] == 2
+
+
+def test_small_changes_are_asked_about_or_abstain(server):
+    """A small object that moves is progress, whatever share of the picture it fills."""
+    server.answer = lambda request: "+7%"
+    start = np.zeros((1, 1, 448, 448, 3), np.uint8)
+    before, after = start.copy(), start.copy()
+    before[0, 0, 100:200, 100:200] = 255
+    after[0, 0, 100:200, 102:202] = 255  # 400 of 200,704 pixels; 10,200 since the start
+    judge = judge_of(server, vlac.build)
+    asked = judge.hop(before, after, start, None, TEXT[:1])
+    assert (asked.value.tolist(), asked.valid.tolist()) == ([0.07], [True])
+    silent = judge_of(server, vlac.build, still=0.05)
+    assert not silent.hop(before, after, start, None, TEXT[:1]).valid.any()
+    assert silent.metrics()["questions_still"] == 1
+    assert silent.hop(start, after, start, None, TEXT[:1]).valid.all()
+    with pytest.raises(RewardError, match="still is a share"):
+        judge_of(server, vlac.build, still=1.5)
+
+
+def test_a_judge_must_be_told_the_task(server):
+    empty = dataclasses.replace(CARD, goal="")
+    reached = {"base_url": server.url, "served": "m"}
+    for factory in (vlac.build, grm.build, gvl.build, robometer.build, rynnvalue.build):
+        with pytest.raises(RewardError, match='"sentence": "Open the drawer'):
+            build(factory, "progress/judge", reached, task=empty)
+        told = build(factory, "progress/judge", {**reached, "sentence": "Close it."}, task=empty)
+        assert told.sentence == "Close it."
+        told.close()
 
 
 def test_letters_give_the_mean_over_their_probabilities(server):
@@ -140,11 +172,41 @@ def test_nonsense_without_end_stops_training(server):
         judge.hop(seen[:-1], seen[1:], seen[:-1], None, ["x"] * 29)
 
 
-def test_refused_requests_count_as_unreadable(server):
-    server.answer = lambda request: (400, "too many images")
-    verdict = hop(judge := judge_of(server, grm.build), [0], [1])
+def test_refused_requests_say_why_and_are_not_asked_again(server):
+    server.answer = lambda request: (400, "at most 1 image may be provided")
+    judge = judge_of(server, grm.build)
+    with pytest.warns(RuntimeWarning, match="at most 1 image may be provided"):
+        verdict = hop(judge, [0], [1])
     assert not verdict.valid.any()
-    assert judge.counts["unreadable"] == 1
+    assert len(server.seen) == 1
+    assert judge.metrics()["questions_refused"] == 1
+    seen = judge.see(RNG.integers(0, 255, (30, 1, 32, 32, 3), dtype=np.uint8))
+    with pytest.raises(ProgressBackendError, match="at most 1 image may be provided"):
+        judge.hop(seen[:-1], seen[1:], seen[:-1], None, ["x"] * 29)
+
+
+def test_all_questions_about_a_picture_share_one_deadline(server):
+    """Three views, a question whether it is done, and second tries: one deadline, not eight."""
+    server.answer = slowly(0.4, "hm")
+    made = build(
+        grm.build,
+        "progress/judge",
+        {
+            "base_url": server.url,
+            "served": "m",
+            "deadline_s": 0.6,
+            "cap": True,
+            "fusion": "incremental",
+        },
+        task=CARD,
+    )
+    slot = np.zeros(1, dtype=np.int64)
+    made.value(Starts(slot, None, [{}], SHOWN[:1], [TEXT[0]]))
+    asked = made.ask(slot, SHOWN[1:2])
+    answers = made.answer(asked * 4)
+    assert len(server.seen) <= 2  # the second try was late, and there was no time for the rest
+    assert not answers.heard["step"].any()
+    assert np.isnan(answers.done).all()
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

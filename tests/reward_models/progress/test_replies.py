@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from densegym.errors import ResultsError, RewardError, UnknownNameError
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.progress.vlm.cache import ReplyCache
-from densegym.reward_models.progress.vlm.pictures import fit, still
+from densegym.reward_models.progress.vlm.pictures import changed, fit
 from densegym.reward_models.progress.vlm.question import Question
 from densegym.reward_models.progress.vlm.replies import (
     expectation,
@@ -169,4 +169,7 @@ def test_fits():
     assert fit(wide, 100, "shrink") is wide
     small = fit(wide, 20, "shrink").shape[2:4]
     assert small[0] * small[1] <= 400
-    assert still(wide, wide, 0.01).tolist() == [True]
+    moved = wide.copy()
+    moved[0, 0, :3] = 200  # a tenth of one of two views
+    assert changed(wide, wide).tolist() == [0.0]
+    assert changed(wide, moved).tolist() == pytest.approx([0.05])

@@ -85,7 +85,7 @@ class GrmJudge(VisionJudge):
             shown = (start[row], ends[row], before[row], after[row])
             return self._question(*shown, text[row])
 
-        return self.ask_hops(before, after, question, form)
+        return self.ask_hops(before, after, start, question, form)
 
     def _question(
         self, start: Frames, end: Frames, before: Frames, after: Frames, task: str

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from densegym.errors import RewardError
 from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.judge import Judge
 from densegym.reward_models.progress.judges.vision import LookingJudge
@@ -30,6 +31,7 @@ class Fusing:
             second question per picture.
         smooth: share of the old potential kept.
         interpolate: the potential goes straight from one picture to the next.
+        sentence: what is to be done, instead of the sentence of the task card.
     """
 
     fusion: Fusion | None = None
@@ -39,6 +41,7 @@ class Fusing:
     cap: bool = False
     smooth: float = 0.0
     interpolate: bool = False
+    sentence: str = ""
 
 
 def builder(
@@ -46,8 +49,9 @@ def builder(
 ) -> Callable[..., ProgressPotential]:
     """Return what builds the potential of a judge that asks a model.
 
-    It takes a task, which it does not read, a seed, and the options: ``Access``, ``own`` and
-    ``Fusing``. It raises ``RewardError`` where no model is named or it is unusable.
+    It takes a task, whose sentence is needed, a seed, and the options: ``Access``, ``own`` and
+    ``Fusing``. It raises ``RewardError`` where no model is named or it is unusable, and where
+    nothing says what is to be done.
 
     Args:
         name: of the judge.
@@ -59,6 +63,11 @@ def builder(
         *, task: TaskCard, seed: int, access: Access, options: O, fusing: Fusing
     ) -> ProgressPotential:
         access.check(f"progress/{name}")
+        if not (fusing.sentence or task.goal).strip():
+            raise RewardError(
+                f'"progress/{name}" is told the task in a sentence, and {task.id or "this task"} '
+                'has none. Give the reward one: "sentence": "Open the drawer."'
+            )
         made = judge(access, options, seed)
         return potential(name, made, fusing, made.fusion)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -11,12 +12,11 @@ from densegym.reward_models.progress.films import read_film
 from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, check_images
 from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.interview import Form, Interview
-from densegym.reward_models.progress.vlm.pictures import Fit, fit, still
+from densegym.reward_models.progress.vlm.pictures import Fit, changed, fit
 from densegym.reward_models.progress.vlm.question import Question
 from densegym.reward_models.progress.vlm.template import Template
 from densegym.reward_models.types import Frames, Pictures
 
-STILL = 0.01  # share of pixels; less change than that is no progress, and nobody is asked
 LIKELY = 20  # tokens whose probabilities an endpoint reports at most
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTU"
 HOP_LETTERS = dict(zip(_LETTERS, np.linspace(-1.0, 1.0, 21).tolist(), strict=True))
@@ -70,6 +70,10 @@ class Interviewing:
         """Return calls and cost of the model that answers, and how questions fared."""
         return self.interview.metrics()
 
+    def batch(self) -> AbstractContextManager[None]:
+        """Let all questions inside share one deadline."""
+        return self.interview.asker.batch()
+
     def close(self) -> None:
         """Give back threads and files."""
         self.interview.close()
@@ -78,8 +82,8 @@ class Interviewing:
 class VisionJudge(Interviewing, LookingJudge):
     """Asks a vision-language model about pairs, and abstains where there is no answer.
 
-    Pairs in which fewer than 1 % of the pixels change hop 0 without being asked about, as in the
-    labels VLAC was trained on.
+    Pairs in which no pixel changes hop 0 without being asked about. With ``Access.still``, so do
+    not those that change little, which abstain: a small object may have moved.
 
     Args:
         interview: who is asked.
@@ -102,15 +106,30 @@ class VisionJudge(Interviewing, LookingJudge):
         self.interview = interview
 
     def ask_hops(
-        self, before: Seen, after: Seen, question: Callable[[int], Question], form: Form[float]
+        self,
+        before: Seen,
+        after: Seen,
+        start: Seen,
+        question: Callable[[int], Question],
+        form: Form[float],
     ) -> Verdict:
-        """Return hops of B pairs; those that stand still hop 0, and that is certain."""
-        moved = np.ones(len(after), dtype=np.bool_)
+        """Return hops of B pairs; equal pictures hop 0, and those too much alike are abstentions.
+
+        What is too much alike is measured by what has changed since ``start``, so that it hangs
+        neither on how large things are in the picture nor on its size.
+        """
+        moved = np.ones(len(after))
         if before.shape == after.shape:
-            moved = ~still(before, after, STILL)
-        rows = np.flatnonzero(moved)
+            moved = changed(before, after)
+        same, alike = moved == 0, np.zeros(len(after), dtype=np.bool_)
+        if self.interview.still > 0 and start.shape == after.shape:
+            alike = ~same & (moved < self.interview.still * changed(start, after))
+        for name, pairs in (("same", same), ("still", alike)):
+            if pairs.any():
+                self.interview.counts[name] += int(pairs.sum())
+        rows = np.flatnonzero(~same & ~alike)
         said = self.interview.values([question(row) for row in rows.tolist()], form)
-        value, valid = np.zeros(len(moved)), ~moved
+        value, valid = np.zeros(len(moved)), same.copy()
         value[rows], valid[rows] = verdict(said)
         return Verdict(value, valid)
 

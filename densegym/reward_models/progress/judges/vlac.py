@@ -93,7 +93,7 @@ class VlacJudge(VisionJudge):
         def question(row: int) -> Question:
             return self._question(before[row, 0], after[row, 0], start[row, 0], text[row])
 
-        hops = self.ask_hops(before[:, :1], after[:, :1], question, form)
+        hops = self.ask_hops(before[:, :1], after[:, :1], start[:, :1], question, form)
         dead = np.abs(hops.value) <= self._options.dead_zone
         return Verdict(np.where(dead, 0.0, hops.value), hops.valid)
 

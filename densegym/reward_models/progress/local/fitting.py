@@ -202,7 +202,9 @@ def _judge(
     **options: Any,
 ) -> tuple[LocalJudge, dict[str, float]]:
     network, cost = fit.train(demos, seed=seed, on_update=on_update, **options)
-    return LocalJudge(network, fit.references(demos), card.cameras), cost
+    look = files.look_of(card)
+    told = {"pretty": look.pretty}
+    return LocalJudge(network, fit.references(demos), look.cameras, told), cost
 
 
 def _potential(judge: LocalJudge, *, curve: float) -> ProgressPotential:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ class LocalJudge(BaseJudge):
         network: the trained network.
         reference: (G, V, H, W, 3) pictures of the finished task.
         cameras: of the pictures.
-        card: what the weights were trained on.
+        card: what the weights were trained on; with ``"pretty"`` pictures are drawn as in films.
     """
 
     name = "local"
@@ -58,7 +59,8 @@ class LocalJudge(BaseJudge):
     ) -> None:
         require("torch", extra="agents")
         self.network, self.reference, self.card = network.eval(), reference, dict(card or {})
-        self.pictures = Pictures(tuple(cameras), network.size)
+        pretty = bool(self.card.get("pretty", False))
+        self.pictures = Pictures(tuple(cameras), network.size, pretty=pretty)
         self.goal: Seen | None = self.see(reference)
 
     def see(self, images: Frames) -> Seen:
@@ -132,9 +134,10 @@ class LocalJudge(BaseJudge):
 
         tensors = {f"network.{k}": v.contiguous() for k, v in self.network.state_dict().items()}
         tensors["reference"] = from_numpy(np.ascontiguousarray(self.reference))
-        card = json.dumps({**self.card, "cameras": list(self.pictures.cameras)})
+        look = {"cameras": list(self.pictures.cameras), "pretty": self.pictures.pretty}
+        card = json.dumps({**self.card, **look})
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")  # two fits may save at once
         told = {"format": FORMAT, "card": card, "checksum": checksum(tensors, card)}
         save_file(tensors, str(partial), told)
         partial.replace(path)

@@ -21,7 +21,8 @@ class Access:
         base_url: of an endpoint instead, e.g. ``"http://127.0.0.1:8000/v1"``.
         served: the model's name at the endpoint.
         key_env: environment variable that holds the endpoint's key.
-        deadline_s: seconds a batch of questions may take; what is missing then abstains.
+        deadline_s: seconds that all questions about a batch of pictures may take, second tries
+            included; what is missing then abstains.
         give_up_s: seconds of silence after which training stops with an error.
         n_parallel: requests at a time.
         budget_usd: most USD, by the shipped price table.
@@ -30,6 +31,8 @@ class Access:
         device: of a checkpoint; "auto" takes a GPU if there is one.
         dtype: of a checkpoint; "auto" is its own on a GPU and float32 on a CPU.
         batch: questions a checkpoint answers at a time.
+        still: pairs of pictures that change less are not asked about and abstain; a share of what
+            has changed since the episode began. 0 asks about every change.
     """
 
     checkpoint: str | None = None
@@ -45,6 +48,7 @@ class Access:
     device: str = "auto"
     dtype: str = "auto"
     batch: int = 8
+    still: float = 0.0
 
     def check(self, name: str) -> None:
         """Raise RewardError unless exactly one of the two ways is given."""
@@ -56,6 +60,8 @@ class Access:
             )
         if remote and self.served is None:
             raise RewardError(f'"{name}" at {self.base_url} needs served="MODEL", its name there')
+        if not 0 <= self.still < 1:
+            raise RewardError(f"still is a share, at least 0 and below 1; given {self.still}")
         if self.deadline_s <= 0 or self.n_parallel < 1 or self.batch < 1:
             raise RewardError(
                 "deadline_s is above 0, n_parallel and batch at least 1; given deadline_s="
@@ -72,7 +78,8 @@ class Access:
         Raises:
             ProgressBackendError: the checkpoint is missing, damaged, or of another architecture.
         """
-        return Interview(self._asker(architectures, pixels), ReplyCache(self.cache))
+        asker = self._asker(architectures, pixels)
+        return Interview(asker, ReplyCache(self.cache), still=self.still)
 
     def _asker(self, architectures: Mapping[str, str], pixels: Mapping[str, int]) -> Asker:
         if self.checkpoint is None:

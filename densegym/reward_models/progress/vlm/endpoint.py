@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,8 @@ class EndpointConfig:
         base_url: e.g. ``"http://127.0.0.1:8000/v1"``; None is the vendor's own.
         model: as the endpoint names it.
         key_env: environment variable that holds the key; local servers need none.
-        deadline_s: seconds that a batch of questions may take; what is missing then abstains.
+        deadline_s: seconds that a batch of questions, or all inside ``batch``, may take; what is
+            missing then abstains.
         give_up_s: seconds without any answer after which training is stopped.
         n_parallel: requests at a time.
         max_retries: of a request, with jitter, on 408, 409, 429, 5xx and broken connections.
@@ -92,6 +94,7 @@ class VisionEndpoint:
         self._files: OrderedDict[bytes, str] = OrderedDict()
         self._strikes, self._rest_s, self._rests_until = 0, _REST_S, 0.0
         self._silent_since = 0.0
+        self._until: float | None = None
         self._poor = False
         self.who = config.model
 
@@ -109,11 +112,23 @@ class VisionEndpoint:
         now = time.monotonic()
         if now < self._rests_until:
             return [Silence("the endpoint is left alone for a while")] * len(questions)
+        until = now + self._config.deadline_s if self._until is None else self._until
+        if until <= now:
+            return [Late(f"no time left of {self._config.deadline_s:g} s")] * len(questions)
         tried = questions if self._strikes < _STRIKES else questions[:1]
-        said = self._send(tried, arrived, now + self._config.deadline_s)
+        said = self._send(tried, arrived, until)
         self._judge(said, now)
         rest = len(questions) - len(tried)
         return said + [Silence("the endpoint was silent; one question tries it")] * rest
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Let everything that is asked inside share one deadline."""
+        self._until = time.monotonic() + self._config.deadline_s
+        try:
+            yield
+        finally:
+            self._until = None
 
     def close(self) -> None:
         """Let the threads end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from densegym.errors import require
@@ -25,6 +26,10 @@ class CheckpointAsker:
         self._model, self._encoder = opened.model, opened.encoder
         self._batch, self.who = batch, opened.who
         self.spent = {"calls": 0.0, "usd": 0.0}
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Do nothing: a checkpoint is waited for."""
+        return nullcontext()
 
     def ask(self, questions: Sequence[Question], arrived: Arrived) -> list[Reply | LLMError]:
         """Return every reply; nothing is ever late."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from densegym.errors import ProgressBackendError
-from densegym.reward_models.llm.types import LLMError, Reply
+from densegym.reward_models.llm.types import LLMError, Refused, Reply
 from densegym.reward_models.progress.vlm.cache import ReplyCache
 from densegym.reward_models.progress.vlm.question import SILENT, Asker, Question
 
@@ -36,14 +37,18 @@ class Interview:
     Args:
         asker: who answers.
         cache: of replies.
+        still: see ``Access``; judges of pairs read it.
 
     Attributes:
-        counts: ``asked``, ``cached``, ``unreadable`` (also twice), ``silent`` (late, overloaded,
-            or not asked at all), ``late_kept`` (arrived after all, and kept for the next time).
+        counts: ``asked``, ``cached``, ``unreadable`` (also twice), ``refused`` (the endpoint calls
+            the question wrong), ``silent`` (late, overloaded, or not asked at all), ``late_kept``
+            (arrived after all, and kept for the next time), ``same`` and ``still`` (pairs that
+            nobody was asked about, because nothing changed, or too little).
     """
 
-    def __init__(self, asker: Asker, cache: ReplyCache) -> None:
-        self.asker, self._cache = asker, cache
+    def __init__(self, asker: Asker, cache: ReplyCache, *, still: float = 0.0) -> None:
+        self.asker, self._cache, self.still = asker, cache, still
+        self._why = ""
         self._lock = threading.Lock()
         self._last: deque[bool] = deque(maxlen=_WINDOW)
         self.counts: Counter[str] = Counter()
@@ -116,6 +121,10 @@ class Interview:
             if isinstance(said, SILENT):
                 self.counts["silent"] += 1
                 continue
+            if isinstance(said, Refused):
+                self._refused(said)
+                continue
+            self._why = str(said) if isinstance(said, LLMError) else said.text
             values[key] = None if isinstance(said, LLMError) else form.read(said)
             if values[key] is None:
                 unread.append(key)
@@ -123,14 +132,22 @@ class Interview:
                 self._cache.put(key, said)
         return values, unread
 
-    def _note(self, good: int, bad: int) -> None:
-        if bad:
+    def _refused(self, said: Refused) -> None:
+        """Count a refusal, and say the first one's reason: all others may be alike."""
+        if not self.counts["refused"]:
+            warnings.warn(f"{self.asker.who} abstains: {said}", RuntimeWarning, stacklevel=2)
+        self.counts["refused"] += 1
+        self._note(0, 1, f"were refused: {said}")
+
+    def _note(self, good: int, bad: int, why: str = "") -> None:
+        if bad and not why:
             self.counts["unreadable"] += bad
+            why = f"could not be read as scores, the last one: {self._why!r:.200}"
         self._last.extend([True] * good + [False] * bad)
         failed = sum(not readable for readable in self._last)
         if failed > _MOST:
             raise ProgressBackendError(
-                f"{self.asker.who}: {failed} of the last {len(self._last)} replies could not be "
-                "read as scores. Is it a vision model that was made for this prompt? Give another "
-                'model, or another prompt with the option "prompt".'
+                f"{self.asker.who}: {failed} of the last {len(self._last)} replies were of no use; "
+                f"the latest {why}. Is it a vision model that was made for this prompt? Give "
+                'another model, or another prompt with the option "prompt".'
             )

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from densegym.errors import RewardError, require
-from densegym.reward_models.types import Bool, Frames
+from densegym.reward_models.types import Float, Frames
 
 Fit: TypeAlias = Literal["letterbox", "stretch", "shrink"]
 GREY = 128  # of the picture that stands for "no goal", as in Robo-Dopamine
@@ -58,10 +58,10 @@ def grey_like(images: Frames) -> Frames:
     return np.full_like(images, GREY)
 
 
-def still(before: Frames, after: Frames, share: float) -> Bool:
-    """Return (B,) whether less than a share of the pixels of pictures (B, V, H, W, 3) changed."""
+def changed(before: Frames, after: Frames) -> Float:
+    """Return (B,) which share of the pixels of pictures (B, V, H, W, 3) changed."""
     gap = np.abs(before.astype(np.int16) - after).max(axis=-1) > CHANGED
-    return np.asarray(gap.mean(axis=(1, 2, 3)) < share)
+    return np.asarray(gap.mean(axis=(1, 2, 3)), dtype=np.float64)
 
 
 def data_url(picture: Frames) -> str:

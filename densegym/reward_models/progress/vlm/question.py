@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -84,6 +85,9 @@ class Asker(Protocol):
         Raises:
             ProgressBackendError: every further question would fail the same way.
         """
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Let everything that is asked inside share one deadline, if there is any."""
 
     def close(self) -> None:
         """Give back what is held."""
