@@ -52,8 +52,13 @@ CATALOGUE = (
     _judge("rynnvalue", "RynnValue's remaining seconds; a checkpoint, or asked of an endpoint"),
     _judge("gvl", "shuffled frames valued by any vision-language model"),
     _judge(
+        "embedding",
+        "distance to goal pictures in a frozen ImageNet network",
+        {"goal": ["goal.png"]},
+    ),
+    _judge(
         "perceptual",
-        "steps of a task found in a few demonstrations; no pretrained model",
+        "steps of a task found in a few demonstrations, on frozen features",
         {"demos": ["demo-1.mp4", "demo-2.mp4"]},
     ),
 )

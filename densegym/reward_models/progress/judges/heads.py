@@ -98,7 +98,7 @@ class WrittenNumbers:
 
 
 class Head(Protocol):
-    """A head on a checkpoint; see ``vlm.robometer_net`` and ``vlm.rynnvalue_net``."""
+    """A head on a checkpoint; see ``nets``."""
 
     def numbers(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float]]:
         """Return one number per picture of each attempt."""

@@ -30,6 +30,7 @@ class Fusing:
             second question per picture.
         smooth: share of the old potential kept.
         interpolate: the potential goes straight from one picture to the next.
+        markers: show the simulator's sites and goal markers, where nothing else shows the goal.
     """
 
     fusion: Fusion | None = None
@@ -39,6 +40,7 @@ class Fusing:
     cap: bool = False
     smooth: float = 0.0
     interpolate: bool = False
+    markers: bool = False
 
 
 def builder(

@@ -64,7 +64,7 @@ def _judge(access: Access, options: RobometerOptions, seed: int) -> RobometerJud
         return RobometerJudge(WrittenNumbers(access.interview(ARCHITECTURES), template, 1.0, None))
     require("transformers", extra="vision")
     require("torch", extra="agents")
-    from densegym.reward_models.progress.judges.robometer_net import load
+    from densegym.reward_models.progress.judges.nets.robometer import load
 
     template = Template.shipped("robometer-head", options.prompt)
     head = load(access, ARCHITECTURES, template, options.processor)

@@ -85,7 +85,7 @@ def _judge(access: Access, options: RynnvalueOptions, seed: int) -> RynnvalueJud
     else:
         require("transformers", extra="vision")
         require("torch", extra="agents")
-        from densegym.reward_models.progress.judges.rynnvalue_net import load
+        from densegym.reward_models.progress.judges.nets.rynnvalue import load
 
         template = Template.shipped("rynnvalue-head", options.prompt)
         described = (options.robot, options.camera)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class LookingJudge(BaseJudge):
     fusion: Fusion
 
     def __init__(self, pictures: Pictures, *, size: int, how: Fit, goal: str | None = None) -> None:
-        self.pictures, self._size, self._how = pictures, size, how
+        self.pictures, self._size, self._how = replace(pictures, markers=False), size, how
         self.goal = None if goal is None else self.see(read_film(goal)[None, -1:])
 
     def see(self, images: Frames) -> Seen:
