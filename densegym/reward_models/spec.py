@@ -170,6 +170,8 @@ def _label_part(part: Part, task: TaskCard) -> str:
     if isinstance(part.model, str):
         entry = _resolve(part, task)
         name, stated = entry.name, entry.stated
+        remark = entry.remark(part.options) if entry.remark is not None else ""
+        name += f" ({remark})" if remark else ""
     else:
         name = part.model.name
     extra = {**stated, **part.wrapping, **part.options}

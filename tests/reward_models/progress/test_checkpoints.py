@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -171,9 +169,3 @@ def test_missing_weights_are_not_made_up(tmp_path):
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(ProgressBackendError, match="1 weights are missing"):
         judge_of(grm.build, tmp_path)
-
-
-def test_the_original_layout_says_how_to_convert(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "internvl_chat"}))
-    with pytest.raises(ProgressBackendError, match="convert_internvl"):
-        judge_of(vlac.build, tmp_path)

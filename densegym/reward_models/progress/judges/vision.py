@@ -14,7 +14,8 @@ from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.interview import Form, Interview
 from densegym.reward_models.progress.vlm.pictures import Fit, fit, still
 from densegym.reward_models.progress.vlm.question import Question
-from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.progress.vlm.template import Part
+from densegym.reward_models.progress.vlm.wording import find_wording
 from densegym.reward_models.types import Frames, Pictures
 
 STILL = 0.01  # share of pixels; less change than that is no progress, and nobody is asked
@@ -116,6 +117,20 @@ class VisionJudge(Interviewing, LookingJudge):
         return Verdict(value, valid)
 
 
+def numbered(attempt: Sequence[Frames]) -> list[Part]:
+    """Return pictures as parts of a prompt, each with its number before it."""
+    parts: list[Part] = []
+    for number, picture in enumerate(attempt, start=1):
+        parts += [f"Frame {number}: ", picture, "\n"]
+    return parts
+
+
+def thinned(attempt: Sequence[Frames], most: int) -> list[Frames]:
+    """Return at most so many pictures, evenly spread, first and last among them."""
+    count = min(most, len(attempt))
+    return [attempt[at] for at in np.linspace(0, len(attempt) - 1, count).round().astype(int)]
+
+
 def verdict(said: Sequence[float | None]) -> Verdict:
     """Return values as a verdict; None is an abstention."""
     valid = np.array([one is not None for one in said], dtype=np.bool_)
@@ -124,7 +139,7 @@ def verdict(said: Sequence[float | None]) -> Verdict:
 
 def ask_done(interview: Interview, image: Seen, text: Sequence[str], goal: Seen | None) -> Verdict:
     """Ask any vision-language model whether the task is completed, yes or no."""
-    template = Template.shipped("done")
+    template = find_wording("done", "done")["done"]
     shown: tuple[str | Frames, ...] = ()
     if goal is not None:
         shown = ("The task, completed in another attempt: ", goal[0, 0], "\n")

@@ -132,5 +132,5 @@ class Interview:
             raise ProgressBackendError(
                 f"{self.asker.who}: {failed} of the last {len(self._last)} replies could not be "
                 "read as scores. Is it a vision model that was made for this prompt? Give another "
-                'model, or another prompt with the option "prompt".'
+                'model, or another prompt with the option "prompt_file".'
             )
