@@ -93,3 +93,22 @@ def test_drawing_is_many_times_faster_than_the_default() -> None:
     figures = measure()
     assert figures["ratio"] >= 10
     assert figures["two_camera_fps"] >= 80
+
+
+@pytest.mark.parametrize("task", ["DrawerOpen", "PickPlace"])
+def test_markers_are_drawn_only_where_they_are_asked_for(task):
+    env = gym.make(f"DenseGym/{task}-v0").unwrapped
+    env.reset(seed=0)
+    cameras = ("topview", "behindGripper")
+    shown = env.draw(Pictures(cameras, 64))
+    hidden = env.draw(Pictures(cameras, 64, markers=False))
+    again = env.draw(Pictures(cameras, 64))
+    env.sawyer.model.site_rgba[:, 3] = 0.0
+    bare = env.draw(Pictures(cameras, 64))
+    env.close()
+
+    def changed(one, other):
+        return int((np.abs(one.astype(int) - other).max(axis=-1) > 8).sum())
+
+    assert changed(shown, again) == changed(hidden, bare) == 0
+    assert changed(shown, hidden) >= 5

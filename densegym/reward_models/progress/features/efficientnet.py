@@ -35,7 +35,7 @@ _STAGES = (  # blocks, kernel, stride, expansion, channels
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_TAPS = {6: 4, 11: 2}  # block whose output is kept (40 channels at 1/8, 112 at 1/16): cells a side
+_TAPS = {6: 4, 11: 2}  # cells a side, of the blocks kept: 80 and 112 channels, both at 1/16
 _BATCH = 32
 
 

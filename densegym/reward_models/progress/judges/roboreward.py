@@ -27,7 +27,7 @@ from densegym.reward_models.types import Pictures
 SIZE = 224
 ARCHITECTURES = {"qwen3_vl": "Qwen3-VL (RoboReward-4B, RoboReward-8B)"}
 _FRAMES = 32  # of a film in one prompt
-_GRADE = re.compile(r"ANSWER:\W*([1-5])(?![\d.])", re.IGNORECASE)
+_GRADE = re.compile(r"ANSWER:\W*([1-5])(?!\.?\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
