@@ -28,6 +28,9 @@ def example(entry: RewardEntry, card: TaskCard, folder: Path) -> Any:
         return {**made, "path": str(path)}
     if entry.name == "progress/perceptual":
         return {**made, "demos": [str(_demo(folder / "demo"))]}
+    if entry.name == "progress/embedding":
+        goal = str(_demo(folder / "demo") / "000.png")
+        return {**made, "goal": [goal], "features": "random-conv"}
     return made
 
 

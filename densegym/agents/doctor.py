@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, metadata, version
 from densegym.envs.robot.rendering import INSTALL, choose_backend
 from densegym.errors import DenseGymError
 from densegym.requirements import NAME, Needed, by_extra, extra_line, needed
+from densegym.reward_models.registry import reward_entries
 
 # What mujoco 4 is made of: uninstalling it leaves them, in the folder that mujoco 3 then shares.
 _PARTS_OF_MUJOCO = ("mujoco-core", "mujoco-studio")
@@ -43,7 +44,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Return everything found, in the order people need it."""
-    return [_python(), *_base(), *_extras(), *_mixed(), _threads(), *_rendering()]
+    return [_python(), *_base(), *_extras(), *_mixed(), _threads(), *_rendering(), _wording()]
 
 
 def _python() -> Finding:
@@ -119,6 +120,16 @@ def _rendering() -> list[Finding]:
     if importlib.util.find_spec("imageio_ffmpeg") is not None or shutil.which("ffmpeg"):
         return [drawn, Finding("films", "H.264")]
     return [drawn, Finding("films", "no encoder", True, extra_line("vision"))]
+
+
+def _wording() -> Finding:
+    """Say which judges ask in our words unless they are given the text they were trained on."""
+    names = [entry.name for entry in reward_entries() if entry.remark is not None]
+    found = (
+        f"{', '.join(names)} were trained on one text each, which DenseGym may not ship: they ask "
+        "in other words, labels say paraphrase, and figures are not the published models'"
+    )
+    return Finding("prompts", found, True, 'a reward with "release": FOLDER; see docs/judges.md')
 
 
 def frames_per_second(frames: int = 30) -> float:

@@ -32,6 +32,7 @@ class RewardEntry:
         mode: how it meets the world's reward unless the specification says so.
         alias: the name it stands for on a task, or None; raises RewardError where there is none.
         stated: options that labels name even where they were left at their default.
+        remark: what labels add to the name under given options, or an empty text.
     """
 
     name: str
@@ -46,6 +47,7 @@ class RewardEntry:
     mode: Mode = "replace"
     alias: Callable[[TaskCard], str] | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
+    remark: Callable[[Mapping[str, Any]], str] | None = None
 
     def factory(self) -> Factory:
         """Return the factory, importing it if it is named by string."""

@@ -196,6 +196,8 @@ def _named(part: Part, task: TaskCard) -> tuple[str, dict[str, Any]]:
     if isinstance(part.model, str):
         entry = _resolve(part, task)
         name, stated = entry.name, entry.stated
+        remark = entry.remark(part.options) if entry.remark is not None else ""
+        name += f" ({remark})" if remark else ""
     else:
         name = part.model.name
     return name, {**stated, **part.wrapping, **part.options}

@@ -47,12 +47,14 @@ class Pictures:
         every: a picture is taken of the first state, of every ``every``-th after it and of the
             last one of an episode.
         pretty: with shadows, smooth edges and the whole robot, for judges that learnt elsewhere.
+        markers: with the simulator's sites and goal markers, which no real camera shows.
     """
 
     cameras: tuple[str, ...] = ()
     size: int = 64
     every: int = 1
     pretty: bool = False
+    markers: bool = True
 
     def due(self, t: Int, ended: Bool) -> Bool:
         """Return (B,) whether a picture is taken after step ``t`` (0-based) of an episode."""

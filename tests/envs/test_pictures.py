@@ -113,3 +113,22 @@ def test_judges_that_learnt_elsewhere_look_from_in_front() -> None:
     assert frame_wrapper(Pictures(), card).keywords["cameras"] == card.cameras
     chosen = Pictures(("topview",), pretty=True)
     assert frame_wrapper(chosen, card).keywords["cameras"] == ("topview",)
+
+
+@pytest.mark.parametrize("task", ["DrawerOpen", "PickPlace"])
+def test_markers_are_drawn_only_where_they_are_asked_for(task):
+    env = gym.make(f"DenseGym/{task}-v0").unwrapped
+    env.reset(seed=0)
+    cameras = ("topview", "behindGripper")
+    shown = env.draw(Pictures(cameras, 64))
+    hidden = env.draw(Pictures(cameras, 64, markers=False))
+    again = env.draw(Pictures(cameras, 64))
+    env.sawyer.model.site_rgba[:, 3] = 0.0
+    bare = env.draw(Pictures(cameras, 64))
+    env.close()
+
+    def changed(one, other):
+        return int((np.abs(one.astype(int) - other).max(axis=-1) > 8).sum())
+
+    assert changed(shown, again) == changed(hidden, bare) == 0
+    assert changed(shown, hidden) >= 5

@@ -127,3 +127,13 @@ def test_a_broken_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("densegym.errors.importlib.import_module", broken)
     with pytest.raises(MissingExtraError, match=r"cannot be imported: .*Type: densegym doctor$"):
         require("mujoco", extra="robot")
+
+
+def test_judges_that_ask_in_our_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_rendering", list)
+    (found,) = [one for one in doctor.examine() if one.topic == "prompts"]
+    assert found.ok
+    assert "progress/vlac" in found.found
+    assert "paraphrase" in found.found
+    assert "progress/gvl" not in found.found
+    assert '"release"' in found.cure

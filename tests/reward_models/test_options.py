@@ -26,7 +26,7 @@ CARDS = [
     tasks.task_card(f"DenseGym/{name}-v0")
     for name in ("ButtonPress", "NetHackScore", "MiniHack-KeyRoom-S5", "Shop")
 ]
-FILES = ("authored/file", "progress/perceptual")  # need a file of the user's
+FILES = ("authored/file", "progress/embedding", "progress/perceptual")  # need a file of the user's
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -85,7 +85,9 @@ def draw(
     key = (model.names, model.nmeshvert, model.nmeshface, model.ntex, request.size, request.pretty)
     if key not in _SCENES:
         _SCENES[key] = _Scene(model, request)
-    return _SCENES[key].draw(model, data, cameras, () if request.pretty else hidden)
+    return _SCENES[key].draw(
+        model, data, cameras, () if request.pretty else hidden, markers=request.markers
+    )
 
 
 class _Scene:
@@ -111,15 +113,23 @@ class _Scene:
             for flag in _PLAIN:
                 self._scene.flags[flag] = 0
         self._view, self._option = mujoco.MjvCamera(), mujoco.MjvOption()
+        self._sites = self._option.sitegroup.copy()
         self._rectangle = mujoco.MjrRect(0, 0, size, size)
 
     def draw(
-        self, model: Any, data: Any, cameras: Sequence[str | FreeView], hidden: Sequence[str]
+        self,
+        model: Any,
+        data: Any,
+        cameras: Sequence[str | FreeView],
+        hidden: Sequence[str],
+        *,
+        markers: bool,
     ) -> Frames:
         size = self._rectangle.width
         pictures = np.empty((len(cameras), size, size, 3), dtype=np.uint8)
         unseen = _geoms_of(model, tuple(hidden))
         groups = model.geom_group[unseen].copy()
+        self._option.sitegroup[:] = self._sites if markers else 0
         self._context.make_current()
         # The model is the world's own, so it is put back before anybody else looks.
         model.geom_group[unseen] = _UNSEEN

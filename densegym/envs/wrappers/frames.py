@@ -78,6 +78,7 @@ class FrameInInfo(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         every: steps between pictures; the first and the last state always have one.
         pretty: with shadows, smooth edges and the whole robot.
         hidden: bodies left out of plain pictures.
+        markers: with the simulator's sites and goal markers.
 
     Raises:
         RewardError: the env can draw nothing, or is asked for cameras it cannot name.
@@ -92,13 +93,20 @@ class FrameInInfo(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         every: int = 1,
         pretty: bool = False,
         hidden: Sequence[str] = (),
+        markers: bool = True,
     ) -> None:
         RecordConstructorArgs.__init__(
-            self, cameras=cameras, size=size, every=every, pretty=pretty, hidden=hidden
+            self,
+            cameras=cameras,
+            size=size,
+            every=every,
+            pretty=pretty,
+            hidden=hidden,
+            markers=markers,
         )
         gym.Wrapper.__init__(self, env)
         self._every = every
-        self._camera = Camera(env, Pictures(tuple(cameras), size, every, pretty), hidden)
+        self._camera = Camera(env, Pictures(tuple(cameras), size, every, pretty, markers), hidden)
         self._t, self._shown = 0, np.zeros((0, 0, 0, 3), dtype=np.uint8)
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -146,6 +154,7 @@ def frame_wrapper(
         every=pictures.every,
         pretty=pictures.pretty,
         hidden=task.hidden if task is not None else (),
+        markers=pictures.markers,
     )
 
 

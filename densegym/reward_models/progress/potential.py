@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ from densegym.reward_models.types import (
     Frames,
     Int,
     Need,
-    Pictures,
     Starts,
     Steps,
     Values,
@@ -143,6 +142,7 @@ class ProgressPotential(Potential):
             is held.
         cameras: instead of the judge's own.
         sentence: that judges are told of the task, instead of the task card's.
+        markers: show the simulator's sites and goal markers to a judge that does not ask for them.
 
     Raises:
         UnknownNameError: no such fusion.
@@ -166,6 +166,7 @@ class ProgressPotential(Potential):
         interpolate: bool = False,
         cameras: Sequence[str] = (),
         sentence: str = "",
+        markers: bool = False,
     ) -> None:
         if fusion not in VIEWS:
             raise unknown("fusion", str(fusion), VIEWS)
@@ -183,7 +184,9 @@ class ProgressPotential(Potential):
         self.curve, self.cap, self.smooth = float(curve), cap, float(smooth)
         self.interpolate, self.sentence = interpolate, sentence
         own = judge.pictures
-        self.pictures = Pictures(tuple(cameras) or own.cameras, own.size, every, own.pretty)
+        self.pictures = replace(
+            own, cameras=tuple(cameras) or own.cameras, every=every, markers=markers or own.markers
+        )
         # What lies between two pictures is known only where a whole rollout is judged at once.
         when = "rollout" if interpolate else "step"
         self.traits = self.traits.replace(pictures=self.pictures, when=when)

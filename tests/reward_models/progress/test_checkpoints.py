@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -117,7 +115,7 @@ def test_a_value_does_not_see_later_pictures_nor_other_values(saved):
 
 
 def test_isolation_mask():
-    from densegym.reward_models.progress.judges.rynnvalue_net import isolated
+    from densegym.reward_models.progress.judges.nets.rynnvalue import isolated
 
     ids = torch.tensor([5, 8, 8, 6, 9, 8, 7])  # text, value group, text, relative, value, text
     open_ = (isolated(ids, 8, 9, torch.float32)[0, 0] == 0).int().tolist()
@@ -129,7 +127,7 @@ def test_isolation_mask():
 
 
 def test_bins_are_means():
-    from densegym.reward_models.progress.judges.robometer_net import mean_bin
+    from densegym.reward_models.progress.judges.nets.robometer import mean_bin
 
     sure = torch.full((1, 10), -50.0)
     sure[0, 9] = 50.0
@@ -171,9 +169,3 @@ def test_missing_weights_are_not_made_up(tmp_path):
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(ProgressBackendError, match="1 weights are missing"):
         judge_of(grm.build, tmp_path)
-
-
-def test_the_original_layout_says_how_to_convert(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "internvl_chat"}))
-    with pytest.raises(ProgressBackendError, match="convert_internvl"):
-        judge_of(vlac.build, tmp_path)

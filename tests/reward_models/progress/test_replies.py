@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densegym.errors import ResultsError, RewardError, UnknownNameError
+from densegym.errors import ResultsError
 from densegym.reward_models.llm.types import Reply
 from densegym.reward_models.progress.vlm.cache import ReplyCache
 from densegym.reward_models.progress.vlm.pictures import changed, fit
@@ -110,17 +110,6 @@ def test_a_task_may_hold_any_character():
     assert parts[1] is picture
     assert parts[2] == " after a"
     assert parts[4] == "b."
-
-
-def test_prompts_of_users(tmp_path):
-    own = tmp_path / "own.txt"
-    own.write_text("[[before]] [[after]] [[task]]")
-    assert Template.shipped("vlac-critic", str(own)).places == {"before", "after", "task"}
-    own.write_text("[[befor]]")
-    with pytest.raises(UnknownNameError, match="before"):
-        Template.shipped("vlac-critic", str(own))
-    with pytest.raises(RewardError, match="cannot be read"):
-        Template.shipped("vlac-critic", str(tmp_path / "none.txt"))
 
 
 def test_keys_hold_everything_that_decides():

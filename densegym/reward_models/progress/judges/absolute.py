@@ -47,5 +47,22 @@ class AbsoluteJudge(LookingJudge):
         return Verdict(value, valid)
 
 
+def regrouped(
+    attempts: Sequence[Attempt], said: Sequence[float | None]
+) -> list[list[float] | None]:
+    """Return values per attempt, of one answer per picture after each first one, which is 0.
+
+    An attempt with a missing answer is None.
+    """
+    told: list[list[float] | None] = []
+    at = 0
+    for attempt in attempts:
+        own = said[at : at + len(attempt) - 1]
+        at += len(own)
+        known = [one for one in own if one is not None]
+        told.append([0.0, *known] if len(known) == len(own) else None)
+    return told
+
+
 def _hop(before: float, after: float) -> float:
     return float(hop_between(np.array([before]), np.array([after]))[0])

@@ -15,6 +15,7 @@ from typing import Any
 from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.judge import Seen, Verdict
 from densegym.reward_models.progress.judges.options import builder
+from densegym.reward_models.progress.judges.released import READERS
 from densegym.reward_models.progress.judges.vision import (
     LIKELY,
     VisionJudge,
@@ -25,7 +26,7 @@ from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Interview
 from densegym.reward_models.progress.vlm.pictures import grey_like
 from densegym.reward_models.progress.vlm.question import Question
-from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.progress.vlm.wording import find_wording
 from densegym.reward_models.types import Frames, Pictures
 
 MIN_PIXELS, MAX_PIXELS = 12_544, 76_800  # of a picture, as in training: 112² to 277²
@@ -48,12 +49,14 @@ class GrmOptions:
         goal: picture of the finished task, of another attempt; a file, or a film whose last
             picture counts. With one the three views are averaged, or weighted by their
             agreement with ``fusion="consistency"``; without one the potential is incremental.
-        prompt: file in place of ``assets/prompts/progress/grm.txt``.
+        prompt_file: text to ask with; without it or release the label says paraphrase.
+        release: folder with a copy of the released repository, from which the text is read.
         soft: ask for one of 21 letters and take the mean over their probabilities.
     """
 
     goal: str | None = None
-    prompt: str | None = None
+    prompt_file: str | None = None
+    release: str | None = None
     soft: bool = False
 
 
@@ -72,7 +75,15 @@ class GrmJudge(VisionJudge):
         super().__init__(interview, pictures, size=_ROOM_SIZE, how="shrink", goal=options.goal)
         self.fusion: Fusion = "incremental" if options.goal is None else "mean"
         self._soft = options.soft
-        self._template = Template.shipped("grm", options.prompt)
+        wording = find_wording(
+            "grm",
+            "compare",
+            prompt_file=options.prompt_file,
+            release=options.release,
+            released=READERS["grm"],
+            needs={"compare": ("before front", "after front")},
+        )
+        self._template = wording["compare"].check_form(soft=options.soft)
 
     def hop(
         self, before: Seen, after: Seen, start: Seen, goal: Seen | None, text: Sequence[str]

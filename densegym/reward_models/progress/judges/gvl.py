@@ -2,8 +2,8 @@
 
 The first state is given as 0 %; the others are shown in random order, so that their order cannot
 be read off. Where we depart: online only the states at hand are shown, not the whole episode,
-because values that depend on later frames cannot be paid; ``film`` shows whole films, for scoring
-recordings.
+because values that depend on later frames cannot be paid; ``film`` shows all frames of a film in
+one prompt, as published, for scoring recordings.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from densegym.errors import RewardError
 from densegym.reward_models.progress.judge import Seen, Verdict
 from densegym.reward_models.progress.judges.absolute import AbsoluteJudge, Attempt
 from densegym.reward_models.progress.judges.options import builder
-from densegym.reward_models.progress.judges.vision import Interviewing, ask_done
+from densegym.reward_models.progress.judges.vision import Interviewing, ask_done, numbered
 from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Form, Interview
 from densegym.reward_models.progress.vlm.pictures import digest
 from densegym.reward_models.progress.vlm.question import Question
-from densegym.reward_models.progress.vlm.template import Part, Template
+from densegym.reward_models.progress.vlm.wording import find_wording
 from densegym.reward_models.types import Int, Pictures
 
 SIZE = 256
@@ -32,7 +33,7 @@ ARCHITECTURES = {
     "qwen3_vl": "Qwen3-VL",
     "internvl": "InternVL",
 }
-MOST_FRAMES = 30  # in one prompt; longer films are cut up
+_NEEDS = {"frames": ("start", "frames")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,13 @@ class GvlOptions:
 
     Attributes:
         goal: picture of the finished task, shown only where ``cap`` asks whether it is done.
-        prompt: file in place of ``assets/prompts/progress/gvl.txt``.
+        frames: of a film in one prompt, longer films are cut up; none shows them all, as published.
+        prompt_file: in place of ``assets/prompts/progress/gvl.txt``.
     """
 
     goal: str | None = None
-    prompt: str | None = None
+    frames: int | None = None
+    prompt_file: str | None = None
 
 
 class GvlJudge(Interviewing, AbsoluteJudge):
@@ -62,8 +65,11 @@ class GvlJudge(Interviewing, AbsoluteJudge):
     def __init__(self, interview: Interview, options: GvlOptions, seed: int) -> None:
         pictures = Pictures(size=SIZE, pretty=True)
         super().__init__(pictures, size=SIZE, how="letterbox", goal=options.goal)
-        self.interview = interview
-        self._template, self._seed = Template.shipped("gvl", options.prompt), seed
+        if options.frames is not None and options.frames < 1:
+            raise RewardError(f"frames is at least 1; given {options.frames}")
+        self.interview, self._most = interview, options.frames
+        wording = find_wording("gvl", "frames", prompt_file=options.prompt_file, needs=_NEEDS)
+        self._template, self._seed = wording["frames"], seed
 
     def values(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float] | None]:
         """Return the completion of every state; the first is 0 by definition."""
@@ -81,13 +87,14 @@ class GvlJudge(Interviewing, AbsoluteJudge):
         return told
 
     def film(self, images: Seen, text: str) -> Verdict:
-        """Return the completion at every picture (T, V, ...) of a film, 30 at a time."""
+        """Return the completion at every picture (T, V, ...) of a film."""
         seen = [picture[0] for picture in images]
-        pieces = [seen[i : i + MOST_FRAMES] for i in range(1, len(seen), MOST_FRAMES)]
+        most = self._most or max(1, len(seen) - 1)
+        pieces = [seen[i : i + most] for i in range(1, len(seen), most)]
         told = self.values([[seen[0], *piece] for piece in pieces], [text] * len(pieces))
         value, valid = np.zeros(len(seen)), np.ones(len(seen), dtype=np.bool_)
         for index, (piece, one) in enumerate(zip(pieces, told, strict=True)):
-            where = slice(1 + index * MOST_FRAMES, 1 + index * MOST_FRAMES + len(piece))
+            where = slice(1 + index * most, 1 + index * most + len(piece))
             value[where] = 0.0 if one is None else one[1:]
             valid[where] = one is not None
         return Verdict(value, valid)
@@ -102,13 +109,10 @@ class GvlJudge(Interviewing, AbsoluteJudge):
         return np.random.default_rng([self._seed, drawn]).permutation(len(attempt) - 1)
 
     def _question(self, attempt: Attempt, task: str, order: Int) -> Question:
-        frames: list[Part] = []
-        for number, index in enumerate(order.tolist(), start=1):
-            frames += [f"Frame {number}: ", attempt[1 + index], "\n"]
         given: dict[str, Any] = {
             "task": task,
             "start": attempt[0],
-            "frames": frames,
+            "frames": numbered([attempt[1 + index] for index in order.tolist()]),
             "count": str(len(order)),
         }
         return Question(self._template.fill(given), max_tokens=16 + 8 * len(order))

@@ -12,11 +12,11 @@ from typing import Protocol
 
 from densegym.reward_models.progress.judge import Seen, Verdict
 from densegym.reward_models.progress.judges.absolute import AbsoluteJudge, Attempt
-from densegym.reward_models.progress.judges.vision import ask_done, verdict
+from densegym.reward_models.progress.judges.vision import ask_done, numbered, verdict
 from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.interview import Form, Interview
 from densegym.reward_models.progress.vlm.question import Question
-from densegym.reward_models.progress.vlm.template import Part, Template
+from densegym.reward_models.progress.vlm.template import Template
 
 
 class NumberSource(Protocol):
@@ -84,10 +84,7 @@ class WrittenNumbers:
         self._interview.close()
 
     def _question(self, attempt: Attempt, task: str) -> Question:
-        frames: list[Part] = []
-        for number, picture in enumerate(attempt, start=1):
-            frames += [f"Frame {number}: ", picture, "\n"]
-        given = {"task": task, "frames": frames, "count": str(len(attempt))}
+        given = {"task": task, "frames": numbered(attempt), "count": str(len(attempt))}
         return Question(self._template.fill(given), max_tokens=16 + 8 * len(attempt))
 
     def _form(self, count: int) -> Form[list[float]]:
@@ -98,7 +95,7 @@ class WrittenNumbers:
 
 
 class Head(Protocol):
-    """A head on a checkpoint; see ``vlm.robometer_net`` and ``vlm.rynnvalue_net``."""
+    """A head on a checkpoint; see ``nets``."""
 
     def numbers(self, attempts: Sequence[Attempt], text: Sequence[str]) -> list[list[float]]:
         """Return one number per picture of each attempt."""

@@ -32,6 +32,7 @@ class Fusing:
         smooth: share of the old potential kept.
         interpolate: the potential goes straight from one picture to the next.
         sentence: what is to be done, instead of the sentence of the task card.
+        markers: show the simulator's sites and goal markers, where nothing else shows the goal.
     """
 
     fusion: Fusion | None = None
@@ -42,6 +43,7 @@ class Fusing:
     smooth: float = 0.0
     interpolate: bool = False
     sentence: str = ""
+    markers: bool = False
 
 
 def builder(

@@ -3,8 +3,8 @@
 Demonstrations are cut into steps where features change least within; every step gets the features
 that tell it best from the others, and a Gaussian over these. The value of a picture is the mean of
 its steps' values, each step counting twice the one before; the first, the start, does not count.
-The paper's features come from an ImageNet network; here they are those of fixed random
-convolutions, or pixels, so that nothing needs to be downloaded.
+The paper's features come from an ImageNet network, as here with ``features="efficientnet-lite0"``;
+fixed random convolutions, the default, and pixels need nothing installed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from densegym.errors import RewardError, unknown
-from densegym.reward_models.progress.films import read_film
+from densegym.errors import RewardError
 from densegym.reward_models.progress.judge import BaseJudge, Seen, Verdict, hop_between
 from densegym.reward_models.progress.judge import check_images as checked
+from densegym.reward_models.progress.judges.examples import (
+    by_view,
+    find_features,
+    read_examples,
+)
 from densegym.reward_models.progress.judges.options import Fusing, potential
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.vlm.pictures import fit
 from densegym.reward_models.types import Float, Frames, Pictures, TaskCard
 
-SIZE = 64
 _CONTRAST = 5.0  # weight of the difference of means when features are chosen
 _LEAST_SD = 0.1  # of a standardised feature
-_FEATURES = ("random-conv", "pixels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +37,21 @@ class PerceptualOptions:
     """What can be chosen of perceptual rewards.
 
     Attributes:
-        demos: films or folders of pictures, one per demonstration, of the first camera.
+        demos: films or folders of pictures, one per demonstration, of the first camera; none takes
+            the task's expert demonstrations.
         steps: of the task.
         shortest: pictures of a step.
         kept: features per step.
-        features: ``"random-conv"`` or ``"pixels"``.
+        features: ``"efficientnet-lite0"``, ``"random-conv"`` or ``"pixels"``.
+        side: pixels to which ImageNet's network is shown a picture; a multiple of 32.
     """
 
-    demos: Sequence[str] = ()
+    demos: str | Sequence[str] = ()
     steps: int = 3
     shortest: int = 3
     kept: int = 32
     features: str = "random-conv"
+    side: int = 128
 
 
 class PerceptualJudge(BaseJudge):
@@ -56,6 +61,7 @@ class PerceptualJudge(BaseJudge):
         demos: pictures (T, H, W, 3) of each demonstration.
         options: see there.
         seed: of the random convolutions.
+        pictures: what a host must render to be compared with them.
 
     Raises:
         RewardError: no demonstration, or one that is shorter than its steps.
@@ -63,7 +69,13 @@ class PerceptualJudge(BaseJudge):
 
     name = "perceptual"
 
-    def __init__(self, demos: Sequence[Frames], options: PerceptualOptions, seed: int) -> None:
+    def __init__(
+        self,
+        demos: Sequence[Frames],
+        options: PerceptualOptions,
+        seed: int,
+        pictures: Pictures | None = None,
+    ) -> None:
         need = options.steps * options.shortest
         if options.steps < 2 or options.shortest < 1 or options.kept < 1:
             raise RewardError("steps is at least 2, shortest and kept at least 1")
@@ -73,11 +85,9 @@ class PerceptualJudge(BaseJudge):
                 f"({options.steps} steps of {options.shortest}); given "
                 f"{[len(demo) for demo in demos]}. Name films or folders with demos=[...]."
             )
-        if options.features not in _FEATURES:
-            raise unknown("features", options.features, _FEATURES)
-        self.pictures = Pictures(size=SIZE)
-        self._kernels = _kernels(seed) if options.features == "random-conv" else []
-        raw = [self._features(fit(demo[:, None], SIZE, "letterbox")[:, 0]) for demo in demos]
+        self._features, self._side = find_features(options.features, options.side, seed)
+        self.pictures = pictures or Pictures(size=self._side, markers=False)
+        raw = [self._embed(demo[:, None]) for demo in demos]
         every = np.concatenate(raw)
         self._mean, self._sd = every.mean(axis=0), np.maximum(every.std(axis=0), 1e-6)
         seen = [(one - self._mean) / self._sd for one in raw]
@@ -89,18 +99,18 @@ class PerceptualJudge(BaseJudge):
         self, before: Seen, after: Seen, start: Seen, goal: Seen | None, text: Sequence[str]
     ) -> Verdict:
         """Return the value of a picture as the hop from the start, else the hop of two values."""
-        value = self.progress(after[:, 0])
+        value = self.values(after)
         anchored = np.array([np.array_equal(b, s) for b, s in zip(before, start, strict=True)])
-        hops = np.where(anchored, value, hop_between(self.progress(before[:, 0]), value))
+        hops = np.where(anchored, value, hop_between(self.values(before), value))
         return Verdict(hops, np.ones(len(hops), dtype=np.bool_))
 
     def see(self, images: Frames) -> Seen:
-        """Return the pictures in the size of the demonstrations."""
-        return fit(checked(images, self.name), SIZE, "letterbox")
+        """Return the standardised features (B, D) of the first view of pictures."""
+        seen: Seen = (self._embed(checked(images, self.name)) - self._mean) / self._sd
+        return seen
 
-    def progress(self, pictures: Frames) -> Float:
-        """Return the value in [0, 1] of pictures (B, H, W, 3)."""
-        seen = (self._features(pictures) - self._mean) / self._sd
+    def values(self, seen: Seen) -> Float:
+        """Return the value in [0, 1] of seen pictures (B, D)."""
         return np.minimum(1.0, self._value(seen) / self._best)
 
     def _value(self, seen: Float) -> Float:
@@ -113,15 +123,8 @@ class PerceptualJudge(BaseJudge):
                 weights += 2.0**step
         return total / weights
 
-    def _features(self, pictures: Frames) -> Float:
-        x = pictures.astype(np.float64) / 255.0 - 0.5
-        if not self._kernels:
-            return _pooled(x, 8).reshape(len(x), -1)
-        found = []
-        for kernel in self._kernels:
-            x = np.maximum(_convolve(x, kernel), 0.0)
-            found.append(_pooled(x, max(1, x.shape[1] // 4)).reshape(len(x), -1))
-        return np.concatenate(found, axis=1)
+    def _embed(self, images: Frames) -> Float:
+        return by_view(self._features, fit(images[:, :1], self._side, "letterbox"))[:, 0]
 
 
 def segment(features: Float, steps: int, shortest: int) -> list[int]:
@@ -189,45 +192,22 @@ def _classifiers(
     return chosen, centre, spread
 
 
-def _kernels(seed: int) -> list[Float]:
-    rng = np.random.default_rng(seed)
-    shapes = ((5, 3, 16), (3, 16, 32), (3, 32, 32))
-    return [
-        rng.normal(size=(size, size, into, out)) / np.sqrt(size * size * into)
-        for size, into, out in shapes
-    ]
-
-
-def _convolve(x: Float, kernel: Float) -> Float:
-    """Return the convolution of (B, H, W, C) with stride 2, without padding."""
-    size = kernel.shape[0]
-    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::2, ::2]
-    result: Float = np.einsum("bhwcij,ijco->bhwo", windows, kernel, optimize=True)
-    return result
-
-
-def _pooled(x: Float, size: int) -> Float:
-    """Return means over blocks of ``size`` squared pixels."""
-    height, width = x.shape[1] // size, x.shape[2] // size
-    cut = x[:, : height * size, : width * size]
-    blocks: Float = cut.reshape(len(x), height, size, width, size, -1).mean(axis=(2, 4))
-    return blocks
-
-
 def build(
     *, task: TaskCard, seed: int, options: PerceptualOptions, fusing: Fusing
 ) -> ProgressPotential:
     """Build ``progress/perceptual``.
 
     Args:
-        task: not read.
+        task: whose demonstrations are taken where none is named.
         seed: of the random convolutions.
         options: of the judge.
         fusing: how hops become Φ.
 
     Raises:
-        RewardError: no demonstration is named, or one is too short.
+        RewardError: there is no demonstration, or one is too short.
     """
-    demos = [options.demos] if isinstance(options.demos, str) else options.demos
-    judge = PerceptualJudge([read_film(path) for path in demos], options, seed)
+    _, side = find_features(options.features, options.side, seed)
+    examples = read_examples(options.demos, task, side, "demos")
+    films = [film[:, 0] for film in examples.films]
+    judge = PerceptualJudge(films, options, seed, examples.pictures)
     return potential("perceptual", judge, fusing, "forward")

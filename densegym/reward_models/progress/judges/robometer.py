@@ -18,8 +18,9 @@ from densegym.reward_models.progress.judges.heads import (
     WrittenNumbers,
 )
 from densegym.reward_models.progress.judges.options import builder
+from densegym.reward_models.progress.judges.released import READERS
 from densegym.reward_models.progress.vlm.access import Access
-from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.progress.vlm.wording import Wording, find_wording
 from densegym.reward_models.types import Pictures
 
 SIZE = 256  # pixels; a multiple of Qwen3-VL's 32
@@ -32,12 +33,13 @@ class RobometerOptions:
 
     Attributes:
         processor: folder with tokenizer and picture settings, where the checkpoint has none.
-        prompt: file in place of ``assets/prompts/progress/robometer.txt`` (endpoint) or
-            ``robometer-head.txt`` (checkpoint).
+        prompt_file: text to ask with; without it or release the label says paraphrase.
+        release: folder with a copy of the released repository, from which the text is read.
     """
 
     processor: str | None = None
-    prompt: str | None = None
+    prompt_file: str | None = None
+    release: str | None = None
 
 
 class RobometerJudge(SourceJudge):
@@ -59,16 +61,27 @@ class RobometerJudge(SourceJudge):
 
 
 def _judge(access: Access, options: RobometerOptions, seed: int) -> RobometerJudge:
+    wording = _wording(options, "frames" if access.checkpoint is None else "head")
     if access.checkpoint is None:
-        template = Template.shipped("robometer", options.prompt)
-        return RobometerJudge(WrittenNumbers(access.interview(ARCHITECTURES), template, 1.0, None))
+        asked = WrittenNumbers(access.interview(ARCHITECTURES), wording["frames"], 1.0, None)
+        return RobometerJudge(asked)
     require("transformers", extra="vision")
     require("torch", extra="agents")
-    from densegym.reward_models.progress.judges.robometer_net import load
+    from densegym.reward_models.progress.judges.nets.robometer import load
 
-    template = Template.shipped("robometer-head", options.prompt)
-    head = load(access, ARCHITECTURES, template, options.processor)
+    head = load(access, ARCHITECTURES, wording["head"], options.processor)
     return RobometerJudge(Headed(head))
+
+
+def _wording(options: RobometerOptions, main: str) -> Wording:
+    return find_wording(
+        "robometer",
+        main,
+        prompt_file=options.prompt_file,
+        release=options.release,
+        released=READERS["robometer"],
+        needs={"frames": ("frames",), "head": ("task",)},
+    )
 
 
 build = builder("robometer", RobometerOptions, _judge)

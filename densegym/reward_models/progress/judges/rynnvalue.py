@@ -19,8 +19,9 @@ from densegym.reward_models.progress.judges.heads import (
     WrittenNumbers,
 )
 from densegym.reward_models.progress.judges.options import builder
+from densegym.reward_models.progress.judges.released import READERS
 from densegym.reward_models.progress.vlm.access import Access
-from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.progress.vlm.wording import Wording, find_wording
 from densegym.reward_models.types import Pictures
 
 SIZE = 256
@@ -37,14 +38,15 @@ class RynnvalueOptions:
         horizon_s: seconds at which the potential is 0; None takes those that remain at the start.
         robot: description of the robot, e.g. ``"a Sawyer arm"``, for checkpoints that want one.
         camera: description of the camera.
-        prompt: file in place of ``assets/prompts/progress/rynnvalue.txt`` (endpoint) or
-            ``rynnvalue-head.txt`` (checkpoint).
+        prompt_file: text to ask with; without it or release the label says paraphrase.
+        release: folder with a copy of the released repository, from which the text is read.
     """
 
     horizon_s: float | None = None
     robot: str | None = None
     camera: str | None = None
-    prompt: str | None = None
+    prompt_file: str | None = None
+    release: str | None = None
 
 
 class RynnvalueJudge(SourceJudge):
@@ -77,20 +79,30 @@ class RynnvalueJudge(SourceJudge):
 
 
 def _judge(access: Access, options: RynnvalueOptions, seed: int) -> RynnvalueJudge:
+    wording = _wording(options, "frames" if access.checkpoint is None else "head")
     if access.checkpoint is None:
-        template = Template.shipped("rynnvalue", options.prompt)
         source: NumberSource = WrittenNumbers(
-            access.interview(ARCHITECTURES), template, LONGEST_S, None
+            access.interview(ARCHITECTURES), wording["frames"], LONGEST_S, None
         )
     else:
         require("transformers", extra="vision")
         require("torch", extra="agents")
-        from densegym.reward_models.progress.judges.rynnvalue_net import load
+        from densegym.reward_models.progress.judges.nets.rynnvalue import load
 
-        template = Template.shipped("rynnvalue-head", options.prompt)
         described = (options.robot, options.camera)
-        source = Headed(load(access, ARCHITECTURES, template, described))
+        source = Headed(load(access, ARCHITECTURES, wording, described))
     return RynnvalueJudge(source, options.horizon_s)
+
+
+def _wording(options: RynnvalueOptions, main: str) -> Wording:
+    return find_wording(
+        "rynnvalue",
+        main,
+        prompt_file=options.prompt_file,
+        release=options.release,
+        released=READERS["rynnvalue"],
+        needs={"frames": ("frames",), "head": ("task",)},
+    )
 
 
 build = builder("rynnvalue", RynnvalueOptions, _judge)

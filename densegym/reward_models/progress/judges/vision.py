@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from densegym.reward_models.progress.vlm import replies
 from densegym.reward_models.progress.vlm.interview import Form, Interview
 from densegym.reward_models.progress.vlm.pictures import Fit, changed, fit
 from densegym.reward_models.progress.vlm.question import Question
-from densegym.reward_models.progress.vlm.template import Template
+from densegym.reward_models.progress.vlm.template import Part
+from densegym.reward_models.progress.vlm.wording import find_wording
 from densegym.reward_models.types import Frames, Pictures
 
 LIKELY = 20  # tokens whose probabilities an endpoint reports at most
@@ -43,7 +45,7 @@ class LookingJudge(BaseJudge):
     fusion: Fusion
 
     def __init__(self, pictures: Pictures, *, size: int, how: Fit, goal: str | None = None) -> None:
-        self.pictures, self._size, self._how = pictures, size, how
+        self.pictures, self._size, self._how = replace(pictures, markers=False), size, how
         self.goal = None if goal is None else self.see(read_film(goal)[None, -1:])
 
     def see(self, images: Frames) -> Seen:
@@ -134,6 +136,20 @@ class VisionJudge(Interviewing, LookingJudge):
         return Verdict(value, valid)
 
 
+def numbered(attempt: Sequence[Frames]) -> list[Part]:
+    """Return pictures as parts of a prompt, each with its number before it."""
+    parts: list[Part] = []
+    for number, picture in enumerate(attempt, start=1):
+        parts += [f"Frame {number}: ", picture, "\n"]
+    return parts
+
+
+def thinned(attempt: Sequence[Frames], most: int) -> list[Frames]:
+    """Return at most so many pictures, evenly spread, first and last among them."""
+    count = min(most, len(attempt))
+    return [attempt[at] for at in np.linspace(0, len(attempt) - 1, count).round().astype(int)]
+
+
 def verdict(said: Sequence[float | None]) -> Verdict:
     """Return values as a verdict; None is an abstention."""
     valid = np.array([one is not None for one in said], dtype=np.bool_)
@@ -142,7 +158,7 @@ def verdict(said: Sequence[float | None]) -> Verdict:
 
 def ask_done(interview: Interview, image: Seen, text: Sequence[str], goal: Seen | None) -> Verdict:
     """Ask any vision-language model whether the task is completed, yes or no."""
-    template = Template.shipped("done")
+    template = find_wording("done", "done")["done"]
     shown: tuple[str | Frames, ...] = ()
     if goal is not None:
         shown = ("The task, completed in another attempt: ", goal[0, 0], "\n")

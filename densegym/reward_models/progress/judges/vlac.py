@@ -18,6 +18,7 @@ from densegym.reward_models.progress.accumulate import Fusion
 from densegym.reward_models.progress.films import read_film
 from densegym.reward_models.progress.judge import Seen, Verdict
 from densegym.reward_models.progress.judges.options import builder
+from densegym.reward_models.progress.judges.released import READERS
 from densegym.reward_models.progress.judges.vision import (
     LIKELY,
     VisionJudge,
@@ -29,16 +30,19 @@ from densegym.reward_models.progress.judges.vision import (
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.interview import Interview
 from densegym.reward_models.progress.vlm.question import Question
-from densegym.reward_models.progress.vlm.template import Part, Template
+from densegym.reward_models.progress.vlm.template import Part, joined
+from densegym.reward_models.progress.vlm.wording import find_wording
 from densegym.reward_models.types import Frames, Pictures
 
 SIZE = 448  # pixels; VLAC stretches pictures to a square of it
-ARCHITECTURES = {"internvl": "InternVL2, converted to transformers' own layout"}
+ARCHITECTURES = {"internvl": "InternVL2, as released or in transformers' own layout"}
 _MOST_REFERENCES = 11
-_SYSTEM = (
-    "You are a visual-language assistant that reads spatial and task-related information from "
-    "images and text, and answers precisely and in context to help achieve task objectives."
-)
+_NEEDS = {
+    "critic": ("before", "after"),
+    "critic after a reference": ("reference", "start", "before", "after"),
+    "done": ("image",),
+    "done with a goal": ("goal", "image"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,8 @@ class VlacOptions:
     Attributes:
         goal: picture of the finished task; a file, or a film whose last picture counts.
         reference: film of another, successful attempt, shown before every pair.
-        prompt: file in place of ``assets/prompts/progress/vlac-critic.txt``.
+        prompt_file: text to ask with; without it or release the label says paraphrase.
+        release: folder with a copy of the released repository, from which the text is read.
         soft: ask for one of 21 letters and take the mean over their probabilities.
         think: let the model reason before it scores.
         dead_zone: hops within ± this are 0.
@@ -56,7 +61,8 @@ class VlacOptions:
 
     goal: str | None = None
     reference: str | None = None
-    prompt: str | None = None
+    prompt_file: str | None = None
+    release: str | None = None
     soft: bool = False
     think: bool = False
     dead_zone: float = 0.0
@@ -79,8 +85,16 @@ class VlacJudge(VisionJudge):
         if options.soft and options.think:
             raise RewardError("soft takes the probabilities of the first token; think has others")
         self._options = options
-        self._critic = Template.shipped("vlac-critic", options.prompt)
-        self._done = Template.shipped("vlac-done")
+        self._wording = find_wording(
+            "vlac",
+            "critic",
+            prompt_file=options.prompt_file,
+            release=options.release,
+            released=READERS["vlac"],
+            needs=_NEEDS,
+        )
+        self._section = "critic" if options.reference is None else "critic after a reference"
+        self._wording[self._section].check_form(soft=options.soft)
         film = _spread(options.reference)
         self._shown = None if film is None else self.see(film[:, None])[:, 0]
 
@@ -99,14 +113,14 @@ class VlacJudge(VisionJudge):
 
     def done(self, image: Seen, text: Sequence[str]) -> Verdict:
         """Return the probability that the task is completed, by VLAC's done prompt."""
+        asked = self._wording["done" if self.goal is None else "done with a goal"]
+        shown: dict[str, Any] = {} if self.goal is None else {"goal": self.goal[0, 0]}
         questions = [
             Question(
-                self._done.fill(
-                    {"task": task, "image": picture[0], "goal": self._goal_parts(task)}
-                ),
+                asked.fill({"task": task, "image": picture[0], **shown}),
                 max_tokens=2,
                 alternatives=LIKELY,
-                system=_SYSTEM,
+                system=self._wording.text("system"),
             )
             for picture, task in zip(image, text, strict=True)
         ]
@@ -115,35 +129,31 @@ class VlacJudge(VisionJudge):
 
     def _question(self, before: Frames, after: Frames, start: Frames, task: str) -> Question:
         soft, think = self._options.soft, self._options.think
-        reason = " Reason first, within <think> and </think>." if think else ""
         given: dict[str, Any] = {
             "task": task,
             "before": before,
             "after": after,
-            "form": letters(soft) + reason,
-            "reference": self._reference_parts(start, task),
+            "start": start,
+            "form": letters(soft),
+            "reference": self._reference_parts(task),
         }
+        parts = self._wording[self._section].fill(given)
         return Question(
-            self._critic.fill(given),
+            joined(parts, self._wording["think"].text if think else ""),
             max_tokens=512 if think else 2 if soft else 8,
             alternatives=LIKELY if soft else 0,
-            system=_SYSTEM,
+            system=self._wording.text("system"),
         )
 
-    def _reference_parts(self, start: Frames, task: str) -> list[Part]:
-        """Return the reference attempt with its percentages, then the start of this one."""
+    def _reference_parts(self, task: str) -> list[Part]:
+        """Return the reference attempt with its percentages."""
         if self._shown is None:
             return []
         last = len(self._shown) - 1
         parts: list[Part] = [f"<trajectory> <task> {task} </task>:"]
         for index, picture in enumerate(self._shown):
             parts += [f" {100 * index // last}% ", picture, "\n"]
-        return [*parts, "</trajectory>0% ", start, "\nThe images below follow on this one.\n"]
-
-    def _goal_parts(self, task: str) -> list[Part]:
-        if self.goal is None:
-            return []
-        return [f"<goal> <task> {task} </task>: ", self.goal[0, 0], "\n<goal>\n"]
+        return [*parts, "</trajectory>"]
 
 
 def _judge(access: Access, options: VlacOptions, seed: int) -> VlacJudge:

@@ -20,7 +20,7 @@ from densegym.reward_models.progress.vlm.template import Part
 from densegym.reward_models.types import Frames
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_SPECIAL = re.compile(r"<\|(\w+)\|>")
+_SPECIAL = re.compile(r"<\|(\w+)\|>|<(/?(?:img|IMG_CONTEXT|s|value|relative_value))>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Family:
         start: token before a picture.
         pad: token that stands for a piece of it.
         end: token after it.
+        after: text that follows a picture, beside what the prompt says.
         system: what it is told where nothing else is.
     """
 
@@ -38,11 +39,12 @@ class Family:
     pad: str
     end: str
     system: str = ""
+    after: str = ""
 
 
 _QWEN = Family("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 _QWEN25 = Family(_QWEN.start, _QWEN.pad, _QWEN.end, "You are a helpful assistant.")
-_INTERN = Family("<img>", "<IMG_CONTEXT>", "</img>")
+_INTERN = Family("<img>", "<IMG_CONTEXT>", "</img>", after="\n")
 FAMILIES: Mapping[str, Family] = {
     "qwen2_5_vl": _QWEN25,
     "qwen3_vl": _QWEN,
@@ -74,13 +76,21 @@ class Encoder:
         self.end_id = self.token("<|im_end|>")
 
     @classmethod
-    def of(cls, path: Path, config: Mapping[str, Any], device: str, **pixels: int) -> Encoder:
+    def of(
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        device: str,
+        tokenizer: Any = None,
+        **pixels: int,
+    ) -> Encoder:
         """Return the encoder of a checkpoint.
 
         Args:
             path: folder with tokenizer and picture settings.
             config: of the model.
             device: of the tensors.
+            tokenizer: where it is not read from the folder.
             **pixels: ``min_pixels`` and ``max_pixels`` of a picture.
 
         Raises:
@@ -89,7 +99,8 @@ class Encoder:
         transformers = require("transformers", extra="vision")
         kind = str(config.get("model_type"))
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+            if tokenizer is None:
+                tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
             if kind == "internvl":
                 pictures: Any = _InternPictures(config)
             else:
@@ -141,12 +152,16 @@ class Encoder:
         if isinstance(part, str):
             return part
         family = self.family
-        return f"{family.start}{family.pad * next(counts)}{family.end}"
+        return f"{family.start}{family.pad * next(counts)}{family.end}{family.after}"
 
 
 def harmless(parts: Sequence[Part]) -> list[Part]:
     """Return parts whose texts hold no special tokens, which a task's sentence might smuggle in."""
-    return [_SPECIAL.sub(r"<\1>", part) if isinstance(part, str) else part for part in parts]
+    return [_SPECIAL.sub(_plain, part) if isinstance(part, str) else part for part in parts]
+
+
+def _plain(token: re.Match[str]) -> str:
+    return f"<{token[1]}>" if token[1] else f"({token[2]})"
 
 
 class _QwenPictures:

@@ -149,5 +149,5 @@ class Interview:
             raise ProgressBackendError(
                 f"{self.asker.who}: {failed} of the last {len(self._last)} replies were of no use; "
                 f"the latest {why}. Is it a vision model that was made for this prompt? Give "
-                'another model, or another prompt with the option "prompt".'
+                'another model, or another prompt with the option "prompt_file".'
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from densegym.errors import ProgressBackendError, require
+from densegym.reward_models.progress.vlm import internvl
 from densegym.reward_models.progress.vlm.encoding import Encoder
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
@@ -55,14 +56,24 @@ def open_checkpoint(
     transformers = require("transformers", extra="vision")
     require("torch", extra="agents")
     place, kind = placed(device, dtype)
+    words = None
     try:
-        model, info = transformers.AutoModelForImageTextToText.from_pretrained(
-            path, local_files_only=True, use_safetensors=True, dtype=kind, output_loading_info=True
-        )
+        if config.get("model_type") == internvl.TYPE:
+            model, info, config, words = internvl.open_released(path, config, files, kind)
+        else:
+            model, info = transformers.AutoModelForImageTextToText.from_pretrained(
+                path,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=kind,
+                output_loading_info=True,
+            )
+    except ProgressBackendError:
+        raise
     except Exception as error:  # transformers raises whatever its parts raise
         raise broken(path, error) from error
     complete(path, info)
-    encoder = Encoder.of(path, config, place, **pixels)
+    encoder = Encoder.of(path, config, place, words, **pixels)
     return Opened(model.eval().to(place), encoder, identity(path, files))
 
 
@@ -80,13 +91,8 @@ def read_config(path: Path, architectures: Mapping[str, str]) -> dict[str, Any]:
             f"released one with: hf download MODEL --local-dir {path}"
         ) from error
     given = config.get("model_type", config.get("type"))
-    if given == "internvl_chat" and "internvl" in architectures:
-        raise ProgressBackendError(
-            f"{path} has InternVL's original layout, which needs foreign code. Convert it once "
-            "with convert_internvl_weights_to_hf.py of the transformers repository, or serve it "
-            "and give base_url."
-        )
-    if given not in architectures:
+    released = given == internvl.TYPE and "internvl" in architectures
+    if given not in architectures and not released:
         known = ", ".join(f"{name} ({words})" for name, words in architectures.items())
         raise ProgressBackendError(f'{path} is of architecture "{given}"; expected {known}')
     return config

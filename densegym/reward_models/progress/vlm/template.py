@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from densegym import assets
-from densegym.errors import RewardError, unknown
+from densegym.errors import RewardError
 from densegym.reward_models.types import Frames
 
 Part: TypeAlias = str | Frames
@@ -34,24 +32,18 @@ class Template:
         self.text, self._where = text, where
         self.places = frozenset(self._pieces[1::2])
 
-    @classmethod
-    def shipped(cls, name: str, override: str | None = None) -> Template:
-        """Return ``assets/prompts/progress/<name>.txt``, or a file of the user's in its place.
+    def check_form(self, *, soft: bool) -> Template:
+        """Return the prompt, which must have a place for its form where letters are asked for.
 
         Raises:
-            RewardError: the user's file cannot be read, or lacks a place of the shipped one.
+            RewardError: it has none; says what to leave out.
         """
-        own = cls(assets.text(f"prompts/progress/{name}.txt").strip("\n"), name)
-        if override is None:
-            return own
-        try:
-            text = Path(override).read_text(encoding="utf-8").strip("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RewardError(f"the prompt {override} cannot be read: {error}") from error
-        given = cls(text, override)
-        for place in sorted(given.places - own.places):
-            raise unknown(f"place of prompt {override}", place, own.places)
-        return given
+        if soft and "form" not in self.places:
+            raise RewardError(
+                f"soft=true asks for a letter instead of a number, and prompt {self._where} has no "
+                "place [[form]] to say so. Leave soft out."
+            )
+        return self
 
     def fill(self, given: Mapping[str, str | Part | Sequence[Part]]) -> tuple[Part, ...]:
         """Return the prompt's parts; neighbouring texts become one.
@@ -82,3 +74,10 @@ def _append(parts: list[Part], part: Part) -> None:
         parts[-1] += part
     elif part:
         parts.append(part)
+
+
+def joined(parts: Sequence[Part], text: str) -> tuple[Part, ...]:
+    """Return parts with a text after them."""
+    made = list(parts)
+    _append(made, text)
+    return tuple(made)

@@ -24,18 +24,11 @@ from densegym.reward_models.progress.judges.absolute import Attempt
 from densegym.reward_models.progress.vlm.access import Access
 from densegym.reward_models.progress.vlm.backbone import Backbone, open_backbone
 from densegym.reward_models.progress.vlm.encoding import Encoder, harmless
-from densegym.reward_models.progress.vlm.template import Part, Template
+from densegym.reward_models.progress.vlm.template import Part
+from densegym.reward_models.progress.vlm.wording import Wording
 
 VALUE, RELATIVE = "<value>", "<relative_value>"
 _HEAD = re.compile(r"^(value_heads|relative_value_head)\.")
-_ANALYSIS = (
-    "Analyze this trajectory. Provide:\n"
-    "- Video Description: a brief description of what the agent is doing in the video.\n"
-    "- Match: whether the video matches the stated task (Yes/No).\n"
-    "- Success: whether the agent has completed the task (Yes/No).Analysis: \n"
-    "- Match:"
-)
-_MATCHED = " Yes\n- Success:"
 _ACTIVATIONS = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
@@ -54,7 +47,7 @@ class RynnvalueHead:
         bins: (bins,) centres in symlog seconds.
         repeats: tokens per ``<value>`` group and per ``<relative_value>`` group.
         encoder: of the backbone.
-        template: of the text before the pictures.
+        wording: of the texts before and after the pictures.
         described: what robot and which camera, where the checkpoint wants to be told.
     """
 
@@ -65,12 +58,12 @@ class RynnvalueHead:
         bins: Tensor,
         repeats: tuple[int, int],
         encoder: Encoder,
-        template: Template,
+        wording: Wording,
         described: tuple[str | None, str | None],
     ) -> None:
         self._backbone, self._heads, self._bins = backbone, heads, bins
         self._repeats, self._encoder = repeats, encoder
-        self._template, self._described = template, described
+        self._wording, self._described = wording, described
         self._value, self._relative = encoder.token(VALUE), encoder.token(RELATIVE)
         self._yes, self._no = (self._word(word) for word in (" Yes", " No"))
 
@@ -83,8 +76,8 @@ class RynnvalueHead:
     def done(self, images: Sequence[Attempt], text: Sequence[str]) -> list[float]:
         """Return the probability that each attempt shows the task and ends completed.
 
-        It is that of "Yes" against "No" after "Match:", times that after "Success:". The video's
-        description, which the checkpoint writes before these, is left out to save its time.
+        It is that of "Yes" against "No" after the section "match", times that after "success". The
+        video's description, which the checkpoint writes before these, is left out to save its time.
         """
         return [self._success(attempt, task) for attempt, task in zip(images, text, strict=True)]
 
@@ -98,8 +91,8 @@ class RynnvalueHead:
 
     def _success(self, attempt: Attempt, task: str) -> float:
         """Return the probability that the pictures show the task and that it is completed."""
-        matches = self._yes_after(attempt, task, _ANALYSIS)
-        return matches * self._yes_after(attempt, task, _ANALYSIS + _MATCHED)
+        matches = self._yes_after(attempt, task, self._wording["match"].text)
+        return matches * self._yes_after(attempt, task, self._wording["success"].text)
 
     def _yes_after(self, attempt: Attempt, task: str, question: str) -> float:
         _, hidden = self._run(self._row(attempt, task, question))
@@ -107,16 +100,12 @@ class RynnvalueHead:
         return float(logits[[self._yes, self._no]].softmax(-1)[0])
 
     def _row(self, attempt: Attempt, task: str, question: str) -> list[Part]:
-        robot, camera = self._described
         told = [
-            sentence
-            for sentence, known in (
-                (f"The agent is {robot}.", robot),
-                (f"The observation is captured from {camera}.", camera),
-            )
+            "".join(str(part) for part in harmless(self._wording[name].fill({name: known})))
+            for name, known in zip(("robot", "camera"), self._described, strict=True)
             if known
         ]
-        words = harmless(self._template.fill({"task": task, "frames": []}))
+        words = harmless(self._wording["head"].fill({"task": task}))
         shown: list[Part] = []
         for index, picture in enumerate(attempt):
             shown += [
@@ -170,7 +159,7 @@ def isolated(ids: Tensor, value: int, relative: int, dtype: torch.dtype) -> Tens
 def load(
     access: Access,
     architectures: Mapping[str, str],
-    template: Template,
+    wording: Wording,
     described: tuple[str | None, str | None],
 ) -> RynnvalueHead:
     """Load a RynnValue checkpoint.
@@ -178,7 +167,7 @@ def load(
     Args:
         access: names the folder and device.
         architectures: accepted model types.
-        template: of the text before the pictures.
+        wording: of the texts before and after the pictures.
         described: what robot and which camera.
 
     Raises:
@@ -193,7 +182,7 @@ def load(
         _bins(opened.path, config["value_tokenizer_config"]).to(opened.device),
         (value, relative),
         Encoder.of(opened.path, config, opened.device),
-        template,
+        wording,
         described,
     )
 

@@ -83,7 +83,7 @@ class RobometerHead:
         shown: list[Part] = []
         for number, picture in enumerate(attempt, start=1):
             shown += [f"Picture {number}: ", picture, TOKEN]
-        words = harmless(self._template.fill({"task": task, "frames": []}))
+        words = harmless(self._template.fill({"task": task}))
         return self._encoder.chat([*words, *shown], reply=False)
 
 

@@ -1,0 +1,1 @@
+"""Features of pictures that nobody trains here: pixels, random convolutions, ImageNet's network."""

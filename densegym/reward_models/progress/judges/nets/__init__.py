@@ -1,0 +1,1 @@
+"""The networks with heads of released judges, which need torch."""
