@@ -183,7 +183,7 @@ def test_an_example_is_never_of_the_task_itself():
 def test_the_nearest_task_is_like_it():
     for task, like in (
         ("DrawerClose", "DrawerOpen"),
-        ("DoorUnlock", "DoorClose"),
+        ("DoorUnlock", "DoorLock"),
         ("AdroitHandDoor", "Door"),
         ("Walker2dForward", "Forward"),
     ):

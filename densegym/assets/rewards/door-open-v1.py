@@ -1,0 +1,34 @@
+# /// densegym-reward
+# name = "door-open"
+# version = 1
+# task = "DenseGym/DoorOpen-v0"
+# author = "language model, from the text2reward prompt"
+# date = 2026-11-29
+# summary = "pays reach behind the handle and the door's way open"
+# stops_at_success = true
+# notes = "one reply to the prompt alone; neither trained with nor revised"
+# ///
+import numpy as np
+
+
+def compute_reward(
+    hand_position, prev_hand_position, object_position, prev_object_position, goal_position
+):
+    # The hand takes hold at the handle, on the side of the frame, and what is held moves with it.
+    x_off, y_off, z_off = (0.03, 0.0, 0.0)
+    zero = 0.0 * object_position[:, 0]
+    offset = np.stack([zero + x_off, zero + y_off, zero + z_off], axis=1)
+    reach = 10.0 * (
+        np.linalg.norm(prev_hand_position - prev_object_position - offset, axis=1)
+        - np.linalg.norm(hand_position - object_position - offset, axis=1)
+    )
+    # The door swings with its handle.
+    move = 100.0 * (
+        np.linalg.norm(prev_object_position - goal_position, axis=1)
+        - np.linalg.norm(object_position - goal_position, axis=1)
+    )
+    return reach + move, {"reach": reach, "move": move}
+
+
+# declared: {"name": "reach", "intent": "to the place from which it is pulled", "sign": "\u00b1", "expected_range": [-0.2, 0.2]}
+# declared: {"name": "move", "intent": "object towards its goal", "sign": "\u00b1", "expected_range": [-1.5, 1.5]}

@@ -1,0 +1,49 @@
+# /// densegym-reward
+# name = "stick-push"
+# version = 1
+# task = "DenseGym/StickPush-v0"
+# author = "language model, from the text2reward prompt"
+# date = 2026-11-29
+# summary = "pays reach, grip, stick to thermos, thermos to target"
+# stops_at_success = true
+# notes = "one reply to the prompt alone; neither trained with nor revised"
+# ///
+import numpy as np
+
+
+def compute_reward(
+    hand_position,
+    prev_hand_position,
+    object_position,
+    prev_object_position,
+    second_object_position,
+    prev_second_object_position,
+    goal_position,
+    action,
+):
+    # Take hold of the tool.
+    near = np.linalg.norm(hand_position - object_position, axis=1)
+    prev_near = np.linalg.norm(prev_hand_position - prev_object_position, axis=1)
+    reach = 10.0 * (prev_near - near)
+    grip_temperature = 0.06
+    at_tool = np.exp(-np.square(near / grip_temperature))
+    effort = np.clip(action[:, 3], -1.0, 1.0)
+    grip = 0.05 * (at_tool * effort - (1.0 - at_tool) * np.maximum(effort, 0.0))
+    # Bring the stick to the thermos; only what is held counts.
+    bring = 20.0 * at_tool * (
+        np.linalg.norm(prev_object_position - prev_second_object_position, axis=1)
+        - np.linalg.norm(object_position - second_object_position, axis=1)
+    )
+    # What the tool is for.
+    work = 100.0 * (
+        np.linalg.norm(prev_second_object_position - goal_position, axis=1)
+        - np.linalg.norm(second_object_position - goal_position, axis=1)
+    )
+    terms = {"reach": reach, "grip": grip, "bring": bring, "work": work}
+    return reach + grip + bring + work, terms
+
+
+# declared: {"name": "reach", "intent": "hand to the tool", "sign": "\u00b1", "expected_range": [-0.2, 0.2]}
+# declared: {"name": "grip", "intent": "close the fingers around it", "sign": "\u00b1", "expected_range": [-0.2, 0.2]}
+# declared: {"name": "bring", "intent": "tool to what it works on", "sign": "\u00b1", "expected_range": [-0.4, 0.4]}
+# declared: {"name": "work", "intent": "what it works on towards its goal", "sign": "\u00b1", "expected_range": [-1.5, 1.5]}
