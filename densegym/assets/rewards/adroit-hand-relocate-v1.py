@@ -10,9 +10,7 @@
 import numpy as np
 
 
-def compute_reward(
-    palm_from_ball, prev_palm_from_ball, ball_from_target, prev_ball_from_target
-):
+def compute_reward(palm_from_ball, prev_palm_from_ball, ball_from_target, prev_ball_from_target):
     near = np.linalg.norm(palm_from_ball, axis=1)
     reach = 10.0 * (np.linalg.norm(prev_palm_from_ball, axis=1) - near)
     # A ball that is held goes up first; only what is near the palm counts.

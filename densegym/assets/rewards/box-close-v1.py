@@ -29,8 +29,13 @@ def compute_reward(
     grip = 0.05 * (at_object * effort - (1.0 - at_object) * np.maximum(effort, 0.0))
     # What is held leaves the table; lifting counts only while the hand is at it and only up to the height that is needed.
     enough = 0.2
-    lift = 30.0 * at_object * (
-        np.minimum(object_position[:, 2], enough) - np.minimum(prev_object_position[:, 2], enough)
+    lift = (
+        30.0
+        * at_object
+        * (
+            np.minimum(object_position[:, 2], enough)
+            - np.minimum(prev_object_position[:, 2], enough)
+        )
     )
     # The way of the object to where it should be is worth more than all of this.
     carry = 100.0 * (

@@ -21,9 +21,13 @@ def compute_reward(
     # Once over it, go down.
     aligned_temperature = 0.05
     aligned = np.exp(-np.square(plane / aligned_temperature))
-    lower = 10.0 * aligned * (
-        np.abs(prev_hand_position[:, 2] - prev_object_position[:, 2])
-        - np.abs(hand_position[:, 2] - object_position[:, 2])
+    lower = (
+        10.0
+        * aligned
+        * (
+            np.abs(prev_hand_position[:, 2] - prev_object_position[:, 2])
+            - np.abs(hand_position[:, 2] - object_position[:, 2])
+        )
     )
     # The button sinks towards its pressed position.
     press = 100.0 * (

@@ -27,9 +27,13 @@ def compute_reward(
     # Go forward, more so the better it is lined up.
     aligned_temperature = 0.1
     aligned = np.exp(-np.square(side / aligned_temperature))
-    forward = 10.0 * (0.3 + 0.7 * aligned) * (
-        np.abs(prev_hand_position[:, 1] - prev_object_position[:, 1])
-        - np.abs(hand_position[:, 1] - object_position[:, 1])
+    forward = (
+        10.0
+        * (0.3 + 0.7 * aligned)
+        * (
+            np.abs(prev_hand_position[:, 1] - prev_object_position[:, 1])
+            - np.abs(hand_position[:, 1] - object_position[:, 1])
+        )
     )
     # The button goes in along y.
     press = 100.0 * (

@@ -19,7 +19,8 @@ def compute_reward(hand_position, prev_hand_position, goal_position):
     # The last centimetres count once more.
     close_temperature = 0.05
     close = 5.0 * (
-        np.exp(-np.square(gap / close_temperature)) - np.exp(-np.square(prev_gap / close_temperature))
+        np.exp(-np.square(gap / close_temperature))
+        - np.exp(-np.square(prev_gap / close_temperature))
     )
     return reach + close, {"reach": reach, "close": close}
 

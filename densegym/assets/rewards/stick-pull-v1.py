@@ -30,9 +30,13 @@ def compute_reward(
     effort = np.clip(action[:, 3], -1.0, 1.0)
     grip = 0.05 * (at_tool * effort - (1.0 - at_tool) * np.maximum(effort, 0.0))
     # Bring the stick to the handle of the thermos; only what is held counts.
-    bring = 20.0 * at_tool * (
-        np.linalg.norm(prev_object_position - prev_second_object_position, axis=1)
-        - np.linalg.norm(object_position - second_object_position, axis=1)
+    bring = (
+        20.0
+        * at_tool
+        * (
+            np.linalg.norm(prev_object_position - prev_second_object_position, axis=1)
+            - np.linalg.norm(object_position - second_object_position, axis=1)
+        )
     )
     # What the tool is for.
     work = 100.0 * (
