@@ -40,9 +40,9 @@ def header_for_task(task: TaskCard) -> Header:
     if not made:
         raise RewardError(
             f'reward="authored" was given, but no program ships for {task.id}. '
-            'Write one and type: --reward \'{"model": "authored/file", "path": "my_reward.py"}\'; or '
-            f"have one written: densegym author run {task.id} --mailbox prompts. `densegym rewards` "
-            "lists the tasks that have one."
+            'Write one and type: --reward \'{"model": "authored/file", "path": "my_reward.py"}\'; '
+            f"or have one written: densegym author run {task.id} --mailbox prompts. "
+            "`densegym rewards` lists the tasks that have one."
         )
     return max(made, key=lambda header: int(header.name.rpartition("-v")[2]))
 
