@@ -122,8 +122,7 @@ def score(
 
       densegym score top.mp4 behind.mp4 --reward progress/local --task DenseGym/ButtonPress-v0
 
-      densegym score attempt.mp4 --sentence "Open the drawer." --out curve.png --reward
-        '{"model": "progress/gvl", "base_url": "http://127.0.0.1:8000/v1", "served": "MODEL"}'
+      densegym score a.mp4 --sentence "Open it." --reward '{"model": "progress/gvl", "served": "M"}'
     """
     from densegym.agents.films.scores import score as carry_out
 

@@ -29,6 +29,7 @@ WITHOUT_RESULTS = {
     "captions label": "writes a file",
     "captions merge": "writes a file",
     "demos collect": "writes data sets",
+    "demos import": "writes data sets",
 }
 ALWAYS_JSON = {"eval", "author check", "market parity", "shop parity", "captions judge"}
 COMMAND = typer.main.get_command(app)
