@@ -29,6 +29,7 @@ from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.progress.protocol import FrameCounter
 from densegym.reward_models.progress.scoring import score_film
 from densegym.reward_models.types import Pictures
+from tests.chat_server import ChatServer
 
 LINE = "Own/Line-v0"
 
@@ -351,3 +352,26 @@ def test_a_judge_of_whole_films_is_shown_all_of_one() -> None:
     online = score_film(potential, shown, np.arange(9), "push", whole=False)
     assert not online.whole
     assert online.phi[-1] < 1
+
+
+def test_gvl_is_shown_a_whole_film_in_one_question() -> None:
+    def answer(request: dict[str, Any]) -> str:
+        parts = request["messages"][-1]["content"]
+        assert any("Move the dot." in part.get("text", "") for part in parts)
+        shown = sum(part["type"] == "image_url" for part in parts)
+        return json.dumps([30] * (shown - 1))
+
+    (named,) = films(1)
+    with ChatServer(answer) as server:
+        reward = {"model": "progress/gvl", "base_url": server.url, "served": "m"}
+        with pytest.raises(RewardError, match='"sentence"'):
+            score([named], reward)
+        scored = score([named], reward, sentence="Move the dot.")
+        assert len(server.seen) == 1
+        assert scored.curve.whole
+        assert scored.curve.phi.tolist() == [0.0, *[0.3] * (film_length(named) - 1)]
+        online = score([named], reward, sentence="Move the dot.", whole=False, every=5)
+        assert len(server.seen) == 1 + len(online.curve.phi) - 1
+        server.answer = lambda request: "I cannot say."
+        silent = score([named], reward, sentence="Move it.", every=5).curve
+        assert silent.valid.tolist() == [True, *[False] * (len(silent.phi) - 1)]
