@@ -52,8 +52,8 @@ def play(
     Writes a film (mp4) and a strip of pictures (png) of every episode.
     Beside the scene are the pictures that a judge saw. Drawn are the
     potential, hops and abstentions of a progress reward and how sure it is
-    that the task is done, or what other rewards paid, and the true success.
-    densegym report shows those in the run's own folder.
+    that the task is done, or what other rewards paid, and the true
+    success. A report (densegym report) shows those in the run's own folder.
 
     Examples:
       densegym play results/train/DenseGym.ButtonPress-v0/progress.local/ppo/seed-0
