@@ -28,6 +28,7 @@ _LEAVE = (5, 75)  # steps after which an expert leaves at the latest
 _BEHIND, _ABOVE, _THROUGH = (0.06, 0.14), 0.08, (0.05, 0.3)  # metres around an object
 _PACE = (0.3, 1.0)
 _ASTRAY = 0.6  # of a sweep's direction, in standard deviations
+_BACKWARDS = 1 / 3  # share of sweeps away from the goal
 _NEAR = 0.025  # metres from a point at which the next is made for
 _PATIENCE = 30  # steps after which it is made for anyhow
 _CANDIDATES, _AHEAD, _HELD = 12, 10, 5  # plans compared, steps of each, steps of it that are made
@@ -142,15 +143,17 @@ def _drive(point: Float, world: World, space: Any, rng: np.random.Generator) -> 
 def _sweeps(places: Places, world: World, space: Any, rng: np.random.Generator) -> Act:
     """Return a hand that comes down beside the object and moves through it, more or less goalwards.
 
-    It sweeps again from elsewhere when it has arrived.
+    One of three moves it the other way, which undoes the task. It sweeps again from elsewhere when
+    it has arrived.
     """
+    sense = -1.0 if rng.random() < _BACKWARDS else 1.0
     low, high = np.array(world.capabilities.workspace)
     path: list[tuple[Float, Act]] = []
     spent = 0
 
     def plan(obs: Float) -> None:
         thing, goal = obs[slice(*places.object)], obs[slice(*places.goal)]
-        way = goal - thing
+        way = sense * (goal - thing)
         way = way / max(float(np.linalg.norm(way)), 1e-6) + rng.normal(0.0, _ASTRAY, 3)
         way /= np.linalg.norm(way)
         centre = thing + rng.normal(0.0, 0.03, 3)
