@@ -64,7 +64,7 @@ def read_examples(paths: str | Sequence[str], task: TaskCard, size: int, option:
         for demo in own
         if demo.done_at is not None and not demo.held_out and not demo.expert_from
     ]
-    return Examples(films, Pictures(task.cameras, size=_COLLECTED_SIZE, markers=False))
+    return Examples(films, Pictures(task.cameras, size=_COLLECTED_SIZE))  # as they were taken
 
 
 def find_features(name: str, side: int, seed: int) -> tuple[Features, int]:
