@@ -152,7 +152,10 @@ class Payer:
                 share = self._bounded(term, models[i].step(t, now))
                 if gates[i] is not None:
                     says = gates[i].step(t, now)
-                    opens = is_open[i] if says is None else says > term.get("gate_threshold", 0.0)
+                    least = term.get("gate_threshold")
+                    opens = is_open[i]
+                    if says is not None:
+                        opens = says > 0.0 if least is None else says >= least
                     is_open[i] = opens or (is_open[i] and term.get("gate_latch", False))
                     share = share if is_open[i] else 0.0
                 if share is None:

@@ -447,8 +447,9 @@ def steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None
     """
     ahead = capability(row, "lookahead")
     inner: Any = world.unwrapped
-    if ahead is None or row.capabilities.expert is None or not hasattr(inner, "get_state"):
+    if ahead is None or row.capabilities.expert is None:
         return None
+    returns = hasattr(inner, "get_state")  # to states of before; else they are counted in passing
     obs, _ = world.reset(seed=demo.seed)
     last, longest = len(demo.success) - 1, row.capabilities.demo_steps
     kept: dict[int, Any] = {}
@@ -456,12 +457,18 @@ def steps_left(world: gym.Env[Any, Any], row: World, demo: Demo) -> Float | None
         if t:
             assert demo.action is not None
             obs, *_ = world.step(demo.action[t - 1])
-        if t % COUNTED == 0 or t == last:
+        if t % COUNTED and t != last:
+            continue
+        if returns:
             kept[t] = inner.get_state(), obs
+        else:
+            kept[t] = 0 if demo.success[t] else ahead(inner, new_expert(row), obs, longest)
     limit = longest
 
     def count(t: int) -> int:
         nonlocal limit
+        if not returns:
+            return int(kept[t])
         inner.set_state(kept[t][0])
         found: int = ahead(inner, new_expert(row), kept[t][1], limit)
         if t == 0:

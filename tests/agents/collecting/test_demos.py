@@ -28,7 +28,7 @@ from tests.small import SMALL
 
 ID = "DenseGym/ButtonPress-v0"
 FOREIGN = (("leaves", False, 3), ("leaves", True, 2), ("sweep", False, 3), ("planner", True, 2))
-WANTED = foreign.wanted
+OTHERS_WANTED = foreign.wanted
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_other_controllers_succeed_and_fail_where_they_should(collected) -> None
 
 def test_what_is_wanted_of_other_controllers_keeps_untaught_ones_aside() -> None:
     for episodes in (2, 10, 40):
-        shares = list(WANTED(find_world(ID), episodes))
+        shares = list(OTHERS_WANTED(find_world(ID), episodes))
         assert {kind for kind, held, _ in shares if not held} == set(files.TAUGHT)
         assert {kind for kind, held, _ in shares if held} == {*files.TAUGHT, files.PLANNER}
         assert all(count >= 4 for _, held, count in shares if held)

@@ -192,7 +192,7 @@ def test_delayed_in_small(monkeypatch, tmp_path):
 
 def test_landscape_in_small(monkeypatch):
     monkeypatch.setattr(landscape, "LATTICE", (2, 2, 2))
-    monkeypatch.setattr(landscape, "_JUDGES", ("progress/oracle",))
+    monkeypatch.setattr(landscape, "_JUDGES", {"progress/oracle": "progress/oracle"})
     found = measured("landscape", "--envs", "WindowOpen", "--seeds", 0)
     rows = found["DenseGym/WindowOpen-v0"]
     assert list(rows) == ["progress/oracle", "an expert's steps"]

@@ -17,7 +17,7 @@ from densegym.reward_models.progress.oracle import OraclePotential
 from densegym.reward_models.progress.potential import ProgressPotential
 from densegym.reward_models.shaping import Shaped
 from densegym.reward_models.spec import build_reward
-from densegym.reward_models.types import Pictures, TaskCard
+from densegym.reward_models.types import Pictures, Places, TaskCard
 from tests.reward_models.progress.reading import Reading, picture, potential, starts, steps
 
 SIZE = 64
@@ -279,7 +279,7 @@ def test_hands_are_learnt_where_they_are_known(monkeypatch) -> None:
     )
     states = [np.tile(np.linspace(0, i, len(d.pictures))[:, None], 5) for i, d in enumerate(made)]
     half = [
-        dataclasses.replace(demo, state=state if i % 2 else None)
+        dataclasses.replace(demo, state=state if i % 2 else None, places=Places())
         for i, (demo, state) in enumerate(zip(made, states, strict=True))
     ]
     for shown, most in ((half, 1), (made, 0)):

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from densegym.envs.tasks import worlds
 from densegym.errors import RewardError
 from densegym.reward_models.sandbox import vocabulary
 from densegym.reward_models.sandbox.allowlist import Inspection, inspect_words
@@ -29,9 +30,15 @@ from tests.reward_models.sandbox.corpus import body
 from tests.reward_models.sandbox.test_allowlist import REWARDS, WIDE, parameters
 
 WIDTHS = {
+    **{
+        feature.name: feature.shape[0]
+        for world in worlds()
+        for feature in world.card.features
+        if len(feature.shape) == 1
+    },
     "position": 3, "hand_position": 3, "object_position": 3, "goal_position": 3,
     "torso_velocity": 3, "torso_quaternion": 4, "joint_velocities": 8, "foot_height": 4,
-    "foot_contact": 4, "action": 8,
+    "foot_contact": 4, "action": 8, "achieved_goal": 3, "desired_goal": 3,
 }  # fmt: skip
 MEMORY = """
 MEMORY = 2
