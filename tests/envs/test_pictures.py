@@ -1,5 +1,7 @@
 """Pictures for judges: upright, the same in every lane, drawn once a state, fast."""
 
+import gc
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -120,7 +122,6 @@ def test_markers_are_drawn_only_where_they_are_asked_for(task):
     env = gym.make(f"DenseGym/{task}-v0").unwrapped
     env.reset(seed=0)
     cameras = ("topview", "behindGripper")
-    env.draw(Pictures(cameras, 64))  # a first picture after other contexts is a few pixels off
     shown = env.draw(Pictures(cameras, 64))
     hidden = env.draw(Pictures(cameras, 64, markers=False))
     again = env.draw(Pictures(cameras, 64))
@@ -133,3 +134,21 @@ def test_markers_are_drawn_only_where_they_are_asked_for(task):
 
     assert changed(shown, again) == changed(hidden, bare) == 0
     assert changed(shown, hidden) >= 5
+
+
+def test_a_world_that_closes_takes_nothing_from_judges():
+    """MuJoCo frees shapes in the context that is current, whose-ever they were."""
+    judged, other = (
+        gym.make(bare_spec("DenseGym/DrawerOpen-v0"), render_mode=mode).unwrapped
+        for mode in (None, "rgb_array")
+    )
+    judged.reset(seed=0), other.reset(seed=0)
+    other.render()
+    cameras = ("topview", "behindGripper")
+    before = judged.draw(Pictures(cameras, 64))
+    assert (before != judged.draw(Pictures(cameras, 64, markers=False))).any()
+    other.close()
+    del other
+    gc.collect()
+    assert (judged.draw(Pictures(cameras, 64)) == before).all()
+    judged.close()

@@ -213,6 +213,11 @@ class SparseWorld(Copied, gym.Env[Any, Any]):
 
     def close(self) -> None:
         """Close the held env."""
+        viewer = getattr(getattr(self._inner, "mujoco_renderer", None), "viewer", None)
+        if hasattr(viewer, "con"):
+            # Shapes are freed in whatever context is current, and would be gone from judges' too.
+            viewer.make_context_current()
+            viewer.con.free()
         self.held.close()
 
     def _outcome(self, success_now: float) -> float:
