@@ -213,7 +213,7 @@ class SparseWorld(Copied, gym.Env[Any, Any]):
 
     def close(self) -> None:
         """Close the held env."""
-        viewer = getattr(getattr(self._inner, "mujoco_renderer", None), "viewer", None)
+        viewer: Any = getattr(getattr(self._inner, "mujoco_renderer", None), "viewer", None)
         if hasattr(viewer, "con"):
             # Shapes are freed in whatever context is current, and would be gone from judges' too.
             viewer.make_context_current()
