@@ -2,10 +2,10 @@
 # name = "fetch-pick-and-place"
 # version = 1
 # task = "DenseGym/FetchPickAndPlace-v0"
-# author = "language model, from the text2reward prompt"
+# author = "language model"
 # date = 2026-11-29
 # summary = "pays reach, grip, the block's way to the goal and staying there"
-# notes = "one reply to the prompt alone; neither trained with nor revised"
+# notes = "written once from the task card, with parts shared among like tasks; neither trained with nor revised"
 # ///
 import numpy as np
 

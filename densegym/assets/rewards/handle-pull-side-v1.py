@@ -2,11 +2,11 @@
 # name = "handle-pull-side"
 # version = 1
 # task = "DenseGym/HandlePullSide-v0"
-# author = "language model, from the text2reward prompt"
+# author = "language model"
 # date = 2026-11-29
 # summary = "pays reach under the handle and its way up"
 # stops_at_success = true
-# notes = "one reply to the prompt alone; neither trained with nor revised"
+# notes = "written once from the task card, with parts shared among like tasks; neither trained with nor revised"
 # ///
 import numpy as np
 

@@ -3,10 +3,10 @@
 # version = 1
 # task = "DenseGym/PointMaze_Open-v0"
 # also = ["DenseGym/PointMaze_UMaze-v0", "DenseGym/PointMaze_Medium-v0", "DenseGym/PointMaze_Large-v0"]
-# author = "language model, from the text2reward prompt"
+# author = "language model"
 # date = 2026-11-29
 # summary = "pays the ball's straight way to the goal, and a little speed"
-# notes = "one reply to the prompt alone; neither trained with nor revised"
+# notes = "written once from the task card, with parts shared among like tasks; neither trained with nor revised"
 # ///
 import numpy as np
 

@@ -2,11 +2,11 @@
 # name = "push-wall"
 # version = 1
 # task = "DenseGym/PushWall-v0"
-# author = "language model, from the text2reward prompt"
+# author = "language model"
 # date = 2026-11-29
 # summary = "pays reach behind the block and its way to the goal"
 # stops_at_success = true
-# notes = "one reply to the prompt alone; neither trained with nor revised"
+# notes = "written once from the task card, with parts shared among like tasks; neither trained with nor revised"
 # ///
 import numpy as np
 

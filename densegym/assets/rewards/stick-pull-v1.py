@@ -2,11 +2,11 @@
 # name = "stick-pull"
 # version = 1
 # task = "DenseGym/StickPull-v0"
-# author = "language model, from the text2reward prompt"
+# author = "language model"
 # date = 2026-11-29
 # summary = "pays reach, grip, stick to thermos, thermos to target"
 # stops_at_success = true
-# notes = "one reply to the prompt alone; neither trained with nor revised"
+# notes = "written once from the task card, with parts shared among like tasks; neither trained with nor revised"
 # ///
 import numpy as np
 
